@@ -1,0 +1,1 @@
+"""Model providers: each turns its own stream into neutral deltas."""

@@ -1,0 +1,1 @@
+"""The tools that runs may call, and their registry."""

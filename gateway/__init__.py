@@ -1,0 +1,1 @@
+"""The front doors: the HTTP process and the command line."""

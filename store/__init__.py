@@ -1,0 +1,1 @@
+"""What runs leave behind: the only package with SQL."""

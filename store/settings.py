@@ -1,0 +1,49 @@
+"""What every process of ours must know of its surroundings: the only place that reads the environment for it."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+
+
+class Settings(BaseSettings):
+    """``LONGRUN_*`` from the environment, then from ``.env``.
+
+    ``home`` is the data folder; ``database_url`` an SQLAlchemy URL, by default ``longrun.db`` in it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LONGRUN_", env_file=".env", extra="ignore")
+
+    home: Path = Path(".longrun")
+    database_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8283, ge=0, le=65535)
+    workspace: Path | None = None
+    tools: str = ""
+    allow_private_http: bool = False
+    task_queue: str = "longrun"
+
+    @property
+    def database(self) -> str:
+        """The store's URL."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'longrun.db'}"
+
+    @property
+    def workspace_folder(self) -> Path:
+        """The folder that tools work in: ``workspace`` in the data folder unless set."""
+        return (self.workspace or self.home / "workspace").absolute()
+
+    @property
+    def pokes_folder(self) -> Path:
+        """Where gateways on this machine listen for news of the log."""
+        return self.home.absolute() / "pokes"
+
+
+def temporal_connection() -> dict[str, Any]:
+    """The arguments for ``Client.connect``: Temporal's own environment and profiles, else ``localhost:7233``."""
+    found: dict[str, Any] = {**ClientConfig.load_client_connect_config()}
+    found.setdefault("target_host", "localhost:7233")
+    return {**found, "data_converter": pydantic_data_converter}

@@ -1,0 +1,1 @@
+"""What a run is: pure code that Temporal can replay."""

@@ -1,0 +1,107 @@
+"""What an agent is made of: a model, its instructions and the tools it may use."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, JsonValue, field_validator
+
+from workflows.contract.shape import Shape
+
+Operator = Literal["equals", "not_equals", "matches", "contains", "greater", "less"]
+Effect = Literal["read", "write"]
+OnInterrupt = Literal["retry", "ask", "fail"]
+
+_PROVIDERS = ("openai", "openai-chat", "anthropic", "scripted")
+
+
+class ArgumentRule(Shape):
+    """A condition on one argument of a call. ``matches`` is a regular expression, searched in the argument's text."""
+
+    argument: str
+    operator: Operator = "matches"
+    value: JsonValue
+
+
+class Approval(Shape):
+    """Whether a person must agree before a tool runs: never, always, or when one of the rules holds."""
+
+    mode: Literal["never", "always", "when"]
+    rules: tuple[ArgumentRule, ...] = ()
+
+
+def _approval(given: object) -> object:
+    """Take the short forms: ``"always"`` and ``{"when": [rule, …]}``."""
+    if isinstance(given, str):
+        return {"mode": given}
+    if isinstance(given, dict) and "when" in given:
+        return {"mode": "when", "rules": given["when"]}  # pyright: ignore[reportUnknownVariableType] # unchecked input
+    return given  # pyright: ignore[reportUnknownVariableType] # pydantic checks it next
+
+
+ApprovalRule = Annotated[Approval, BeforeValidator(_approval)]
+
+
+class ToolUse(Shape):
+    """A tool that an agent may use; ``approval`` goes over the tool's own default."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    approval: ApprovalRule | None = None
+
+
+def _tool_use(given: object) -> object:
+    """Take the short form: the tool's name."""
+    return {"name": given} if isinstance(given, str) else given
+
+
+class ModelParams(Shape):
+    """What is passed on to the provider where it knows the setting; ``None`` leaves the provider's default."""
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    parallel_tool_calls: bool = True
+
+
+class AgentSpec(Shape):
+    """An agent as a run uses it: a snapshot taken when the run was accepted.
+
+    ``model`` is ``provider/name``: ``openai/…`` (Responses), ``openai-chat/…``, ``anthropic/…`` or ``scripted/…``.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    model: str
+    system: str = Field(default="", max_length=200_000)
+    tools: tuple[Annotated[ToolUse, BeforeValidator(_tool_use)], ...] = Field(default=(), max_length=128)
+    params: ModelParams = ModelParams()
+
+    @field_validator("model")
+    @classmethod
+    def _known_provider(cls, model: str) -> str:
+        provider, _, name = model.partition("/")
+        if provider not in _PROVIDERS or not name:
+            raise ValueError(f"is not of the form provider/name with a provider of {', '.join(_PROVIDERS)}")
+        return model
+
+    @field_validator("tools")
+    @classmethod
+    def _each_tool_once(cls, tools: tuple[ToolUse, ...]) -> tuple[ToolUse, ...]:
+        names = [tool.name for tool in tools]
+        if len(set(names)) != len(names):
+            raise ValueError("names a tool twice")
+        return tools
+
+
+class ToolSpec(Shape):
+    """A tool as a worker offers it.
+
+    ``parameters`` is the JSON schema of its arguments, ``timeout`` seconds, ``return_char_limit`` characters.
+    ``on_interrupted`` says what happens to a started, unfinished call of a ``write`` tool; ``read`` tools run again.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, JsonValue]
+    effect: Effect = "read"
+    approval: Approval = Approval(mode="never")
+    timeout: float = 60.0
+    return_char_limit: int = 50_000
+    on_interrupted: OnInterrupt = "ask"

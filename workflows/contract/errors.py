@@ -1,0 +1,29 @@
+"""The names that failures carry between processes."""
+
+from typing import Literal
+
+from workflows.contract.shape import Shape
+
+ErrorType = Literal[
+    "llm_api_error",
+    "invalid_llm_response",
+    "context_overflow",
+    "tool_error",
+    "store_away",
+    "fenced",
+    "unknown_model",
+    "internal_error",
+]
+"""The ``type`` of an ApplicationError that an activity of ours raises.
+
+``llm_api_error``: the provider refused or failed; ``invalid_llm_response``: a stream that broke its own rules or ended
+without its end; ``context_overflow``: the conversation no longer fits; ``tool_error``: the tool's own process failed;
+``store_away``: the database did not answer; ``fenced``: a later attempt took over; ``unknown_model``: no such provider.
+"""
+
+
+class ErrorInfo(Shape):
+    """Why a run failed, for people and programs."""
+
+    type: str
+    message: str

@@ -1,0 +1,292 @@
+"""The events of a run's log: what every reader sees, in the order in which it is kept.
+
+An event is serialized once, by ``encode``, and numbered when the store gives it its place. A delta has no clock of its
+own: it carries the time at which its attempt began, so that a log rebuilt from history has the same bytes.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, TypeAdapter
+
+from workflows.contract.agents import AgentSpec
+from workflows.contract.errors import ErrorInfo
+from workflows.contract.messages import FinishReason, Message, ResultStatus, Usage
+from workflows.contract.runs import Limits, PendingApproval, StopReason, Verdict
+from workflows.contract.shape import Shape
+
+
+class _Event(Shape):
+    """What all events have. ``seq`` is 0 until the store has given the event its place in the run."""
+
+    seq: int = 0
+    type: Any  # each event narrows it; it stands here to be the second key of all
+    run_id: str
+    step: int | None = None
+    attempt: int | None = None
+    at: datetime
+
+
+class RunStarted(_Event):
+    """The run was accepted: always seq 1."""
+
+    type: Literal["run.started"] = "run.started"
+    thread_id: str
+    agent: AgentSpec
+    input: Message
+    limits: Limits
+    metadata: dict[str, JsonValue]
+
+
+class MessageReceived(_Event):
+    """Something that a user said while the run was under way, joined before this step."""
+
+    type: Literal["message.received"] = "message.received"
+    message: Message
+    by: str
+
+
+class StepStarted(_Event):
+    """A model is about to be asked."""
+
+    type: Literal["step.started"] = "step.started"
+    model: str
+
+
+class _PartEvent(_Event):
+    message_id: str
+    part: int
+
+
+class TextDelta(_PartEvent):
+    """More text of a part; the deltas of a part concatenate."""
+
+    type: Literal["text.delta"] = "text.delta"
+    delta: str
+
+
+class ReasoningDelta(_PartEvent):
+    """More reasoning of a part."""
+
+    type: Literal["reasoning.delta"] = "reasoning.delta"
+    delta: str
+
+
+class ToolCallDelta(_PartEvent):
+    """More of a tool call's argument text; the first one of a part may have an empty ``delta``."""
+
+    type: Literal["tool_call.delta"] = "tool_call.delta"
+    call_id: str
+    name: str
+    delta: str
+
+
+class TextCompleted(_PartEvent):
+    """A whole text part."""
+
+    type: Literal["text.completed"] = "text.completed"
+    text: str
+    refusal: bool = False
+
+
+class ReasoningCompleted(_PartEvent):
+    """A whole reasoning part."""
+
+    type: Literal["reasoning.completed"] = "reasoning.completed"
+    text: str
+
+
+class ToolCallCompleted(_PartEvent):
+    """A whole tool call, as the model wrote it."""
+
+    type: Literal["tool_call.completed"] = "tool_call.completed"
+    call_id: str
+    name: str
+    arguments: str
+
+
+class MessageCompleted(_Event):
+    """The model's message is whole and kept."""
+
+    type: Literal["message.completed"] = "message.completed"
+    message_id: str
+    finish_reason: FinishReason
+    usage: Usage
+
+
+class AttemptSuperseded(_Event):
+    """What ``attempt`` wrote between ``from`` and ``to`` no longer stands: the step was asked again."""
+
+    type: Literal["attempt.superseded"] = "attempt.superseded"
+    first: int = Field(alias="from")
+    last: int = Field(alias="to")
+
+
+class ToolStarted(_Event):
+    """A tool runs, with these arguments (a reviewer may have edited them)."""
+
+    type: Literal["tool.started"] = "tool.started"
+    call_id: str
+    name: str
+    arguments: str
+
+
+class ToolProgress(_Event):
+    """What a tool reports while it runs."""
+
+    type: Literal["tool.progress"] = "tool.progress"
+    call_id: str
+    data: JsonValue
+
+
+class ToolCompleted(_Event):
+    """A call has its one result."""
+
+    type: Literal["tool.completed"] = "tool.completed"
+    call_id: str
+    name: str
+    status: ResultStatus
+    content: str
+
+
+class ApprovalRequested(_Event):
+    """The calls of this step that wait for a person."""
+
+    type: Literal["approval.requested"] = "approval.requested"
+    calls: tuple[PendingApproval, ...]
+    expires_at: datetime
+
+
+class ApprovalDecided(_Event):
+    """The decision that counts for a call: the first one that reached the run."""
+
+    type: Literal["approval.decided"] = "approval.decided"
+    call_id: str
+    decision: Verdict
+    by: str
+    reason: str | None = None
+    args: dict[str, JsonValue] | None = None
+    decision_id: str | None = None
+
+
+class ApprovalExpired(_Event):
+    """Nobody decided in time; the call is answered as denied."""
+
+    type: Literal["approval.expired"] = "approval.expired"
+    call_id: str
+
+
+class ContextCompacted(_Event):
+    """The conversation was shortened before this step."""
+
+    type: Literal["context.compacted"] = "context.compacted"
+    messages_before: int
+    messages_after: int
+
+
+class Custom(_Event):
+    """Anything a tool or an integration wants to say to the readers."""
+
+    type: Literal["custom"] = "custom"
+    name: str
+    data: JsonValue
+
+
+class LegEnded(_Event):
+    """A leg ends at a pause or with the run; the next event is a ``run.*``."""
+
+    type: Literal["leg.ended"] = "leg.ended"
+    leg: int
+    leg_id: str
+    stop_reason: StopReason
+
+
+class RunWaiting(_Event):
+    """The run waits for decisions."""
+
+    type: Literal["run.waiting"] = "run.waiting"
+    usage: Usage
+
+
+class RunResumed(_Event):
+    """A new leg begins."""
+
+    type: Literal["run.resumed"] = "run.resumed"
+    leg: int
+    leg_id: str
+
+
+class RunCompleted(_Event):
+    """The end: ``output`` is the text of the last message."""
+
+    type: Literal["run.completed"] = "run.completed"
+    stop_reason: StopReason
+    usage: Usage
+    output: str
+
+
+class RunFailed(_Event):
+    """The end of a run that could not go on."""
+
+    type: Literal["run.failed"] = "run.failed"
+    stop_reason: StopReason
+    usage: Usage
+    error: ErrorInfo
+
+
+class RunCancelled(_Event):
+    """The end of a run that was told to stop."""
+
+    type: Literal["run.cancelled"] = "run.cancelled"
+    stop_reason: StopReason = "cancelled"
+    usage: Usage
+    reason: str | None = None
+    by: str = "unknown"
+
+
+Event = Annotated[
+    RunStarted
+    | MessageReceived
+    | StepStarted
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | TextCompleted
+    | ReasoningCompleted
+    | ToolCallCompleted
+    | MessageCompleted
+    | AttemptSuperseded
+    | ToolStarted
+    | ToolProgress
+    | ToolCompleted
+    | ApprovalRequested
+    | ApprovalDecided
+    | ApprovalExpired
+    | ContextCompacted
+    | Custom
+    | LegEnded
+    | RunWaiting
+    | RunResumed
+    | RunCompleted
+    | RunFailed
+    | RunCancelled,
+    Field(discriminator="type"),
+]
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+TERMINAL = frozenset({"run.completed", "run.failed", "run.cancelled"})
+
+
+def encode(event: Event) -> bytes:
+    """The event's one serialization, without its number: a JSON object that does not begin with ``seq`` yet."""
+    return event.model_dump_json(exclude={"seq"}, exclude_none=True, by_alias=True).encode()
+
+
+def number(seq: int, body: bytes) -> bytes:
+    """An encoded event with its place in the run in front."""
+    return b'{"seq":%d,%b' % (seq, body[1:])
+
+
+def type_of(line: bytes) -> str:
+    """The type of a numbered event, without parsing it: ``type`` is always the second key."""
+    return line.split(b'"', 6)[5].decode()

@@ -1,0 +1,120 @@
+"""A run as its callers see it: what is asked for, where it stands, what it waits for, how it ended."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from workflows.contract.agents import AgentSpec
+from workflows.contract.errors import ErrorInfo
+from workflows.contract.messages import Message, Usage
+from workflows.contract.shape import Shape
+
+TASK_QUEUE = "longrun"
+
+RunStatus = Literal["queued", "running", "waiting", "completed", "failed", "cancelled"]
+"""``queued → running ⇄ waiting → completed | failed | cancelled``; the last three are final."""
+
+FINAL: frozenset[RunStatus] = frozenset({"completed", "failed", "cancelled"})
+
+StopReason = Literal[
+    "end_turn",
+    "max_steps",
+    "tool_rule",
+    "requires_approval",
+    "budget",
+    "cancelled",
+    "error",
+    "llm_api_error",
+    "invalid_llm_response",
+    "context_overflow",
+    "expired",
+    "terminated",
+]
+"""Why a run, or a leg of it (``requires_approval``), ended."""
+
+Verdict = Literal["approve", "deny", "edit", "answer"]
+
+
+class Limits(Shape):
+    """Where a run ends by itself. ``max_steps`` counts model calls; the others are seconds."""
+
+    max_steps: int = Field(default=50, ge=1, le=100_000)
+    deadline: float | None = Field(default=None, gt=0)
+    approval_timeout: float = Field(default=7 * 24 * 3600.0, gt=0)
+
+
+class RunOrder(Shape):
+    """Everything that a run is started with. ``accepted_at`` is the time of its ``run.started`` event, seq 1."""
+
+    run_id: str
+    thread_id: str
+    agent: AgentSpec
+    input: Message
+    limits: Limits = Limits()
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    accepted_at: AwareDatetime
+
+
+class Decision(Shape):
+    """A reviewer's word on one waiting call. It arrives as the signal ``decide``, so plain JSON from anywhere will do.
+
+    ``edit`` runs the call with ``args`` in place of the model's; ``answer`` does not run it and gives ``answer`` as
+    its result; ``deny`` does not run it and tells the model the ``reason``. ``id`` tells two equal decisions apart.
+    """
+
+    call_id: str
+    decision: Verdict
+    args: dict[str, JsonValue] | None = None
+    answer: str | None = None
+    reason: str | None = None
+    by: str = "unknown"
+    id: str | None = None
+
+
+class Cancel(Shape):
+    """The signal ``cancel``."""
+
+    reason: str | None = None
+    by: str = "unknown"
+
+
+class Said(Shape):
+    """The signal ``say``: a user's words that join the conversation at the next step. ``id`` makes it idempotent."""
+
+    text: str
+    by: str = "unknown"
+    id: str | None = None
+
+
+class PendingApproval(Shape):
+    """A call that waits for a decision."""
+
+    call_id: str
+    name: str
+    arguments: str
+    step: int
+    reason: str = ""
+
+
+class Snapshot(Shape):
+    """What the query ``status`` answers."""
+
+    run_id: str
+    phase: Literal["starting", "model", "tools", "waiting", "finishing", "finished"]
+    step: int
+    leg: int
+    pending: tuple[PendingApproval, ...] = ()
+    decided: tuple[Decision, ...] = ()
+    expires_at: datetime | None = None
+    usage: Usage = Usage()
+    limits: Limits = Limits()
+
+
+class Outcome(Shape):
+    """How a run ended."""
+
+    status: Literal["completed", "failed", "cancelled"]
+    stop_reason: StopReason
+    error: ErrorInfo | None = None
+    cancel: Cancel | None = None

@@ -1,0 +1,247 @@
+"""The ports of a run: what it asks of the world, step by step, and what it gets back.
+
+``activities/`` implements them; the run only sees these classes, so that it imports no I/O. What goes in are
+references (run, step, call), never conversations; what comes out is all that history needs to rebuild the log.
+"""
+
+from abc import ABC, abstractmethod
+from datetime import datetime
+
+from pydantic import Field, JsonValue
+from temporalio import activity
+
+from workflows.contract.agents import Approval, Effect
+from workflows.contract.messages import FinishReason, Message, ResultStatus, Usage
+from workflows.contract.runs import Decision, Outcome, PendingApproval, Said
+from workflows.contract.shape import Shape
+
+
+class Stamp(Shape):
+    """Where an append went: the seq of its first event, and the time that its events carry."""
+
+    first: int
+    at: datetime
+
+
+class Span(Shape):
+    """The seqs ``first..last``, both inclusive."""
+
+    first: int
+    last: int
+
+
+class Superseded(Shape):
+    """An attempt whose deltas no longer stand, and the place of the notice that says so."""
+
+    attempt: int
+    first: int
+    last: int
+    notice: Stamp
+
+
+class ModelCall(Shape):
+    """Ask the model for step ``step``. ``said`` joins the conversation before it."""
+
+    run_id: str
+    step: int
+    said: tuple[Said, ...] = ()
+
+
+class ToolPlan(Shape):
+    """What the run must know of a called tool: its effect, who must agree, how long it may take (seconds)."""
+
+    effect: Effect
+    approval: Approval
+    timeout: float
+
+
+class StepBegin(Shape):
+    """What the first attempt of a step left in the log: ``message.received`` per word said, then ``step.started``."""
+
+    stamp: Stamp
+    model: str
+    said: tuple[Said, ...] = ()
+
+
+class ModelReply(Shape):
+    """A step's one message, with all that its log entries are made from.
+
+    ``marks`` says how the deltas cut the message: ``n > 0`` is a delta of n characters of the current part, ``0`` its
+    completion, ``-k`` turns to part ``k - 1``. ``spans`` are the seqs of these events and of ``message.completed``.
+    ``plans`` has an entry for each tool that is called and known.
+    """
+
+    message: Message
+    finish_reason: FinishReason
+    usage: Usage
+    attempt: int
+    begin: StepBegin
+    superseded: tuple[Superseded, ...] = ()
+    attempt_at: datetime
+    marks: tuple[int, ...]
+    spans: tuple[Span, ...]
+    completed_at: datetime
+    plans: dict[str, ToolPlan] = Field(default_factory=dict)
+
+
+class OpenStep(Shape):
+    """A step that began and has no message: what it left in the log."""
+
+    step: int
+    begin: StepBegin
+    superseded: tuple[Superseded, ...] = ()
+
+
+class ToolCall(Shape):
+    """Run one call. ``args`` replaces the model's arguments where a reviewer edited them."""
+
+    run_id: str
+    step: int
+    call_id: str
+    name: str
+    args: dict[str, JsonValue] | None = None
+
+
+class Progress(Shape):
+    """Something a tool reported."""
+
+    stamp: Stamp
+    attempt: int
+    data: JsonValue
+
+
+class ToolOutcome(Shape):
+    """A call's one result, and what the call left in the log. ``started`` is ``None`` for a call that never ran.
+
+    ``arguments`` is what the tool was run with, ``None`` where that is the model's own text.
+    """
+
+    step: int
+    call_id: str
+    name: str
+    status: ResultStatus
+    content: str
+    attempt: int = 1
+    arguments: str | None = None
+    started: Stamp | None = None
+    progress: tuple[Progress, ...] = ()
+    completed: Stamp
+
+
+class Answer(Shape):
+    """A result for a call that is not run: denied, answered by a reviewer, unknown, failed for good."""
+
+    call_id: str
+    name: str
+    status: ResultStatus
+    content: str
+
+
+class Answers(Shape):
+    """Give these calls of a step their results."""
+
+    run_id: str
+    step: int
+    answers: tuple[Answer, ...]
+
+
+class Answered(Shape):
+    """The results that now stand: where a call had one already, the old one."""
+
+    outcomes: tuple[ToolOutcome, ...]
+
+
+class Pause(Shape):
+    """End the leg: these calls wait."""
+
+    run_id: str
+    step: int
+    leg: int
+    calls: tuple[PendingApproval, ...]
+    expires_at: datetime
+    usage: Usage
+
+
+class Paused(Shape):
+    """Where ``approval.requested``, ``leg.ended`` and ``run.waiting`` went."""
+
+    pause: Pause
+    stamp: Stamp
+
+
+class Verdicts(Shape):
+    """Record decisions and expired calls; ``resume`` begins the next leg with them."""
+
+    run_id: str
+    step: int
+    leg: int
+    decisions: tuple[Decision, ...] = ()
+    expired: tuple[str, ...] = ()
+    resume: bool
+
+
+class Recorded(Shape):
+    """Where the verdicts and perhaps ``run.resumed`` went."""
+
+    verdicts: Verdicts
+    stamp: Stamp
+
+
+class Finish(Shape):
+    """End the run."""
+
+    run_id: str
+    leg: int
+    outcome: Outcome
+    usage: Usage
+
+
+class Finished(Shape):
+    """What the end left in the log, in this order: open steps, answers to open calls, ``leg.ended`` and ``run.*``."""
+
+    finish: Finish
+    open_steps: tuple[OpenStep, ...] = ()
+    closed: tuple[ToolOutcome, ...] = ()
+    stamp: Stamp
+
+
+class ModelSteps(ABC):
+    """Asking a model."""
+
+    @activity.defn
+    @abstractmethod
+    async def call_model(self, call: ModelCall) -> ModelReply:
+        """Stream one answer into the log and return it whole; a step that has its message returns that one."""
+
+
+class ToolSteps(ABC):
+    """Running a tool."""
+
+    @activity.defn
+    @abstractmethod
+    async def run_tool(self, call: ToolCall) -> ToolOutcome:
+        """Run one approved call and keep its result; a call that has its result returns that one."""
+
+
+class LifecycleSteps(ABC):
+    """What a run writes about itself. Each is one transaction, and repeating it changes nothing."""
+
+    @activity.defn
+    @abstractmethod
+    async def answer_calls(self, answers: Answers) -> Answered:
+        """Give calls that are not run their results."""
+
+    @activity.defn
+    @abstractmethod
+    async def pause_run(self, pause: Pause) -> Paused:
+        """Ask for approval and end the leg."""
+
+    @activity.defn
+    @abstractmethod
+    async def record_verdicts(self, verdicts: Verdicts) -> Recorded:
+        """Write decisions to the log; with ``resume``, set the run going again."""
+
+    @activity.defn
+    @abstractmethod
+    async def finish_run(self, finish: Finish) -> Finished:
+        """Close what is open, write the end, release the thread and start its next run."""
