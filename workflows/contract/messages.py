@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue
 from workflows.contract.shape import Shape
 
 Opaque = dict[str, JsonValue]
-"""What only its provider understands (signatures, encrypted reasoning, item ids): goes back as it came, never streamed."""
+"""What only its provider understands (signatures, encrypted reasoning, item ids): goes back unchanged, not streamed."""
 
 FinishReason = Literal[
     "stop", "tool_calls", "length", "refusal", "content_filter", "pause", "overflow", "cancelled", "other"
