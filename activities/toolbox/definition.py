@@ -1,0 +1,175 @@
+"""How a plain typed async function becomes a tool: ``@tool(...)`` over it is all there is to write.
+
+@tool(effect="write", approval="always")
+async def send_mail(to: str, text: str, context: ToolContext) -> str:
+    '''Send a mail.
+
+    Args:
+        to: The address.
+    '''
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
+from pydantic.errors import PydanticUserError
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import override
+
+from activities.toolbox.docstring import Docstring, parse_docstring
+from activities.toolbox.tool import ToolContext
+from workflows.contract.agents import Approval, Effect, OnInterrupt, ToolSpec
+
+MAX_RETURN_CHARS = 250_000
+"""The most that a tool may return: at six bytes for a character in JSON it still fits into one Temporal payload."""
+
+ToolFunction = Callable[..., Coroutine[Any, Any, object]]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+@dataclass(frozen=True, eq=False)
+class Tool:
+    """A function with what a model, a reviewer and a run must know of it.
+
+    ``arguments`` validates a call's argument text; its fields are numbered, so that a parameter may have any name.
+    """
+
+    spec: ToolSpec
+    function: ToolFunction
+    arguments: type[BaseModel]
+    context_parameter: str | None
+
+    async def call(self, arguments: str, context: ToolContext) -> object:
+        """Run the function with a model's argument text.
+
+        Raises:
+            pydantic.ValidationError: The text is not JSON, or not what the function takes.
+        """
+        given = self.arguments.model_validate_json(arguments.strip() or "{}")
+        values: dict[str, object] = {
+            str(info.alias): getattr(given, name) for name, info in self.arguments.model_fields.items()
+        }
+        if self.context_parameter is not None:
+            values[self.context_parameter] = context
+        return await self.function(**values)
+
+
+def tool(
+    *,
+    effect: Effect = "read",
+    timeout: float = 60.0,
+    return_char_limit: int = 50_000,
+    approval: Literal["never", "always"] | Approval = "never",
+    on_interrupted: OnInterrupt = "ask",
+) -> Callable[[ToolFunction], Tool]:
+    """Make a tool of an async function: schema from the signature, description from the docstring.
+
+    A parameter annotated ``ToolContext`` is given the call's context and is not shown to the model.
+
+    Args:
+        effect: ``write`` for what changes the world: it is never silently run twice.
+        timeout: Seconds after which a call is ended with an error that the model sees.
+        return_char_limit: Characters of a result that the model gets; the rest is cut.
+        approval: Whether a person must agree to a call, unless the agent says otherwise.
+        on_interrupted: What happens to a ``write`` call whose worker died in the middle.
+
+    Raises:
+        TypeError: The function cannot be a tool; the message names it and says why.
+    """
+    if not 0 < return_char_limit <= MAX_RETURN_CHARS:
+        raise TypeError(f"return_char_limit must be between 1 and {MAX_RETURN_CHARS}, not {return_char_limit}")
+    if timeout <= 0:
+        raise TypeError(f"timeout must be more than 0 seconds, not {timeout}")
+
+    def make(function: ToolFunction) -> Tool:
+        name = _name_of(function)
+        docstring = _docstring_of(function, name)
+        arguments, context_parameter = _arguments_of(function, name, docstring)
+        spec = ToolSpec(
+            name=name,
+            description=docstring.text,
+            parameters=_schema_of(arguments, name),
+            effect=effect,
+            approval=Approval(mode=approval) if isinstance(approval, str) else approval,
+            timeout=timeout,
+            return_char_limit=return_char_limit,
+            on_interrupted=on_interrupted,
+        )
+        return Tool(spec, function, arguments, context_parameter)
+
+    return make
+
+
+def _name_of(function: ToolFunction) -> str:
+    name: str = getattr(function, "__name__", repr(function))
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"{name} cannot be a tool: it is not an async function (async def)")
+    if not _NAME.fullmatch(name):
+        raise TypeError(f"{name} cannot be a tool: a name is 1 to 64 of the characters A-Z a-z 0-9 _")
+    return name
+
+
+def _docstring_of(function: ToolFunction, name: str) -> Docstring:
+    docstring = parse_docstring(inspect.getdoc(function) or "")
+    if not docstring.text:
+        raise TypeError(f"{name} cannot be a tool: it has no docstring to tell a model what it does")
+    return docstring
+
+
+def _arguments_of(function: ToolFunction, name: str, docstring: Docstring) -> tuple[type[BaseModel], str | None]:
+    """The model of the arguments, and the parameter that takes the context."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as exc:
+        raise TypeError(f"{name} cannot be a tool: an annotation cannot be resolved: {exc}") from exc
+    fields: dict[str, Any] = {}
+    context_parameter: str | None = None
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind not in _KINDS:
+            raise TypeError(f"{name} cannot be a tool: {parameter} cannot be given by name")
+        if parameter.name not in hints:
+            raise TypeError(f"{name} cannot be a tool: its parameter {parameter.name} has no type")
+        if hints[parameter.name] is ToolContext:
+            context_parameter = parameter.name
+            continue
+        fields[f"argument{len(fields)}"] = _field(parameter, hints[parameter.name], docstring)
+    try:
+        config = ConfigDict(extra="forbid")
+        return create_model(f"{name}_arguments", __config__=config, **fields), context_parameter
+    except PydanticUserError as exc:
+        raise TypeError(f"{name} cannot be a tool: {exc.message}") from exc
+
+
+def _field(parameter: inspect.Parameter, annotation: Any, docstring: Docstring) -> Any:  # noqa: ANN401 - any type at all
+    default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+    described = any(
+        isinstance(extra, FieldInfo) and extra.description for extra in getattr(annotation, "__metadata__", ())
+    )
+    words = None if described else docstring.parameters.get(parameter.name)
+    if words is not None:
+        annotation = Annotated[annotation, Field(description=words)]
+    return (Annotated[annotation, Field(alias=parameter.name)], default)
+
+
+class _Untitled(GenerateJsonSchema):
+    """A schema without the titles that pydantic makes up from names: they cost tokens and say nothing."""
+
+    @override
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def _schema_of(arguments: type[BaseModel], name: str) -> dict[str, JsonValue]:
+    try:
+        schema = arguments.model_json_schema(by_alias=True, schema_generator=_Untitled)
+    except PydanticUserError as exc:
+        raise TypeError(f"{name} cannot be a tool: {exc.message}") from exc
+    schema.pop("title", None)
+    return schema

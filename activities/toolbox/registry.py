@@ -1,0 +1,167 @@
+"""The tools of a worker, found by name and run so that whatever happens is a result that a model can read."""
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, to_json
+
+from activities.toolbox.builtin import builtin_tools
+from activities.toolbox.definition import MAX_RETURN_CHARS, Tool, tool
+from activities.toolbox.tool import ToolContext, ToolFailure
+from workflows.contract.agents import ToolSpec
+
+__all__ = ["Tool", "ToolResult", "Toolbox", "ToolboxError", "tool"]
+
+logger = logging.getLogger(__name__)
+
+_SHOWN_VALUE = 100
+_SHOWN_ERRORS = 20
+
+
+class ToolboxError(Exception):
+    """The tools cannot be loaded; the message names the module or the tool."""
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a call came to: text for the model."""
+
+    status: Literal["ok", "error"]
+    content: str
+
+
+class Toolbox:
+    """The tools that a worker offers.
+
+    Args:
+        tools: Each once; the order is kept.
+
+    Raises:
+        ToolboxError: Two tools have the same name.
+    """
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._tools: dict[str, Tool] = {}
+        for each in tools:
+            if each.spec.name in self._tools:
+                raise ToolboxError(
+                    f"there are two tools named {each.spec.name}: in {self._tools[each.spec.name].function.__module__}"
+                    f" and in {each.function.__module__}"
+                )
+            self._tools[each.spec.name] = each
+
+    @classmethod
+    def load(cls, modules: str = "", *, allow_private_http: bool = False) -> "Toolbox":
+        """Our tools and those of other modules.
+
+        Args:
+            modules: Names as in ``package.module, other``: every tool that is an attribute of one of them is taken.
+            allow_private_http: Whether ``http_get`` may reach addresses that are not public.
+
+        Raises:
+            ToolboxError: A module cannot be imported or has no tool, or two tools have the same name.
+        """
+        found = dict.fromkeys(builtin_tools(allow_private_http=allow_private_http))
+        for name in (part.strip() for part in modules.split(",")):
+            if name:
+                found.update(dict.fromkeys(_tools_of(_import(name))))
+        return cls(found)
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """What is on offer."""
+        return tuple(each.spec for each in self._tools.values())
+
+    def find(self, name: str) -> Tool | None:
+        """The tool of that name."""
+        return self._tools.get(name)
+
+    async def run(self, name: str, arguments: str, context: ToolContext) -> ToolResult:
+        """Run a call. Nothing that a model can get wrong raises; only a cancellation does.
+
+        Args:
+            name: The tool's name as the model wrote it.
+            arguments: The model's argument text, which may not be valid JSON.
+            context: What the call runs for.
+        """
+        found = self.find(name)
+        if found is None:
+            return _error(f"There is no tool named {name[:_SHOWN_VALUE]!r}. The tools are: {', '.join(self._tools)}.")
+        limit = found.spec.return_char_limit
+        try:
+            async with asyncio.timeout(found.spec.timeout) as scope:
+                value = await found.call(arguments, context)
+            return ToolResult("ok", _cut(_text(value), limit))
+        except ToolFailure as exc:
+            return _error(str(exc), limit)
+        except ValidationError as exc:
+            return _error(_explain(exc, found), limit) if exc.title == found.arguments.__name__ else _crash(exc, found)
+        except TimeoutError as exc:
+            return (
+                _error(f"{name} was ended after {found.spec.timeout:g} s.") if scope.expired() else _crash(exc, found)
+            )
+        except Exception as exc:  # noqa: BLE001 - the edge to foreign code: its every fault is an answer, and logged
+            return _crash(exc, found)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as exc:
+        raise ToolboxError(f"the tools of {name} cannot be imported: {type(exc).__name__}: {exc}") from exc
+
+
+def _tools_of(module: ModuleType) -> list[Tool]:
+    found = [value for value in vars(module).values() if isinstance(value, Tool)]
+    if not found:
+        raise ToolboxError(f"the module {module.__name__} has no tool: put @tool(...) over an async function in it")
+    return found
+
+
+def _crash(exc: Exception, found: Tool) -> ToolResult:
+    logger.error("the tool %s failed", found.spec.name, exc_info=exc)
+    return _error(f"{type(exc).__name__}: {exc}", found.spec.return_char_limit)
+
+
+def _error(message: str, limit: int = MAX_RETURN_CHARS) -> ToolResult:
+    return ToolResult("error", _cut(_storable(message), limit))
+
+
+def _text(value: object) -> str:
+    return _storable(value if isinstance(value, str) else to_json(value).decode())
+
+
+def _storable(text: str) -> str:
+    """The text without what JSON or a database cannot hold: lone surrogates and NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}... [cut: {len(text)} characters, limit {limit}]"
+
+
+def _explain(exc: ValidationError, found: Tool) -> str:
+    """What is wrong with the arguments, field by field."""
+    errors = exc.errors(include_url=False, include_context=False)
+    if errors[0]["type"] == "json_invalid":
+        return f"The arguments of {found.spec.name} are not valid JSON: {errors[0]['msg']}."
+    lines = [_line(error) for error in errors[:_SHOWN_ERRORS]]
+    if len(errors) > _SHOWN_ERRORS:
+        lines.append(f"- and {len(errors) - _SHOWN_ERRORS} more")
+    return "\n".join([f"The arguments of {found.spec.name} are not valid:", *lines])
+
+
+def _line(error: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "the whole"
+    if error["type"] in ("missing", "extra_forbidden"):
+        return f"- {where}: {error['msg']}"
+    shown = repr(error["input"])
+    shown = shown if len(shown) <= _SHOWN_VALUE else f"{shown[:_SHOWN_VALUE]}..."
+    return f"- {where}: {error['msg']}, but it is {shown}"
