@@ -1,5 +1,7 @@
 """What every process of ours must know of its surroundings: the only place that reads the environment for it."""
 
+import hashlib
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,9 @@ class Settings(BaseSettings):
 
     @property
     def pokes_folder(self) -> Path:
-        """Where gateways on this machine listen for news of the log."""
-        return self.home.absolute() / "pokes"
+        """Where gateways on this machine listen for news of the log: a short path, for sockets allow no long one."""
+        name = hashlib.sha256(str(self.home.absolute()).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"longrun-{name}"
 
 
 def temporal_connection() -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What an agent is made of: a model, its instructions and the tools it may use."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from workflows.contract.shape import Shape
 
@@ -19,6 +20,15 @@ class ArgumentRule(Shape):
     argument: str
     operator: Operator = "matches"
     value: JsonValue
+
+    @model_validator(mode="after")
+    def _is_an_expression(self) -> "ArgumentRule":
+        if self.operator == "matches":
+            try:
+                re.compile(str(self.value))
+            except re.error as error:
+                raise ValueError(f"value is not a regular expression: {error}") from error
+        return self
 
 
 class Approval(Shape):

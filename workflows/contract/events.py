@@ -7,7 +7,7 @@ own: it carries the time at which its attempt began, so that a log rebuilt from 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import AliasChoices, Field, JsonValue, TypeAdapter
 
 from workflows.contract.agents import AgentSpec
 from workflows.contract.errors import ErrorInfo
@@ -118,8 +118,8 @@ class AttemptSuperseded(_Event):
     """What ``attempt`` wrote between ``from`` and ``to`` no longer stands: the step was asked again."""
 
     type: Literal["attempt.superseded"] = "attempt.superseded"
-    first: int = Field(alias="from")
-    last: int = Field(alias="to")
+    first: int = Field(validation_alias=AliasChoices("from", "first"), serialization_alias="from")
+    last: int = Field(validation_alias=AliasChoices("to", "last"), serialization_alias="to")
 
 
 class ToolStarted(_Event):

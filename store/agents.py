@@ -1,0 +1,98 @@
+"""Agents that runs can be started with, and the tools that workers offer."""
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+from uuid_utils import uuid7
+
+from store.database import Database, StoreAwayError, Tx
+from store.rows import find_row, insert_row
+from store.tables import AgentRow, ToolRow
+from workflows.contract.agents import AgentSpec, ToolSpec
+
+
+class NameTakenError(Exception):
+    """There is an agent of this name."""
+
+
+def new_id() -> str:
+    """A UUIDv7: ids sort by the time they were made."""
+    return str(UUID(int=uuid7().int))
+
+
+class Agents:
+    """Reads and writes agents and tools."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, spec: AgentSpec, now: datetime) -> AgentRow:
+        """Keep a new agent.
+
+        Raises:
+            NameTakenError: There is an agent of this name.
+            StoreAwayError: The database failed.
+        """
+        row = AgentRow(id=new_id(), name=spec.name, spec=spec.model_dump_json(), created_at=now, updated_at=now)
+        await self._write_unique(lambda tx: insert_row(tx, row), spec.name)
+        return row
+
+    async def update(self, agent_id: str, spec: AgentSpec, now: datetime) -> None:
+        """Replace an agent; runs that were accepted keep what they had.
+
+        Raises:
+            NameTakenError: Another agent has the new name.
+            StoreAwayError: The database failed.
+        """
+        statement = update(AgentRow).where(col(AgentRow.id) == agent_id)
+        values = statement.values(name=spec.name, spec=spec.model_dump_json(), updated_at=now)
+        await self._write_unique(lambda tx: tx.execute(values), spec.name)
+
+    async def delete(self, agent_id: str) -> None:
+        """Forget an agent."""
+        statement = delete(AgentRow).where(col(AgentRow.id) == agent_id)
+        await self._database.write(lambda tx: tx.execute(statement))
+
+    async def find(self, key: str) -> AgentRow | None:
+        """An agent by id or by name."""
+        async with self._database.session() as session:
+            return await session.scalar(
+                select(AgentRow).where((col(AgentRow.id) == key) | (col(AgentRow.name) == key)).limit(1)
+            )
+
+    async def all(self) -> list[AgentRow]:
+        """All agents, by name."""
+        async with self._database.session() as session:
+            return list(await session.scalars(select(AgentRow).order_by(col(AgentRow.name))))
+
+    async def offer_tools(self, specs: tuple[ToolSpec, ...], now: datetime) -> None:
+        """Say which tools a worker offers; earlier offers of the same names are replaced."""
+
+        def job(tx: Tx) -> None:
+            for spec in specs:
+                known = find_row(tx, ToolRow, col(ToolRow.name) == spec.name)
+                body = spec.model_dump_json()
+                if known is None:
+                    insert_row(tx, ToolRow(name=spec.name, spec=body, updated_at=now))
+                else:
+                    tx.execute(update(ToolRow).where(col(ToolRow.name) == spec.name).values(spec=body, updated_at=now))
+
+        await self._database.write(job)
+
+    async def tools(self) -> list[ToolSpec]:
+        """The tools that workers offer, by name; none before the first worker started."""
+        async with self._database.session() as session:
+            specs = await session.scalars(select(col(ToolRow.spec)).order_by(col(ToolRow.name)))
+            return [ToolSpec.model_validate_json(spec) for spec in specs]
+
+    async def _write_unique(self, job: Callable[[Tx], object], name: str) -> None:
+        try:
+            await self._database.write(job)
+        except StoreAwayError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise NameTakenError(f"there is an agent named {name!r}") from error
+            raise

@@ -1,0 +1,210 @@
+"""Tool calls: the ledger that says of each call whether it was started and what came of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlalchemy import ColumnElement, select, update
+from sqlmodel import col
+
+from store.database import Database, Tx
+from store.log import Append, append, call_fence, lock
+from store.messages import insert_message
+from store.recorder import Recorder
+from store.rows import find_row
+from store.tables import CallRow, SegmentRow
+from workflows.contract.events import EVENT, ToolProgress
+from workflows.contract.messages import Message, ToolResultPart
+from workflows.contract.steps import Answer, Progress, Stamp, ToolCall, ToolOutcome
+
+
+class UnknownCallError(Exception):
+    """No message of the run made this call."""
+
+
+@dataclass(frozen=True)
+class BegunCall:
+    """Attempt ``attempt`` of a call may run with ``arguments``; or the call has its ``outcome`` already.
+
+    ``interrupted`` says that an earlier attempt began and left no result.
+    """
+
+    attempt: int
+    arguments: str
+    started: Stamp
+    interrupted: bool = False
+    outcome: ToolOutcome | None = None
+
+
+class Calls:
+    """Reads and writes the ledger."""
+
+    def __init__(self, database: Database, recorder: Recorder) -> None:
+        self._database = database
+        self._recorder = recorder
+
+    async def begin(self, call: ToolCall, edited: str | None, worker: str, now: datetime) -> BegunCall:
+        """Take the call's fence for a new attempt and, the first time, say so in the log.
+
+        Args:
+            call: The call.
+            edited: A reviewer's arguments, as JSON text.
+            worker: Who runs it.
+            now: The time of ``tool.started``.
+
+        Raises:
+            UnknownCallError: The run made no such call.
+            FencedError: There is no such run.
+            StoreAwayError: The database failed.
+        """
+        return await self._database.write(lambda tx: self._begin(tx, call, edited, (worker, now)))
+
+    def _begin(self, tx: Tx, call: ToolCall, edited: str | None, by: tuple[str, datetime]) -> BegunCall:
+        lock(tx, call.run_id)
+        row = _row(tx, call.run_id, call.call_id)
+        arguments = row.arguments if edited is None else edited
+        if row.outcome is not None:
+            outcome = ToolOutcome.model_validate_json(row.outcome)
+            return BegunCall(row.attempt, arguments, outcome.started or outcome.completed, outcome=outcome)
+        attempt = row.attempt + 1
+        if row.started is None:
+            draft = _outcome(row, Answer(call_id=row.call_id, name=row.name, status="ok", content=""), by[1])
+            event = self._recorder.tool_started(call.run_id, draft, arguments, by[1])
+            span = append(tx, Append(call.run_id, f"call:{row.call_id}:started", [event], once=False))
+            started = Stamp(first=span.first, at=by[1])
+        else:
+            started = Stamp.model_validate_json(row.started)
+        tx.execute(
+            update(CallRow)
+            .where(col(CallRow.run_id) == call.run_id, col(CallRow.call_id) == call.call_id)
+            .values(attempt=attempt, worker=by[0], started=started.model_dump_json())
+        )
+        return BegunCall(attempt, arguments, started, interrupted=row.attempt > 0)
+
+    async def progress(self, call: ToolCall, attempt: int, place: int, data: JsonValue, now: datetime) -> None:
+        """Put something that the tool reports into the log.
+
+        Raises:
+            FencedError: A later attempt has taken over, or the call has its result.
+            StoreAwayError: The database failed.
+        """
+        report = Progress(stamp=Stamp(first=0, at=now), attempt=attempt, data=data)
+        event = self._recorder.tool_progress(call.run_id, call.step, call.call_id, report)
+        source = f"{_progress_source(call.call_id)}{attempt}:{place}"
+        entry = Append(call.run_id, source, [event], once=False)
+        fence = call_fence(call.run_id, call.call_id, attempt)
+        await self._database.write(lambda tx: append(tx, entry, fence))
+
+    async def complete(
+        self, call: ToolCall, answer: Answer, edited: str | None, attempt: int, now: datetime
+    ) -> ToolOutcome:
+        """Keep the result of an attempt: event, message and ledger row in one transaction.
+
+        Raises:
+            FencedError: A later attempt has taken over.
+            StoreAwayError: The database failed.
+        """
+        fence = call_fence(call.run_id, call.call_id, attempt)
+
+        def job(tx: Tx) -> ToolOutcome:
+            row = _row(tx, call.run_id, call.call_id)
+            if row.outcome is not None:
+                return ToolOutcome.model_validate_json(row.outcome)
+            outcome = _outcome(row, answer, now).model_copy(update={"arguments": edited})
+            return self._keep(tx, call.run_id, row, outcome, fence)
+
+        return await self._database.write(job)
+
+    async def answer(self, run_id: str, answers: Sequence[Answer], now: datetime) -> tuple[ToolOutcome, ...]:
+        """Give calls that will not run (any more) their results; one that has a result keeps it.
+
+        Raises:
+            UnknownCallError: The run made no such call.
+            FencedError: There is no such run.
+            StoreAwayError: The database failed.
+        """
+        return await self._database.write(lambda tx: self._answer(tx, run_id, answers, now))
+
+    def _answer(self, tx: Tx, run_id: str, answers: Sequence[Answer], now: datetime) -> tuple[ToolOutcome, ...]:
+        lock(tx, run_id)
+        outcomes: list[ToolOutcome] = []
+        for answer in answers:
+            row = _row(tx, run_id, answer.call_id)
+            if row.outcome is not None:
+                outcomes.append(ToolOutcome.model_validate_json(row.outcome))
+            else:
+                outcomes.append(self._keep(tx, run_id, row, _outcome(row, answer, now), None))
+        return tuple(outcomes)
+
+    def close_open(self, tx: Tx, run_id: str, content: str, now: datetime) -> tuple[ToolOutcome, ...]:
+        """Answer every call that has no result, because the run ends."""
+        rows = tx.execute(
+            select(col(CallRow.call_id), col(CallRow.name))
+            .where(col(CallRow.run_id) == run_id, col(CallRow.outcome).is_(None))
+            .order_by(col(CallRow.step), col(CallRow.place))
+        ).all()
+        answers = [Answer(call_id=row[0], name=row[1], status="cancelled", content=content) for row in rows]
+        return self._answer(tx, run_id, answers, now)
+
+    def _keep(
+        self, tx: Tx, run_id: str, row: CallRow, outcome: ToolOutcome, fence: ColumnElement[bool] | None
+    ) -> ToolOutcome:
+        outcome = outcome.model_copy(update={"progress": _reported(tx, run_id, row.call_id)})
+        event = self._recorder.tool_completed(run_id, outcome)
+        entry = Append(run_id, f"call:{row.call_id}:completed", [event], once=False)
+        span = append(tx, entry, fence)
+        outcome = outcome.model_copy(update={"completed": Stamp(first=span.first, at=outcome.completed.at)})
+        result = ToolResultPart(call_id=row.call_id, name=row.name, content=outcome.content, status=outcome.status)
+        message = Message(id=f"{run_id}:{row.call_id}", role="tool", parts=(result,))
+        insert_message(tx, run_id, (row.step, row.place), message)
+        tx.execute(
+            update(CallRow)
+            .where(col(CallRow.run_id) == run_id, col(CallRow.call_id) == row.call_id)
+            .values(outcome=outcome.model_dump_json(), attempt=outcome.attempt)
+        )
+        return outcome
+
+
+def _progress_source(call_id: str) -> str:
+    return f"call:{call_id}:progress:"
+
+
+def _row(tx: Tx, run_id: str, call_id: str) -> CallRow:
+    row = find_row(tx, CallRow, col(CallRow.run_id) == run_id, col(CallRow.call_id) == call_id)
+    if row is None:
+        raise UnknownCallError(f"run {run_id} made no call {call_id}")
+    return row
+
+
+def _outcome(row: CallRow, answer: Answer, now: datetime) -> ToolOutcome:
+    return ToolOutcome(
+        step=row.step,
+        call_id=row.call_id,
+        name=row.name,
+        status=answer.status,
+        content=answer.content,
+        attempt=max(1, row.attempt),
+        started=Stamp.model_validate_json(row.started) if row.started else None,
+        completed=Stamp(first=0, at=now),
+    )
+
+
+def _reported(tx: Tx, run_id: str, call_id: str) -> tuple[Progress, ...]:
+    """What the call has reported, read back from the log: an earlier attempt's reports are known only there."""
+    source = _progress_source(call_id)
+    bodies = tx.execute(
+        select(col(SegmentRow.body))
+        .where(
+            col(SegmentRow.run_id) == run_id,
+            col(SegmentRow.source) > source,
+            col(SegmentRow.source) < f"{source}~",
+        )
+        .order_by(col(SegmentRow.first_seq))
+    ).scalars()
+    events = [EVENT.validate_json(body) for body in bodies]
+    return tuple(
+        Progress(stamp=Stamp(first=event.seq, at=event.at), attempt=event.attempt or 1, data=event.data)
+        for event in events
+        if isinstance(event, ToolProgress)
+    )

@@ -1,0 +1,240 @@
+"""The log: events of a run, densely numbered, appended by whoever holds the fence, read from any place."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, exists, func, select, text, update
+from sqlmodel import and_, col
+
+from store.database import Database, Tx, touch
+from store.rows import insert_row
+from store.tables import CallRow, HeadRow, SegmentRow, StepRow
+from workflows.contract.events import Event, encode, number
+from workflows.contract.steps import Span
+
+_LONGEST = 500
+
+
+class FencedError(Exception):
+    """A later attempt has taken over, or the run is unknown: nothing was written."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Events ``first..last`` as JSON lines. ``superseded`` ones no longer stand, and may have no body."""
+
+    run_id: str
+    first: int
+    last: int
+    superseded: bool
+    body: bytes
+
+    def lines(self, after: int) -> list[bytes]:
+        """The events after ``after``, one line each."""
+        lines = self.body.splitlines()
+        return lines[max(0, after + 1 - self.first) :] if lines else []
+
+
+@dataclass(frozen=True)
+class Append:
+    """Events to add to a run.
+
+    ``source`` names this append within the run: repeating it writes nothing and gives the same places. ``once`` is
+    false for what cannot be repeated because its source is made anew each time, which saves a look.
+    """
+
+    run_id: str
+    source: str
+    events: Sequence[Event]
+    step: int | None = None
+    attempt: int | None = None
+    once: bool = True
+
+
+def step_fence(run_id: str, step: int, attempt: int) -> ColumnElement[bool]:
+    """Holds while ``attempt`` is the newest one of the step and the step has no message yet."""
+    return exists().where(
+        and_(
+            col(StepRow.run_id) == run_id,
+            col(StepRow.step) == step,
+            col(StepRow.attempt) == attempt,
+            col(StepRow.reply).is_(None),
+        )
+    )
+
+
+def call_fence(run_id: str, call_id: str, attempt: int) -> ColumnElement[bool]:
+    """Holds while ``attempt`` is the newest one of the call and the call has no result yet."""
+    return exists().where(
+        and_(
+            col(CallRow.run_id) == run_id,
+            col(CallRow.call_id) == call_id,
+            col(CallRow.attempt) == attempt,
+            col(CallRow.outcome).is_(None),
+        )
+    )
+
+
+def lock(tx: Tx, run_id: str) -> None:
+    """Wait until nobody else writes to the run; held to the end of the transaction.
+
+    Raises:
+        FencedError: There is no such run.
+    """
+    if tx.execute(select(col(HeadRow.last_seq)).where(col(HeadRow.run_id) == run_id).with_for_update()).first() is None:
+        raise FencedError(f"there is no run {run_id}")
+
+
+def _find(tx: Tx, run_id: str, source: str) -> Span | None:
+    found = tx.execute(
+        select(col(SegmentRow.first_seq), col(SegmentRow.last_seq)).where(
+            col(SegmentRow.run_id) == run_id, col(SegmentRow.source) == source
+        )
+    ).first()
+    return Span(first=found[0], last=found[1]) if found else None
+
+
+def append(tx: Tx, entry: Append, fence: ColumnElement[bool] | None = None) -> Span:
+    """Give the events their places and write them.
+
+    Raises:
+        FencedError: The fence does not hold, or there is no such run.
+    """
+    if entry.once and (known := _find(tx, entry.run_id, entry.source)):
+        return known
+    count = len(entry.events)
+    grow = update(HeadRow).where(col(HeadRow.run_id) == entry.run_id).values(last_seq=HeadRow.last_seq + count)
+    if fence is not None:
+        grow = grow.where(fence)
+    head = tx.execute(grow.returning(col(HeadRow.last_seq))).first()
+    if head is None:
+        raise FencedError(f"{entry.source} of run {entry.run_id} was overtaken")
+    last: int = head[0]
+    first = last - count + 1
+    insert_row(
+        tx,
+        SegmentRow(
+            run_id=entry.run_id,
+            first_seq=first,
+            last_seq=last,
+            source=entry.source,
+            step=entry.step,
+            attempt=entry.attempt,
+            body=b"\n".join(number(first + i, encode(event)) for i, event in enumerate(entry.events)),
+        ),
+    )
+    touch(tx, entry.run_id)
+    return Span(first=first, last=last)
+
+
+def supersede(tx: Tx, run_id: str, step: int, attempt: int) -> Span | None:
+    """Mark what an attempt of a step has written as no longer standing; ``None`` if that is nothing."""
+    theirs = (
+        col(SegmentRow.run_id) == run_id,
+        col(SegmentRow.step) == step,
+        col(SegmentRow.attempt) == attempt,
+    )
+    bounds = select(func.min(col(SegmentRow.first_seq)), func.max(col(SegmentRow.last_seq))).where(*theirs)
+    first, last = tx.execute(bounds).one()
+    if not first:
+        return None
+    tx.execute(update(SegmentRow).where(*theirs).values(superseded=True))
+    return Span(first=first, last=last)
+
+
+def restore(tx: Tx, run_id: str, lines: Mapping[int, bytes], last_seq: int) -> None:
+    """Put rebuilt events back where segments are missing, and keep the place of what is gone for good.
+
+    Args:
+        tx: The transaction.
+        run_id: The run.
+        lines: The events that stand, by seq.
+        last_seq: Up to where the rebuilt log is complete.
+    """
+    lock(tx, run_id)
+    have = tx.execute(
+        select(col(SegmentRow.first_seq), col(SegmentRow.last_seq))
+        .where(col(SegmentRow.run_id) == run_id)
+        .order_by(col(SegmentRow.first_seq))
+    ).all()
+    covered = {seq for first, last in have for seq in range(first, last + 1)}
+    missing = [seq for seq in range(1, last_seq + 1) if seq not in covered]
+    for first, last, kept in _stretches(missing, lines):
+        insert_row(
+            tx,
+            SegmentRow(
+                run_id=run_id,
+                first_seq=first,
+                last_seq=last,
+                source=f"restored:{first}",
+                superseded=not kept,
+                body=b"\n".join(lines[seq] for seq in range(first, last + 1)) if kept else b"",
+            ),
+        )
+    tx.execute(
+        update(HeadRow).where(col(HeadRow.run_id) == run_id, col(HeadRow.last_seq) < last_seq).values(last_seq=last_seq)
+    )
+    touch(tx, run_id)
+
+
+def _stretches(seqs: Iterable[int], lines: Mapping[int, bytes]) -> list[tuple[int, int, bool]]:
+    """Runs of neighbouring seqs that are all known or all lost, at most 500 long."""
+    found: list[tuple[int, int, bool]] = []
+    for seq in seqs:
+        kept = seq in lines
+        if found and found[-1][1] == seq - 1 and found[-1][2] == kept and seq - found[-1][0] < _LONGEST:
+            found[-1] = (found[-1][0], seq, kept)
+        else:
+            found.append((seq, seq, kept))
+    return found
+
+
+_NEW_SQLITE = text(
+    "SELECT s.run_id, s.first_seq, s.last_seq, s.superseded, s.body"
+    " FROM json_each(:cursors) AS c JOIN segments AS s ON s.run_id = c.key AND s.first_seq > c.value"
+    " ORDER BY s.run_id, s.first_seq LIMIT :most"
+)
+_NEW_POSTGRES = text(
+    "SELECT s.run_id, s.first_seq, s.last_seq, s.superseded, s.body"
+    " FROM json_each_text(CAST(:cursors AS json)) AS c"
+    " JOIN segments AS s ON s.run_id = c.key AND s.first_seq > CAST(c.value AS bigint)"
+    " ORDER BY s.run_id, s.first_seq LIMIT :most"
+)
+
+
+class LogReader:
+    """Reads logs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._new = _NEW_SQLITE if database.is_sqlite else _NEW_POSTGRES
+
+    async def page(self, run_id: str, after: int, most: int = 500) -> list[Segment]:
+        """At most ``most`` segments that hold events after ``after``, in order; the first may begin before it."""
+        statement = (
+            select(
+                col(SegmentRow.run_id),
+                col(SegmentRow.first_seq),
+                col(SegmentRow.last_seq),
+                col(SegmentRow.superseded),
+                col(SegmentRow.body),
+            )
+            .where(col(SegmentRow.run_id) == run_id, col(SegmentRow.last_seq) > after)
+            .order_by(col(SegmentRow.first_seq))
+            .limit(most)
+        )
+        async with self._database.session() as session:
+            return [Segment(row[0], row[1], row[2], row[3], row[4]) for row in (await session.execute(statement)).all()]
+
+    async def new(self, cursors: Mapping[str, int], most: int = 2000) -> list[Segment]:
+        """The segments of many runs that begin after a cursor each, in one query, ordered by run and place."""
+        async with self._database.session() as session:
+            connection = await session.connection()
+            rows = await connection.execute(self._new, {"cursors": json.dumps(dict(cursors)), "most": most})
+            return [Segment(row[0], row[1], row[2], bool(row[3]), bytes(row[4])) for row in rows]
+
+    async def head(self, run_id: str) -> int | None:
+        """The last seq that the run has given, or ``None`` for an unknown run."""
+        async with self._database.session() as session:
+            return await session.scalar(select(col(HeadRow.last_seq)).where(col(HeadRow.run_id) == run_id))

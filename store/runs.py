@@ -1,0 +1,269 @@
+"""Runs: accepted once, queued on their thread, ended once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import func, select, update
+from sqlmodel import col
+
+from store.approvals import current_leg, end_leg
+from store.calls import Calls
+from store.database import Database, Tx
+from store.log import Append, append, lock
+from store.messages import insert_message
+from store.recorder import Recorder
+from store.rows import find_row, insert_row
+from store.steps import Steps
+from store.tables import ApprovalRow, HeadRow, LegRow, MessageRow, RunRow, ThreadRow
+from workflows.contract.messages import Message
+from workflows.contract.runs import FINAL, RunOrder
+from workflows.contract.steps import Finish, Finished, Stamp
+
+OnBusy = Literal["queue", "reject"]
+
+
+class KeyReusedError(Exception):
+    """The idempotency key belongs to a run with another body."""
+
+
+class ThreadBusyError(Exception):
+    """The thread works on another run and the caller did not want to wait.
+
+    Args:
+        run_id: The run that the thread works on.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"the thread is busy with run {run_id}")
+        self.run_id = run_id
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """How a run is to be accepted. ``key`` and ``digest`` are the idempotency key and a hash of the body."""
+
+    order: RunOrder
+    key: str | None = None
+    digest: str | None = None
+    on_busy: OnBusy = "queue"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The run of an acceptance. ``created`` is false for a repeat; ``ready`` says that its workflow may start."""
+
+    run_id: str
+    created: bool
+    ready: bool
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs to list: newest first, from before ``before`` (a run id)."""
+
+    status: str | None = None
+    agent: str | None = None
+    thread: str | None = None
+    before: str | None = None
+    most: int = 50
+
+
+class Runs:
+    """Reads and writes runs."""
+
+    def __init__(self, database: Database, recorder: Recorder) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._steps = Steps(database, recorder)
+        self._calls = Calls(database, recorder)
+
+    async def accept(self, acceptance: Acceptance) -> Accepted:
+        """Commit a run and its ``run.started`` event; the same key again gives the same run.
+
+        Raises:
+            KeyReusedError: The key was used with another body.
+            ThreadBusyError: The thread is busy and ``on_busy`` is ``reject``.
+            StoreAwayError: The database failed.
+        """
+        return await self._database.write(lambda tx: self._accept(tx, acceptance))
+
+    def _accept(self, tx: Tx, acceptance: Acceptance) -> Accepted:
+        order = acceptance.order
+        if acceptance.key and (known := find_row(tx, RunRow, col(RunRow.idempotency_key) == acceptance.key)):
+            if known.idempotency_hash != acceptance.digest:
+                raise KeyReusedError(f"the Idempotency-Key was used for run {known.id} with another body")
+            return Accepted(known.id, created=False, ready=known.status == "queued" and not known.dispatched)
+        ready = _take_thread(tx, order, acceptance.on_busy)
+        self.insert(tx, order, (acceptance.key, acceptance.digest))
+        append(tx, Append(order.run_id, "started", [self._recorder.started(order)], once=False))
+        return Accepted(order.run_id, created=True, ready=ready)
+
+    def insert(self, tx: Tx, order: RunOrder, idempotency: tuple[str | None, str | None]) -> None:
+        """Insert a run's rows, without its events."""
+        at = order.accepted_at
+        place = select(func.coalesce(func.max(RunRow.place), 0)).where(col(RunRow.thread_id) == order.thread_id)
+        insert_row(
+            tx,
+            RunRow(
+                id=order.run_id,
+                thread_id=order.thread_id,
+                place=tx.execute(place).scalar_one() + 1,
+                agent=order.agent.name,
+                status="queued",
+                order=order.model_dump_json(exclude_none=True),
+                idempotency_key=idempotency[0],
+                idempotency_hash=idempotency[1],
+                created_at=at,
+            ),
+        )
+        insert_row(tx, HeadRow(run_id=order.run_id))
+        leg_id = self._recorder.leg_id(order.run_id, 1, at)
+        insert_row(tx, LegRow(run_id=order.run_id, leg=1, leg_id=leg_id, first_seq=1))
+        insert_message(tx, order.run_id, (0, 0), order.input)
+
+    async def dispatched(self, run_id: str) -> None:
+        """Remember that the run's workflow was started."""
+        statement = update(RunRow).where(col(RunRow.id) == run_id).values(dispatched=True)
+        await self._database.write(lambda tx: tx.execute(statement))
+
+    async def finish(self, finish: Finish, now: datetime) -> tuple[Finished, RunOrder | None]:
+        """End a run: close what is open, write the end, release the thread. A second time changes nothing.
+
+        Returns:
+            What the end left in the log, and the order of the thread's next run if that may start now.
+
+        Raises:
+            FencedError: There is no such run.
+            StoreAwayError: The database failed.
+        """
+        return await self._database.write(lambda tx: self._finish(tx, finish, now))
+
+    def _finish(self, tx: Tx, finish: Finish, now: datetime) -> tuple[Finished, RunOrder | None]:
+        run_id, outcome = finish.run_id, finish.outcome
+        lock(tx, run_id)
+        row = find_row(tx, RunRow, col(RunRow.id) == run_id)
+        if row is None:
+            raise LookupError(run_id)
+        if row.finished is not None:
+            return Finished.model_validate_json(row.finished), _next_run(tx, row.thread_id)
+        open_steps = self._steps.close_open(tx, run_id, now)
+        closed = self._calls.close_open(tx, run_id, f"Not run: the run ended ({outcome.stop_reason}).", now)
+        output = _output(tx, run_id)
+        events = self._recorder.ending(finish, current_leg(tx, run_id, row.leg), now, output)
+        span = append(tx, Append(run_id, "finish", events, once=False))
+        finished = Finished(finish=finish, open_steps=open_steps, closed=closed, stamp=Stamp(first=span.first, at=now))
+        end_leg(tx, run_id, row.leg, span.last, outcome.stop_reason)
+        waiting = update(ApprovalRow).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.status) == "pending")
+        tx.execute(waiting.values(status="cancelled", decided_at=now))
+        tx.execute(
+            update(RunRow)
+            .where(col(RunRow.id) == run_id)
+            .values(
+                status=outcome.status,
+                stop_reason=outcome.stop_reason,
+                usage=finish.usage.model_dump_json(exclude_none=True),
+                output=output,
+                finished=finished.model_dump_json(),
+                ended_at=now,
+            )
+        )
+        _pass_thread_on(tx, row)
+        return finished, _next_run(tx, row.thread_id)
+
+    async def get(self, run_id: str) -> RunRow | None:
+        """One run."""
+        async with self._database.session() as session:
+            return await session.get(RunRow, run_id)
+
+    async def order(self, run_id: str) -> RunOrder | None:
+        """What a run was started with."""
+        row = await self.get(run_id)
+        return RunOrder.model_validate_json(row.order) if row else None
+
+    async def find(self, which: RunFilter) -> list[RunRow]:
+        """Runs, newest first."""
+        query = select(RunRow).order_by(col(RunRow.id).desc()).limit(which.most)
+        for column, value in (
+            (RunRow.status, which.status),
+            (RunRow.agent, which.agent),
+            (RunRow.thread_id, which.thread),
+        ):
+            if value is not None:
+                query = query.where(col(column) == value)
+        if which.before is not None:
+            query = query.where(col(RunRow.id) < which.before)
+        async with self._database.session() as session:
+            return list(await session.scalars(query))
+
+    async def undispatched(self, before: datetime) -> list[RunOrder]:
+        """Runs that were accepted before a time, have their thread, and whose workflow nobody has started."""
+        query = (
+            select(col(RunRow.order))
+            .join(ThreadRow, col(ThreadRow.active_run) == col(RunRow.id))
+            .where(col(RunRow.status) == "queued", col(RunRow.dispatched).is_(False), col(RunRow.created_at) < before)
+            .order_by(col(RunRow.id))
+        )
+        async with self._database.session() as session:
+            return [RunOrder.model_validate_json(order) for order in await session.scalars(query)]
+
+    async def active(self) -> list[RunRow]:
+        """Runs whose workflow was started and that have not ended."""
+        query = select(RunRow).where(col(RunRow.status).not_in(FINAL), col(RunRow.dispatched).is_(True))
+        async with self._database.session() as session:
+            return list(await session.scalars(query))
+
+    async def write(self, job: Callable[[Tx], None]) -> None:
+        """Run a write of the caller's own on the run's tables."""
+        await self._database.write(job)
+
+
+def _take_thread(tx: Tx, order: RunOrder, on_busy: OnBusy) -> bool:
+    thread = find_row(tx, ThreadRow, col(ThreadRow.id) == order.thread_id)
+    if thread is None:
+        insert_row(tx, ThreadRow(id=order.thread_id, active_run=order.run_id, created_at=order.accepted_at))
+        return True
+    taken = tx.execute(
+        update(ThreadRow)
+        .where(col(ThreadRow.id) == order.thread_id, col(ThreadRow.active_run).is_(None))
+        .values(active_run=order.run_id)
+        .returning(col(ThreadRow.id))
+    ).first()
+    if taken is None and on_busy == "reject":
+        raise ThreadBusyError(thread.active_run or "")
+    return taken is not None
+
+
+def _pass_thread_on(tx: Tx, row: RunRow) -> None:
+    following = (
+        select(col(RunRow.id))
+        .where(col(RunRow.thread_id) == row.thread_id, col(RunRow.status) == "queued")
+        .order_by(col(RunRow.place))
+        .limit(1)
+    )
+    following_id = tx.execute(following).scalar()
+    tx.execute(
+        update(ThreadRow)
+        .where(col(ThreadRow.id) == row.thread_id, col(ThreadRow.active_run) == row.id)
+        .values(active_run=following_id)
+    )
+
+
+def _next_run(tx: Tx, thread_id: str) -> RunOrder | None:
+    order = tx.execute(
+        select(col(RunRow.order))
+        .join(ThreadRow, col(ThreadRow.active_run) == col(RunRow.id))
+        .where(col(ThreadRow.id) == thread_id, col(RunRow.status) == "queued", col(RunRow.dispatched).is_(False))
+    ).scalar()
+    return RunOrder.model_validate_json(order) if order else None
+
+
+def _output(tx: Tx, run_id: str) -> str:
+    body = tx.execute(
+        select(col(MessageRow.body))
+        .where(col(MessageRow.run_id) == run_id, col(MessageRow.role) == "assistant")
+        .order_by(col(MessageRow.step).desc())
+        .limit(1)
+    ).scalar()
+    return Message.model_validate_json(body).text if body else ""

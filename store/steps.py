@@ -1,0 +1,186 @@
+"""Model calls: the fence of each step, its deltas, its one message."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import TypeAdapter
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from store.database import Database, Tx
+from store.log import Append, append, lock, step_fence, supersede
+from store.messages import answer_place, insert_message
+from store.recorder import Recorder
+from store.rows import find_row, find_rows, insert_row
+from store.tables import CallRow, MessageRow, RunRow, StepRow
+from workflows.contract.events import Event
+from workflows.contract.steps import ModelCall, ModelReply, OpenStep, Span, Stamp, StepBegin, Superseded
+
+_GONE: TypeAdapter[tuple[Superseded, ...]] = TypeAdapter(tuple[Superseded, ...])
+
+
+@dataclass(frozen=True)
+class BegunStep:
+    """Attempt ``attempt`` of a step may write; or the step has its ``reply`` already."""
+
+    attempt: int
+    begin: StepBegin
+    superseded: tuple[Superseded, ...]
+    reply: ModelReply | None = None
+
+
+def _load(tx: Tx, row: StepRow) -> BegunStep:
+    begin = StepBegin.model_validate_json(row.begin)
+    gone = _GONE.validate_json(row.superseded)
+    if row.reply is None:
+        return BegunStep(row.attempt, begin, gone)
+    body = tx.execute(
+        select(col(MessageRow.body)).where(
+            col(MessageRow.run_id) == row.run_id,
+            col(MessageRow.step) == row.step,
+            col(MessageRow.place) == answer_place(len(begin.said)),
+        )
+    ).scalar_one()
+    reply = ModelReply.model_validate_json('{"message":' + body + "," + row.reply[1:])
+    return BegunStep(row.attempt, begin, gone, reply)
+
+
+class Steps:
+    """Reads and writes steps."""
+
+    def __init__(self, database: Database, recorder: Recorder) -> None:
+        self._database = database
+        self._recorder = recorder
+
+    async def begin(self, call: ModelCall, model: str, worker: str, now: datetime) -> BegunStep:
+        """Take the step's fence for a new attempt, whose number is in the answer.
+
+        What an attempt before wrote is marked as superseded, with a notice in the log.
+
+        Raises:
+            FencedError: There is no such run.
+            StoreAwayError: The database failed.
+        """
+        return await self._database.write(lambda tx: self._begin(tx, call, model, (worker, now)))
+
+    def _begin(self, tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> BegunStep:
+        lock(tx, call.run_id)
+        row = find_row(tx, StepRow, col(StepRow.run_id) == call.run_id, col(StepRow.step) == call.step)
+        if row is None:
+            return self._begin_first(tx, call, model, by)
+        known = _load(tx, row)
+        if known.reply:
+            return known
+        gone = self._supersede(tx, call.run_id, call.step, known, by[1])
+        tx.execute(
+            update(StepRow)
+            .where(col(StepRow.run_id) == call.run_id, col(StepRow.step) == call.step)
+            .values(attempt=known.attempt + 1, worker=by[0], superseded=_GONE.dump_json(gone).decode())
+        )
+        return BegunStep(known.attempt + 1, known.begin, gone)
+
+    def _begin_first(self, tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> BegunStep:
+        worker, now = by
+        begin = StepBegin(stamp=Stamp(first=0, at=now), model=model, said=call.said)
+        events = self._recorder.begun(call.run_id, call.step, begin)
+        span = append(tx, Append(call.run_id, f"step:{call.step}", events, once=False))
+        begin = begin.model_copy(update={"stamp": Stamp(first=span.first, at=now)})
+        insert_row(
+            tx,
+            StepRow(run_id=call.run_id, step=call.step, attempt=1, worker=worker, begin=begin.model_dump_json()),
+        )
+        for place, said in enumerate(call.said):
+            insert_message(
+                tx, call.run_id, (call.step, place), self._recorder.said_message(call.run_id, call.step, place, said)
+            )
+        running = update(RunRow).where(col(RunRow.id) == call.run_id)
+        if call.step == 1:
+            queued = col(RunRow.status) == "queued"
+            tx.execute(running.where(queued).values(status="running", dispatched=True, started_at=now, step=1))
+        else:
+            tx.execute(running.values(step=call.step))
+        return BegunStep(1, begin, ())
+
+    def _supersede(self, tx: Tx, run_id: str, step: int, known: BegunStep, now: datetime) -> tuple[Superseded, ...]:
+        span = supersede(tx, run_id, step, known.attempt)
+        if span is None:
+            return known.superseded
+        gone = Superseded(attempt=known.attempt, first=span.first, last=span.last, notice=Stamp(first=0, at=now))
+        notice = self._recorder.superseded(run_id, step, gone)
+        place = append(tx, Append(run_id, f"step:{step}:superseded:{known.attempt}", [notice], once=False))
+        return (*known.superseded, gone.model_copy(update={"notice": Stamp(first=place.first, at=now)}))
+
+    async def append(self, run_id: str, step: int, attempt: int, batch: int, events: Sequence[Event]) -> Span:
+        """Add a batch of an attempt's deltas to the log.
+
+        Raises:
+            FencedError: A later attempt has taken over.
+            StoreAwayError: The database failed.
+        """
+        entry = Append(run_id, f"step:{step}:{attempt}:{batch}", events, step, attempt, once=False)
+        fence = step_fence(run_id, step, attempt)
+        return await self._database.write(lambda tx: append(tx, entry, fence))
+
+    async def complete(
+        self, call: ModelCall, events: Sequence[Event], seal: Callable[[Span], ModelReply], reply: ModelReply
+    ) -> ModelReply:
+        """Commit a step's last deltas, its message and its row in one transaction.
+
+        Args:
+            call: The step.
+            events: The last deltas; ``message.completed`` is added here.
+            seal: Makes the reply when the places of these events are known.
+            reply: The reply without those places.
+
+        Raises:
+            FencedError: A later attempt has taken over.
+            StoreAwayError: The database failed.
+        """
+        completed = self._recorder.message_completed(call.run_id, call.step, reply)
+        entry = Append(
+            call.run_id, f"step:{call.step}:{reply.attempt}:end", [*events, completed], call.step, once=False
+        )
+
+        def job(tx: Tx) -> ModelReply:
+            sealed = seal(append(tx, entry, step_fence(call.run_id, call.step, reply.attempt)))
+            return _keep(tx, call, sealed)
+
+        return await self._database.write(job)
+
+    def close_open(self, tx: Tx, run_id: str, now: datetime) -> tuple[OpenStep, ...]:
+        """Supersede what steps without a message have written, because the run ends."""
+        closed: list[OpenStep] = []
+        for row in find_rows(tx, StepRow, col(StepRow.run_id) == run_id, col(StepRow.reply).is_(None)):
+            known = _load(tx, row)
+            left = self._supersede(tx, run_id, row.step, known, now)
+            closed.append(OpenStep(step=row.step, begin=known.begin, superseded=left))
+            tx.execute(
+                update(StepRow)
+                .where(col(StepRow.run_id) == run_id, col(StepRow.step) == row.step)
+                .values(attempt=row.attempt + 1, superseded=_GONE.dump_json(left).decode())
+            )
+        return tuple(closed)
+
+
+def _keep(tx: Tx, call: ModelCall, reply: ModelReply) -> ModelReply:
+    place = answer_place(len(reply.begin.said))
+    insert_message(tx, call.run_id, (call.step, place), reply.message)
+    for index, part in enumerate(reply.message.calls):
+        insert_row(
+            tx,
+            CallRow(
+                run_id=call.run_id,
+                call_id=part.call_id,
+                step=call.step,
+                place=place + 1 + index,
+                name=part.name,
+                arguments=part.arguments,
+            ),
+        )
+    tx.execute(
+        update(StepRow)
+        .where(col(StepRow.run_id) == call.run_id, col(StepRow.step) == call.step)
+        .values(reply=reply.model_dump_json(exclude={"message"}))
+    )
+    return reply

@@ -1,0 +1,135 @@
+"""The rules of a run: what a limit, a rule on arguments or a decision means. Values in, values out."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from pydantic import JsonValue
+
+from workflows.contract.agents import AgentSpec, Approval, ArgumentRule
+from workflows.contract.errors import ErrorInfo
+from workflows.contract.messages import FinishReason, ToolCallPart
+from workflows.contract.runs import Decision, Limits, Outcome, StopReason
+from workflows.contract.steps import Answer, ToolPlan
+
+DENIED = "A reviewer denied this call."
+EXPIRED = "Nobody approved this call in time."
+UNKNOWN = "There is no tool of this name here."
+
+_STOP_REASONS: frozenset[str] = frozenset({"llm_api_error", "invalid_llm_response", "context_overflow"})
+
+
+def limit_reached(limits: Limits, steps: int) -> Outcome | None:
+    """The end of a run that has asked the model as often as it may."""
+    return Outcome(status="completed", stop_reason="max_steps") if steps >= limits.max_steps else None
+
+
+def seconds_left(limits: Limits, began: datetime, now: datetime) -> float | None:
+    """Seconds until the run's deadline; 0 when it has passed, ``None`` without one."""
+    if limits.deadline is None:
+        return None
+    return max(0.0, (began + timedelta(seconds=limits.deadline) - now).total_seconds())
+
+
+def after_reply(finish_reason: FinishReason, *, calls: bool) -> Outcome | None:
+    """Whether the model's message ends the run; ``None`` to go on with its calls, or with another step."""
+    if finish_reason == "overflow":
+        error = ErrorInfo(type="context_overflow", message="the conversation no longer fits into the model's context")
+        return Outcome(status="failed", stop_reason="context_overflow", error=error)
+    if calls or finish_reason == "pause":
+        return None
+    return Outcome(status="completed", stop_reason="end_turn")
+
+
+def failure(error_type: str | None, message: str) -> Outcome:
+    """The end of a run whose step failed for good."""
+    reason: StopReason = error_type if error_type in _STOP_REASONS else "error"  # pyright: ignore[reportAssignmentType] # the set holds stop reasons
+    return Outcome(status="failed", stop_reason=reason, error=ErrorInfo(type=error_type or "error", message=message))
+
+
+def _parsed(arguments: str) -> Mapping[str, JsonValue] | None:
+    try:
+        value: JsonValue = json.loads(arguments)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _as_text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _compares(rule: ArgumentRule, value: JsonValue) -> bool:
+    if isinstance(value, int | float) and isinstance(rule.value, int | float):
+        return value > rule.value if rule.operator == "greater" else value < rule.value
+    return True  # what cannot be compared is for a person to look at
+
+
+def holds(rule: ArgumentRule, arguments: Mapping[str, JsonValue]) -> bool:
+    """Whether a rule applies to a call's arguments. A missing argument matches no rule but ``not_equals``."""
+    if rule.argument not in arguments:
+        return rule.operator == "not_equals"
+    value = arguments[rule.argument]
+    if rule.operator in ("equals", "not_equals"):
+        return (value == rule.value) == (rule.operator == "equals")
+    if rule.operator == "matches":
+        return re.search(_as_text(rule.value), _as_text(value)) is not None
+    if rule.operator == "contains":
+        return _as_text(rule.value) in _as_text(value)
+    return _compares(rule, value)
+
+
+def why_ask(call: ToolCallPart, approval: Approval) -> str | None:
+    """Why a person must agree to a call, or ``None`` if nobody must.
+
+    A call whose arguments cannot be read is never run, so it is not worth a person's time.
+    """
+    arguments = _parsed(call.arguments)
+    if approval.mode == "never" or arguments is None:
+        return None
+    if approval.mode == "always":
+        return f"{call.name} always asks"
+    for rule in approval.rules:
+        if holds(rule, arguments):
+            return f"{rule.argument} {rule.operator} {_as_text(rule.value)}"
+    return None
+
+
+def approval_of(agent: AgentSpec, plan: ToolPlan, name: str) -> Approval:
+    """The agent's own word on a tool, else the tool's default."""
+    for tool in agent.tools:
+        if tool.name == name and tool.approval is not None:
+            return tool.approval
+    return plan.approval
+
+
+def may_call(agent: AgentSpec, name: str) -> bool:
+    """Whether the agent was given the tool."""
+    return any(tool.name == name for tool in agent.tools)
+
+
+def gated(agent: AgentSpec, plans: Mapping[str, ToolPlan], calls: Iterable[ToolCallPart]) -> dict[str, str]:
+    """The calls that wait for a person, by call id, with the reason."""
+    asked = {
+        call.call_id: why_ask(call, approval_of(agent, plans[call.name], call.name))
+        for call in calls
+        if call.name in plans and may_call(agent, call.name)
+    }
+    return {call_id: reason for call_id, reason in asked.items() if reason is not None}
+
+
+def answer_without_running(
+    call: ToolCallPart, *, known: bool, decision: Decision | None, expired: bool
+) -> Answer | None:
+    """The result of a call that must not run, or ``None`` for one that runs."""
+    if not known:
+        return Answer(call_id=call.call_id, name=call.name, status="error", content=UNKNOWN)
+    if expired:
+        return Answer(call_id=call.call_id, name=call.name, status="denied", content=EXPIRED)
+    if decision is None or decision.decision in ("approve", "edit"):
+        return None
+    if decision.decision == "answer":
+        return Answer(call_id=call.call_id, name=call.name, status="ok", content=decision.answer or "")
+    reason = f"{DENIED} Reason: {decision.reason}" if decision.reason else DENIED
+    return Answer(call_id=call.call_id, name=call.name, status="denied", content=reason)
