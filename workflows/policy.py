@@ -16,6 +16,12 @@ from workflows.contract.steps import Answer, ToolPlan
 DENIED = "A reviewer denied this call."
 EXPIRED = "Nobody approved this call in time."
 UNKNOWN = "There is no tool of this name here."
+PAST_DEADLINE = Outcome(
+    status="failed", stop_reason="expired", error=ErrorInfo(type="expired", message="the run's deadline has passed")
+)
+APPROVAL_EXPIRED = Outcome(
+    status="failed", stop_reason="expired", error=ErrorInfo(type="expired", message="nobody approved in time")
+)
 
 _STOP_REASONS: frozenset[str] = frozenset({"llm_api_error", "invalid_llm_response", "context_overflow"})
 

@@ -33,6 +33,8 @@ StopReason = Literal[
 ]
 """Why a run, or a leg of it (``requires_approval``), ended."""
 
+Phase = Literal["starting", "model", "tools", "waiting", "finishing", "finished"]
+
 Verdict = Literal["approve", "deny", "edit", "answer"]
 
 
@@ -101,7 +103,7 @@ class Snapshot(Shape):
     """What the query ``status`` answers."""
 
     run_id: str
-    phase: Literal["starting", "model", "tools", "waiting", "finishing", "finished"]
+    phase: Phase
     step: int
     leg: int
     pending: tuple[PendingApproval, ...] = ()
@@ -118,3 +120,21 @@ class Outcome(Shape):
     stop_reason: StopReason
     error: ErrorInfo | None = None
     cancel: Cancel | None = None
+
+
+class RunState(Shape):
+    """What a workflow is started with, and what it hands to its own continuation.
+
+    ``order`` is whole in the first link of the chain and without texts in the later ones. ``began`` is when the first
+    link began; ``decisions`` are those that came before their call was known, ``heard`` what waits for the next step,
+    ``heard_ids`` what was ever heard, so that a signal that comes twice counts once.
+    """
+
+    order: RunOrder
+    began: AwareDatetime | None = None
+    step: int = 0
+    leg: int = 1
+    usage: Usage = Usage()
+    decisions: tuple[Decision, ...] = ()
+    heard: tuple[Said, ...] = ()
+    heard_ids: tuple[str, ...] = ()
