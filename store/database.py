@@ -11,12 +11,13 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from store.engines import StoreAwayError, driver, is_sqlite, prepare_sqlite, sqlite_file
 
 T = TypeVar("T")
 Tx = Connection
@@ -25,11 +26,6 @@ Committed = Callable[[frozenset[str]], None]
 """Called on the writer's thread, after a commit, with the ids of the runs whose logs grew."""
 
 _TOUCHED = "longrun_touched"
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON", "temp_store=MEMORY")
-
-
-class StoreAwayError(Exception):
-    """The database did not answer, or refused; nothing was written."""
 
 
 def touch(tx: Tx, run_id: str) -> None:
@@ -58,36 +54,6 @@ class _Write:
             self.done.set_exception(error)
 
 
-def _driver(url: str, *, asynchronous: bool) -> str:
-    """The URL with the driver that we use for its database."""
-    parsed = make_url(url)
-    backend = parsed.get_backend_name()
-    if backend == "sqlite":
-        return parsed.set(drivername="sqlite+aiosqlite" if asynchronous else "sqlite").render_as_string(
-            hide_password=False
-        )
-    if backend == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    raise ValueError(f"LONGRUN_DATABASE_URL: {backend} is not supported; use sqlite or postgresql")
-
-
-def _prepare_sqlite(engine: Engine, begin: str) -> None:
-    """WAL, and transactions that begin when we say so: writers take the lock at once instead of half-way."""
-
-    def connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in _PRAGMAS:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    event.listen(engine, "connect", connect)
-    event.listen(engine, "begin", start)
-
-
 class Database:
     """One process's way to the store.
 
@@ -98,15 +64,15 @@ class Database:
 
     def __init__(self, url: str, committed: Committed | None = None) -> None:
         self.url = url
-        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self.is_sqlite = is_sqlite(url)
         self._committed = committed
-        self._file = Path(make_url(url).database or "") if self.is_sqlite else None
+        self._file = sqlite_file(url)
         self._inode: int | None = None
-        self._engine = create_engine(_driver(url, asynchronous=False), pool_size=1, max_overflow=0)
-        self._reader: AsyncEngine = create_async_engine(_driver(url, asynchronous=True))
+        self._engine = create_engine(driver(url, asynchronous=False), pool_size=1, max_overflow=0)
+        self._reader: AsyncEngine = create_async_engine(driver(url, asynchronous=True))
         if self.is_sqlite:
-            _prepare_sqlite(self._engine, "BEGIN IMMEDIATE")
-            _prepare_sqlite(self._reader.sync_engine, "BEGIN")
+            prepare_sqlite(self._engine, "BEGIN IMMEDIATE")
+            prepare_sqlite(self._reader.sync_engine, "BEGIN")
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 

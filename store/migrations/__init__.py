@@ -1,0 +1,1 @@
+"""Alembic's revisions of the store's schema; ``store.schema`` runs them."""

@@ -1,0 +1,95 @@
+"""The schema of the database: brought to the newest revision by whichever process starts first."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from store.engines import StoreAwayError, driver, prepare_sqlite, sqlite_file
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it migrates in a module
+_ADVISORY_LOCK = 0x6C6F6E67  # any number that nobody else takes
+
+
+def migrate(url: str) -> None:
+    """Bring the database to the newest schema; several processes may do so at once.
+
+    The folder of an SQLite file is made if it is not there. A database that is newest already is only looked at.
+
+    Raises:
+        StoreAwayError: The database did not answer.
+    """
+    file = sqlite_file(url)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with _ONE_AT_A_TIME, _alone_in(file), _engine(url, "BEGIN IMMEDIATE") as engine:
+        config = _config()
+        with engine.begin() as connection:
+            if file is None:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+            context = MigrationContext.configure(connection)
+            if context.get_current_revision() != newest():
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+
+def newest() -> str:
+    """The revision that ``migrate`` brings a database to."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def state(url: str) -> str:
+    """The database's revision, ``empty`` if it has no tables of ours, or ``missing`` if there is no file.
+
+    Raises:
+        StoreAwayError: The database did not answer.
+    """
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        return "missing"
+    with _engine(url, "BEGIN") as engine, engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() or "empty"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@contextmanager
+def _engine(url: str, begin: str) -> Generator[Engine]:
+    engine = create_engine(driver(url, asynchronous=False), poolclass=NullPool)
+    if sqlite_file(url) is not None:
+        prepare_sqlite(engine, begin)
+    try:
+        yield engine
+    except SQLAlchemyError as error:
+        raise StoreAwayError(f"the store's schema could not be read or written: {error}") from error
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _alone_in(file: Path | None) -> Generator[None]:
+    """Hold the lock of the file's folder: SQLite does not wait when two processes turn on its WAL at once."""
+    if file is None:
+        yield
+        return
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
