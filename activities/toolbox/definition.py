@@ -1,12 +1,6 @@
 """How a plain typed async function becomes a tool: ``@tool(...)`` over it is all there is to write.
 
-@tool(effect="write", approval="always")
-async def send_mail(to: str, text: str, context: ToolContext) -> str:
-    '''Send a mail.
-
-    Args:
-        to: The address.
-    '''
+Schema and checks come from the signature, what a model is told from the docstring, one line per parameter included.
 """
 
 import inspect
@@ -46,18 +40,19 @@ class Tool:
     arguments: type[BaseModel]
     context_parameter: str | None
 
-    async def call(self, arguments: str, context: ToolContext) -> object:
-        """Run the function with a model's argument text.
+    def parse(self, arguments: str) -> dict[str, object]:
+        """The values for the function's parameters in a model's argument text.
 
         Raises:
             pydantic.ValidationError: The text is not JSON, or not what the function takes.
         """
         given = self.arguments.model_validate_json(arguments.strip() or "{}")
-        values: dict[str, object] = {
-            str(info.alias): getattr(given, name) for name, info in self.arguments.model_fields.items()
-        }
+        return {str(info.alias): getattr(given, name) for name, info in self.arguments.model_fields.items()}
+
+    async def call(self, values: dict[str, object], context: ToolContext) -> object:
+        """Run the function with values that ``parse`` gave."""
         if self.context_parameter is not None:
-            values[self.context_parameter] = context
+            values = {**values, self.context_parameter: context}
         return await self.function(**values)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import fnmatch
+import io
 import os
 import stat
 import tempfile
@@ -28,6 +29,7 @@ async def list_files(context: ToolContext, path: str = ".", pattern: str | None 
     hidden folders and dependency folders.
 
     Args:
+        context: The call.
         path: The folder, relative to the workspace.
         pattern: A pattern such as *.md or docs/*.txt, matched with the name and with the path below the folder.
     """
@@ -37,16 +39,16 @@ async def list_files(context: ToolContext, path: str = ".", pattern: str | None 
 def _list(workspace: Workspace, path: str, pattern: str | None) -> str:
     folder = workspace.resolve(path)
     with file_failures(path):
+        if not folder.is_dir():
+            raise ToolFailure(f"{path!r} is not a folder")
         found = entries(folder) if pattern is None else _matching(folder, pattern)
-        lines = [_line(workspace, entry) for entry in found[:MAX_LISTED]]
+        lines = [line_of(workspace, entry) for entry in found[:MAX_LISTED]]
     if len(found) > MAX_LISTED:
         lines.append(f"... and more: only the first {MAX_LISTED} are listed; give a folder or a pattern")
     return "\n".join(lines) or "(nothing)"
 
 
 def _matching(folder: Path, pattern: str) -> list[os.DirEntry[str]]:
-    if not folder.is_dir():
-        raise ToolFailure(f"{folder.name!r} is not a folder")
     found: list[os.DirEntry[str]] = []
     for entry in walk(folder):
         below = Path(entry.path).relative_to(folder).as_posix()
@@ -57,11 +59,17 @@ def _matching(folder: Path, pattern: str) -> list[os.DirEntry[str]]:
     return sorted(found, key=lambda entry: entry.path)
 
 
-def _line(workspace: Workspace, entry: os.DirEntry[str]) -> str:
+def line_of(workspace: Workspace, entry: os.DirEntry[str]) -> str:
+    """An entry as a line of a list."""
     shown = workspace.shown(Path(entry.path))
     if entry.is_symlink():
         return f"{shown} -> (link)"
-    return f"{shown}/" if entry.is_dir() else f"{shown} ({entry.stat().st_size} bytes)"
+    if entry.is_dir():
+        return f"{shown}/"
+    try:
+        return f"{shown} ({entry.stat().st_size} bytes)"
+    except FileNotFoundError:
+        return f"{shown} (gone)"
 
 
 @tool()
@@ -74,6 +82,7 @@ async def read_file(
     """Read a text file of the workspace. A long one comes in pieces: the last line says how to go on.
 
     Args:
+        context: The call.
         path: The file, relative to the workspace.
         offset: The first line to read, counted from 1.
         limit: How many lines to read at most.
@@ -87,8 +96,10 @@ def _read(workspace: Workspace, path: str, offset: int, limit: int) -> str:
         data = _content(found, path)
     if is_binary(data):
         raise ToolFailure(f"{path!r} is a binary file of {len(data)} bytes")
-    lines = data.decode("utf-8", "replace").splitlines(keepends=True)
-    if offset > max(len(lines), 1):
+    lines = io.StringIO(data.decode("utf-8", "replace")).readlines()
+    if not lines:
+        return "(the file is empty)"
+    if offset > len(lines):
         raise ToolFailure(f"{path!r} has {len(lines)} lines; there is no line {offset}")
     taken = _fitting(lines[offset - 1 : offset - 1 + limit])
     last = offset - 1 + len(taken)
@@ -99,11 +110,14 @@ def _read(workspace: Workspace, path: str, offset: int, limit: int) -> str:
     return f"{text}{newline}... [lines {offset} to {last} of {len(lines)}; go on with offset {last + 1}]"
 
 
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+
+
 def _content(found: Path, path: str) -> bytes:
     """The bytes of a regular file; anything else (a pipe, a device) could keep a reader waiting for ever."""
-    descriptor = os.open(found, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
+    with io.FileIO(found, opener=_open) as file:
+        status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ToolFailure(f"{path!r} is not a file")
         if status.st_size > MAX_FILE_BYTES:
@@ -126,6 +140,7 @@ async def write_file(context: ToolContext, path: str, content: str) -> str:
     """Write a text file of the workspace: all of it. What was there before is replaced; folders are made.
 
     Args:
+        context: The call.
         path: The file, relative to the workspace.
         content: The whole new text of the file.
     """

@@ -1,4 +1,4 @@
-"""Running a program that is not trusted to end: its own process group, its output bounded, nothing of it left behind."""
+"""Running a program that may never end: in a process group of its own, with bounded output, and nothing left behind."""
 
 import asyncio
 import os
@@ -90,17 +90,16 @@ async def run_program(program: Program, on_output: OnOutput) -> Exit:
         ToolFailure: It cannot be started.
     """
     output = BoundedOutput()
-    timed_out = False
+    scope = asyncio.timeout(program.timeout)
     async with _started(program) as (process, reader):
         try:
-            async with asyncio.timeout(program.timeout) as scope:
+            async with scope:
                 await _read(reader, output, on_output)
                 await process.wait()
         except TimeoutError:
             if not scope.expired():
                 raise
-            timed_out = True
-    return Exit(None if timed_out else process.returncode, output.text)
+    return Exit(None if scope.expired() else process.returncode, output.text)
 
 
 async def _read(reader: asyncio.StreamReader, output: BoundedOutput, on_output: OnOutput) -> None:

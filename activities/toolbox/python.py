@@ -36,6 +36,7 @@ async def run_python(
     Each call is a new process with at most 1 GiB of memory; nothing but files stays from call to call.
 
     Args:
+        context: The call.
         code: The program.
         timeout_seconds: Seconds after which it is killed, with everything that it started.
     """
@@ -62,7 +63,7 @@ def _answer(ended: Exit, timeout_seconds: float) -> str:
     if ended.code is None:
         why = f"The program was killed after {timeout_seconds:g} s."
     elif ended.code < 0:
-        why = f"The program was ended by {signal.Signals(-ended.code).name}."
+        why = f"The program was ended by a signal: {signal.strsignal(-ended.code)}."
     else:
         why = f"The program ended with exit code {ended.code}."
     raise ToolFailure(f"{why}\n{ended.output}".rstrip())

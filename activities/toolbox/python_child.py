@@ -10,8 +10,9 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from contextlib import suppress
-from types import ModuleType
+from types import ModuleType, TracebackType
 
 FILENAME = "<run_python>"
 
@@ -34,8 +35,16 @@ def run(source: str) -> None:
     exec(compile(source, FILENAME, "exec"), vars(main))  # noqa: S102 - running it is what this process is for
 
 
+def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback that begins in the program, not in here."""
+    while trace is not None and trace.tb_frame.f_code.co_filename != FILENAME:
+        trace = trace.tb_next
+    traceback.print_exception(kind, error, trace)
+
+
 def main() -> None:
     """Limit, then run."""
+    sys.excepthook = show
     source = sys.stdin.buffer.read().decode()
     limit(json.loads(sys.argv[1]))
     run(source)

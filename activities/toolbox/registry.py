@@ -94,19 +94,13 @@ class Toolbox:
             return _error(f"There is no tool named {name[:_SHOWN_VALUE]!r}. The tools are: {', '.join(self._tools)}.")
         limit = found.spec.return_char_limit
         try:
-            async with asyncio.timeout(found.spec.timeout) as scope:
-                value = await found.call(arguments, context)
+            value = await _within_time(found, _parse(found, arguments), context)
             return ToolResult("ok", _cut(_text(value), limit))
         except ToolFailure as exc:
             return _error(str(exc), limit)
-        except ValidationError as exc:
-            return _error(_explain(exc, found), limit) if exc.title == found.arguments.__name__ else _crash(exc, found)
-        except TimeoutError as exc:
-            return (
-                _error(f"{name} was ended after {found.spec.timeout:g} s.") if scope.expired() else _crash(exc, found)
-            )
-        except Exception as exc:  # noqa: BLE001 - the edge to foreign code: its every fault is an answer, and logged
-            return _crash(exc, found)
+        except Exception as exc:  # the edge to foreign code: its every fault is an answer
+            logger.exception("the tool %s failed", name)
+            return _error(f"{type(exc).__name__}: {exc}", limit)
 
 
 def _import(name: str) -> ModuleType:
@@ -123,9 +117,22 @@ def _tools_of(module: ModuleType) -> list[Tool]:
     return found
 
 
-def _crash(exc: Exception, found: Tool) -> ToolResult:
-    logger.error("the tool %s failed", found.spec.name, exc_info=exc)
-    return _error(f"{type(exc).__name__}: {exc}", found.spec.return_char_limit)
+def _parse(found: Tool, arguments: str) -> dict[str, object]:
+    try:
+        return found.parse(arguments)
+    except ValidationError as exc:
+        raise ToolFailure(_explain(exc, found)) from exc
+
+
+async def _within_time(found: Tool, values: dict[str, object], context: ToolContext) -> object:
+    scope = asyncio.timeout(found.spec.timeout)
+    try:
+        async with scope:
+            return await found.call(values, context)
+    except TimeoutError as exc:
+        if not scope.expired():
+            raise  # the tool's own
+        raise ToolFailure(f"{found.spec.name} was ended after {found.spec.timeout:g} s.") from exc
 
 
 def _error(message: str, limit: int = MAX_RETURN_CHARS) -> ToolResult:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from activities.toolbox.definition import tool
 from activities.toolbox.process import Program, run_program, unreported
-from activities.toolbox.search_child import MAX_FILE_BYTES
 from activities.toolbox.tool import ToolContext, ToolFailure
 from activities.toolbox.workspace import Workspace, file_failures, walk
 
@@ -22,6 +21,7 @@ async def search_files(context: ToolContext, pattern: str, path: str = ".") -> s
     Hidden folders, dependency folders, binary and very large files are left out.
 
     Args:
+        context: The call.
         pattern: A regular expression in Python's syntax; (?i) at its start ignores case.
         path: The folder or file to search, relative to the workspace.
     """
@@ -43,9 +43,5 @@ def _files(workspace: Workspace, path: str) -> list[tuple[str, str]]:
             return [(workspace.shown(start), str(start))]
         if not start.is_dir():
             raise ToolFailure(f"{path!r} is not there")
-        found = [
-            Path(entry.path)
-            for entry in walk(start)
-            if entry.is_file(follow_symlinks=False) and entry.stat().st_size <= MAX_FILE_BYTES
-        ]
+        found = [Path(entry.path) for entry in walk(start) if entry.is_file(follow_symlinks=False)]
     return [(workspace.shown(file), str(file)) for file in found]

@@ -1,6 +1,6 @@
 """Searches files for a regular expression, as a script of its own: ``python -I search_child.py``.
 
-A regular expression can take for ever and nothing else runs in its process meanwhile, so it gets one that can be killed.
+A regular expression can take for ever, and nothing else runs in its process meanwhile: it gets one that can be killed.
 On stdin comes ``{"pattern": …, "files": [[shown, path], …]}``. Only the standard library is used: it must run isolated.
 """
 
@@ -33,7 +33,7 @@ def lines_of(path: Path) -> list[str]:
         data = path.read_bytes()
     except OSError:
         return []
-    return [] if b"\0" in data[:_SNIFFED_BYTES] else data.decode("utf-8", "replace").splitlines()
+    return [] if b"\0" in data[:_SNIFFED_BYTES] else data.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
 
 
 def search(pattern: str, files: list[tuple[str, str]]) -> Iterator[str]:
