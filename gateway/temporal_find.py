@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from gateway.temporal_config import SetupError
 
 CLI_MODULE = "github.com/temporalio/cli/cmd/temporal@v1.5.1"
 _GO_NEEDED = (1, 25)
+_ABANDONED = 3600.0
 _HOW = (
     "no Temporal server was found. One of these helps:\n"
     "  set TEMPORAL_ADDRESS=host:port to use a server that runs already\n"
@@ -58,11 +60,16 @@ class TemporalFinder:
         cache = self._environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         return Path(cache) / "longrun" / "bin" / "temporal"
 
+    def given(self) -> Found | None:
+        """A server that runs already, named in the environment or in a profile of Temporal's own tools."""
+        profile = ClientConfig.load_client_connect_config(override_env_vars=dict(self._environ))
+        address = profile.get("target_host")
+        return Found(how=f"the server at {address} (TEMPORAL_ADDRESS)", address=address) if address else None
+
     def here(self) -> Found | None:
         """What can be used at once, without fetching anything."""
-        profile = ClientConfig.load_client_connect_config(override_env_vars=dict(self._environ))
-        if address := profile.get("target_host"):
-            return Found(how=f"the server at {address} (TEMPORAL_ADDRESS)", address=address)
+        if given := self.given():
+            return given
         if on_path := shutil.which("temporal", path=self._environ.get("PATH", "")):
             return Found(how=f"{on_path} (on PATH)", binary=Path(on_path).absolute())
         if shutil.which(self.cached):
@@ -87,6 +94,7 @@ class TemporalFinder:
         self._say(f"Temporal: trying {way}")
         try:
             self.cached.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(self.cached.parent)
             with tempfile.TemporaryDirectory(
                 dir=self.cached.parent, prefix="fetch-", ignore_cleanup_errors=True
             ) as temp:
@@ -126,6 +134,13 @@ async def go_version(go: str) -> tuple[int, int]:
     _, output = await _run([go, "version"], None)
     match = re.search(r"go(\d+)\.(\d+)", output)
     return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what a fetch left that was killed; one that is young may still be at work."""
+    for left in folder.glob("fetch-*"):
+        if time.time() - left.stat().st_mtime > _ABANDONED:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 async def _run(command: list[str], environ: Mapping[str, str] | None) -> tuple[int, str]:
