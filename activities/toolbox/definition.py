@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
@@ -82,24 +83,25 @@ def tool(
         raise TypeError(f"return_char_limit must be between 1 and {MAX_RETURN_CHARS}, not {return_char_limit}")
     if timeout <= 0:
         raise TypeError(f"timeout must be more than 0 seconds, not {timeout}")
+    unnamed = ToolSpec(
+        name="",
+        description="",
+        parameters={},
+        effect=effect,
+        approval=Approval(mode=approval) if isinstance(approval, str) else approval,
+        timeout=timeout,
+        return_char_limit=return_char_limit,
+        on_interrupted=on_interrupted,
+    )
+    return partial(_make, unnamed)
 
-    def make(function: ToolFunction) -> Tool:
-        name = _name_of(function)
-        docstring = _docstring_of(function, name)
-        arguments, context_parameter = _arguments_of(function, name, docstring)
-        spec = ToolSpec(
-            name=name,
-            description=docstring.text,
-            parameters=_schema_of(arguments, name),
-            effect=effect,
-            approval=Approval(mode=approval) if isinstance(approval, str) else approval,
-            timeout=timeout,
-            return_char_limit=return_char_limit,
-            on_interrupted=on_interrupted,
-        )
-        return Tool(spec, function, arguments, context_parameter)
 
-    return make
+def _make(unnamed: ToolSpec, function: ToolFunction) -> Tool:
+    name = _name_of(function)
+    docstring = _docstring_of(function, name)
+    arguments, context_parameter = _arguments_of(function, name, docstring)
+    named = {"name": name, "description": docstring.text, "parameters": _schema_of(arguments, name)}
+    return Tool(unnamed.model_copy(update=named), function, arguments, context_parameter)
 
 
 def _name_of(function: ToolFunction) -> str:

@@ -2,7 +2,10 @@
 
 import json
 import os
+import sys
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -76,13 +79,6 @@ async def test_a_huge_folder_is_listed_in_part(run: Run, workspace: Path, monkey
 async def test_a_walk_ends_after_so_many_entries(run: Run, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "MAX_VISITED", 3)
     assert (await run("list_files", pattern="*.md")).content == "(nothing)"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-async def test_a_folder_that_cannot_be_read_is_left_out(run: Run, tree: Path) -> None:
-    (tree / "docs").chmod(0)
-    assert (await run("list_files", pattern="*.md")).content == "readme.md (17 bytes)"
-    (tree / "docs").chmod(0o755)
 
 
 def test_a_folder_that_is_gone_is_left_out_of_a_walk(tmp_path: Path) -> None:
@@ -213,6 +209,19 @@ def test_a_search_leaves_out_files_that_are_gone_binary_or_huge(tmp_path: Path) 
         huge.truncate(search_child.MAX_FILE_BYTES + 1)
     named = [(name, str(tmp_path / name)) for name in ("gone", "binary", "huge")]
     assert list(search_child.search("", named)) == []
+
+
+def test_the_search_program_prints_matches_or_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the child processes above do, here once where it is measured."""
+    (tmp_path / "a").write_text("moon")
+    for pattern, complaint in (("moon", ""), ("(", "is not a regular expression")):
+        request = json.dumps({"pattern": pattern, "files": [["a", str(tmp_path / "a")]]}).encode()
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(request)))
+        with pytest.raises(SystemExit, match=complaint) if complaint else nullcontext():
+            search_child.main()
+    assert capsys.readouterr().out == "a:1: moon\n"
 
 
 async def test_a_file_is_written_with_its_folders(run: Run, workspace: Path) -> None:
