@@ -1,0 +1,53 @@
+# Each target does its own set-up: a virtual environment in .venv, the locked packages, a Temporal server.
+# All that has to be there is make and Python 3.11 or newer; Go too where Temporal can be neither found nor downloaded.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup temporal demo dev test lint check bench
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) temporal ## Install everything that the other targets need
+
+demo: $(INSTALLED) ## Show what longrun does, without any key
+	$(BIN)/longrun demo $(ARGS)
+
+dev: $(INSTALLED) ## Run Temporal, a worker and the gateway until Ctrl-C
+	$(BIN)/longrun dev $(ARGS)
+
+test: $(INSTALLED) temporal ## Run the tests under coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	@# Only where child processes were measured too is there something to combine.
+	@ls .coverage.* >/dev/null 2>&1 && $(BIN)/coverage combine --append --quiet || true
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include='workflows/*' --fail-under=100
+
+lint: $(INSTALLED) ## Check form, rules, types and imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+check: lint test ## lint and test: what a change must pass
+
+bench: $(INSTALLED) temporal ## Measure against a bare Temporal workflow
+	$(BIN)/python -m bench $(ARGS)
+
+temporal: $(INSTALLED)
+	@$(BIN)/python -m gateway.temporal_server || echo "Going on: what needs a Temporal server is skipped."
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "longrun needs Python 3.11 or newer, $(PYTHON) is not: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { \
+	  echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
