@@ -206,6 +206,9 @@ _NEW_POSTGRES = text(
 class LogReader:
     """Reads logs."""
 
+    MOST_NEW = 2000
+    """Segments that one look for news brings at most."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
         self._new = _NEW_SQLITE if database.is_sqlite else _NEW_POSTGRES
@@ -227,11 +230,11 @@ class LogReader:
         async with self._database.session() as session:
             return [Segment(row[0], row[1], row[2], row[3], row[4]) for row in (await session.execute(statement)).all()]
 
-    async def new(self, cursors: Mapping[str, int], most: int = 2000) -> list[Segment]:
+    async def new(self, cursors: Mapping[str, int]) -> list[Segment]:
         """The segments of many runs that begin after a cursor each, in one query, ordered by run and place."""
         async with self._database.session() as session:
             connection = await session.connection()
-            rows = await connection.execute(self._new, {"cursors": json.dumps(dict(cursors)), "most": most})
+            rows = await connection.execute(self._new, {"cursors": json.dumps(dict(cursors)), "most": self.MOST_NEW})
             return [Segment(row[0], row[1], row[2], bool(row[3]), bytes(row[4])) for row in rows]
 
     async def head(self, run_id: str) -> int | None:

@@ -140,6 +140,23 @@ class Runs:
         """
         return await self._database.write(lambda tx: self._finish(tx, finish, now))
 
+    async def finish_queued(self, finish: Finish, now: datetime) -> bool:
+        """End a run that still waits for its thread; false if it does not (any more), and then nothing happens.
+
+        Raises:
+            StoreAwayError: The database failed.
+        """
+
+        def job(tx: Tx) -> bool:
+            lock(tx, finish.run_id)
+            row = find_row(tx, RunRow, col(RunRow.id) == finish.run_id, col(RunRow.status) == "queued")
+            if row is None or find_row(tx, ThreadRow, col(ThreadRow.active_run) == row.id) is not None:
+                return False
+            self._finish(tx, finish, now)
+            return True
+
+        return await self._database.write(job)
+
     def _finish(self, tx: Tx, finish: Finish, now: datetime) -> tuple[Finished, RunOrder | None]:
         run_id, outcome = finish.run_id, finish.outcome
         lock(tx, run_id)

@@ -1,0 +1,129 @@
+"""The worker process: puts the parts together and serves the task queue."""
+
+import asyncio
+import logging
+import signal
+from contextlib import aclosing
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.workflow import SandboxImportNotificationPolicy
+
+from store.clock import now
+from activities.lifecycle import LifecycleActivities
+from activities.model import ModelActivities
+from activities.providers.catalog import ProviderCatalog
+from activities.providers.settings import ProviderSettings
+from activities.toolbox.registry import Toolbox
+from activities.tools import ToolActivities
+from store.agents import Agents
+from store.approvals import Approvals
+from store.calls import Calls
+from store.database import Database
+from store.messages import Messages
+from store.pokes import Poker
+from store.runs import Runs
+from store.schema import migrate
+from store.settings import Settings, temporal_connection
+from store.steps import Steps
+from workflows import record
+from workflows.agent_run import AgentRun
+from workflows.contract.runs import RunOrder, RunState
+from workflows.start import start_options
+
+READY = "longrun worker ready"
+PURE = ("workflows.contract", "workflows.policy", "workflows.transcript", "workflows.record", "workflows.deltas")
+GRACE = timedelta(seconds=30)
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """The sandbox of our workflows: an import that is not named here is an error when the worker is built."""
+    strict = SandboxRestrictions.default.with_import_notification_policy(
+        SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
+    )
+    return SandboxedWorkflowRunner(restrictions=strict.with_passthrough_modules(*PURE))
+
+
+class Process:
+    """Everything that a worker process holds."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self._poker = Poker(settings.pokes_folder)
+        self._database = Database(settings.database, self._poker)
+        self._catalog = ProviderCatalog(ProviderSettings())
+        self._toolbox = Toolbox.load(settings.tools, allow_private_http=settings.allow_private_http)
+        self._agents = Agents(self._database)
+        self._client = client
+        self._queue = settings.task_queue
+        self._runs = Runs(self._database, record)
+        calls = Calls(self._database, record)
+        model = ModelActivities(
+            self._catalog, self._toolbox, self._runs, Steps(self._database, record), Messages(self._database)
+        )
+        tools = ToolActivities(self._toolbox, calls, settings.workspace_folder)
+        lifecycle = LifecycleActivities(self._runs, calls, Approvals(self._database, record), self._start)
+        self.worker = Worker(
+            client,
+            task_queue=settings.task_queue,
+            workflows=[AgentRun],
+            activities=[
+                model.call_model,
+                tools.run_tool,
+                lifecycle.answer_calls,
+                lifecycle.pause_run,
+                lifecycle.record_verdicts,
+                lifecycle.finish_run,
+            ],
+            workflow_runner=sandbox(),
+            max_concurrent_activities=500,
+            graceful_shutdown_timeout=GRACE,
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+            max_heartbeat_throttle_interval=timedelta(seconds=0.5),
+            default_heartbeat_throttle_interval=timedelta(seconds=0.5),
+            workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+            activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+        )
+
+    async def _start(self, order: RunOrder) -> None:
+        await self._client.start_workflow(
+            AgentRun.run, RunState(order=order), task_queue=self._queue, **start_options(order)
+        )
+        await self._runs.dispatched(order.run_id)
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Offer the tools and work until ``stop`` is set."""
+        await self._agents.offer_tools(self._toolbox.specs(), now())
+        async with self.worker:
+            print(READY, flush=True)  # noqa: T201 - whoever started this process waits for the line
+            await stop.wait()
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self._catalog.aclose()
+        await self._database.aclose()
+        self._poker.close()
+
+
+async def work(settings: Settings) -> None:
+    """Run a worker until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(migrate, settings.database)
+    client = await Client.connect(**temporal_connection())
+    async with aclosing(Process(settings, client)) as process:
+        await process.serve(stop)
+
+
+def main() -> None:
+    """The command ``longrun worker``."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    asyncio.run(work(Settings()))
+
+
+if __name__ == "__main__":
+    main()

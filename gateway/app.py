@@ -1,0 +1,108 @@
+"""The HTTP application: declares the routes, wires the parts, opens and closes what they hold."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from temporalio.client import Client
+
+from gateway.history import Historian
+from gateway.hub import Hub
+from gateway.native.routes import NativeDoor
+from gateway.reconcile import Reconciler
+from gateway.runs import RunService
+from gateway.tail import Tail
+from store.agents import Agents
+from store.approvals import Approvals
+from store.database import Database
+from store.log import LogReader
+from store.messages import Messages
+from store.pokes import Poker, PokeListener
+from store.runs import Runs
+from store.schema import migrate
+from store.settings import Settings, temporal_connection
+from store.signals import Signals
+from workflows import record
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the gateway is made of."""
+
+    settings: Settings
+    client: Client
+    database: Database
+    hub: Hub
+    tail: Tail
+    runs: Runs
+    agents: Agents
+    approvals: Approvals
+    messages: Messages
+    log: LogReader
+    service: RunService
+    historian: Historian
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The gateway, ready to be served.
+
+    Args:
+        settings: By default from the environment.
+    """
+    chosen = settings or Settings()
+    door = NativeDoor()
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
+        async with _running(chosen) as parts:
+            door.open(parts)
+            yield
+
+    return Starlette(routes=door.routes(), exception_handlers=door.exception_handlers(), lifespan=lifespan)
+
+
+@asynccontextmanager
+async def _running(settings: Settings) -> AsyncGenerator[Parts]:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(migrate, settings.database)
+    poker = Poker(settings.pokes_folder)
+    database = Database(settings.database, poker)
+    parts = await _connect(settings, database)
+    listener = PokeListener(settings.pokes_folder, parts.hub.poke)
+    listener.start()
+    reconciler = Reconciler(parts.service, parts.runs, Signals(database), parts.historian)
+    tasks = [asyncio.create_task(parts.hub.serve()), asyncio.create_task(reconciler.serve())]
+    try:
+        yield parts
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        listener.close()
+        await database.aclose()
+        poker.close()
+
+
+async def _connect(settings: Settings, database: Database) -> Parts:
+    client = await Client.connect(**temporal_connection(), lazy=True)
+    log = LogReader(database)
+    runs = Runs(database, record)
+    approvals = Approvals(database, record)
+    historian = Historian(client, database, runs, log)
+    hub = Hub(log)
+    return Parts(
+        settings=settings,
+        client=client,
+        database=database,
+        hub=hub,
+        tail=Tail(log, hub, historian.repair),
+        runs=runs,
+        agents=Agents(database),
+        approvals=approvals,
+        messages=Messages(database),
+        log=log,
+        service=RunService(client, settings.task_queue, runs, approvals, Signals(database)),
+        historian=historian,
+    )

@@ -1,0 +1,200 @@
+"""Start, decide, cancel, say: the only file that talks to a run's workflow."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Literal
+
+from temporalio.client import Client
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from store.approvals import Approvals
+from store.clock import now
+from store.runs import Acceptance, Accepted, Runs
+from store.signals import Signal, SignalKind, Signals
+from store.tables import ApprovalRow, RunRow
+from workflows.agent_run import AgentRun
+from workflows.contract.messages import Usage
+from workflows.contract.runs import FINAL, Cancel, Decision, Outcome, RunOrder, RunState, Said
+from workflows.contract.steps import Finish
+from workflows.start import start_options
+
+logger = logging.getLogger(__name__)
+
+RPC_TIMEOUT = timedelta(seconds=5)
+CONFIRMED_WITHIN = 5.0
+"""Seconds that a decision's caller waits for the run to say which decision counted."""
+_POLL = 0.02
+
+Delivery = Literal["delivered", "accepted", "over"]
+"""What became of a signal: the workflow has it; it is kept until Temporal answers; the workflow has ended."""
+
+
+class AlreadyDecidedError(Exception):
+    """Another decision came first.
+
+    Args:
+        decision: That one, as far as it is known.
+    """
+
+    def __init__(self, decision: Decision | None, status: str) -> None:
+        super().__init__(f"the call is already {status}")
+        self.decision = decision
+        self.status = status
+
+
+class RunOverError(Exception):
+    """The run has ended, so nothing can be said to it."""
+
+
+class RunService:
+    """What a door can ask of a run.
+
+    Args:
+        client: The way to Temporal, which may be away.
+        queue: The task queue of the workers.
+        runs: The store's runs.
+        approvals: The store's approvals.
+        signals: The outbox.
+    """
+
+    def __init__(self, client: Client, queue: str, runs: Runs, approvals: Approvals, signals: Signals) -> None:
+        self._client = client
+        self._queue = queue
+        self._runs = runs
+        self._approvals = approvals
+        self._signals = signals
+        self._starting: set[asyncio.Task[None]] = set()
+
+    async def start(self, acceptance: Acceptance) -> Accepted:
+        """Accept a run; its workflow is started in the background, by the reconciler if Temporal is away.
+
+        Raises:
+            KeyReusedError: The idempotency key was used with another body.
+            ThreadBusyError: The thread is busy, and the caller did not want to wait.
+            StoreAwayError: The store failed; nothing was accepted.
+        """
+        accepted = await self._runs.accept(acceptance)
+        if accepted.ready and accepted.created:
+            task = asyncio.create_task(self._start_soon(acceptance.order))
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+        return accepted
+
+    async def _start_soon(self, order: RunOrder) -> None:
+        try:
+            await self.dispatch(order)
+        except RPCError as error:
+            logger.warning("run %s waits for Temporal: %s", order.run_id, error.message)
+
+    async def dispatch(self, order: RunOrder) -> None:
+        """Start the workflow of an accepted run; harmless to repeat.
+
+        Raises:
+            RPCError: Temporal did not answer.
+        """
+        try:
+            await self._client.start_workflow(
+                AgentRun.run,
+                RunState(order=order),
+                task_queue=self._queue,
+                rpc_timeout=RPC_TIMEOUT,
+                **start_options(order),
+            )
+        except WorkflowAlreadyStartedError:
+            logger.info("run %s has run already", order.run_id)
+        await self._runs.dispatched(order.run_id)
+
+    async def cancel(self, row: RunRow, cancel: Cancel) -> Delivery:
+        """Ask a run to end; one that waits for its thread ends at once.
+
+        Raises:
+            StoreAwayError: The store failed; nothing was accepted.
+        """
+        if row.status in FINAL:
+            return "over"
+        outcome = Outcome(status="cancelled", stop_reason="cancelled", cancel=cancel)
+        finish = Finish(run_id=row.id, leg=row.leg, outcome=outcome, usage=Usage())
+        if row.status == "queued" and await self._runs.finish_queued(finish, now()):
+            return "delivered"
+        return await self._send(row.id, f"cancel:{row.id}", "cancel", cancel.model_dump_json(exclude_none=True))
+
+    async def say(self, row: RunRow, said: Said) -> Delivery:
+        """Add a user's words to a run; they join at its next step.
+
+        Raises:
+            RunOverError: The run has ended.
+            StoreAwayError: The store failed; nothing was accepted.
+        """
+        if row.status in FINAL:
+            raise RunOverError(f"run {row.id} is {row.status}")
+        return await self._send(row.id, f"say:{row.id}:{said.id}", "say", said.model_dump_json(exclude_none=True))
+
+    async def decide(self, run_id: str, decision: Decision) -> ApprovalRow | None:
+        """Decide a call, and wait a little for the run to say that it counts.
+
+        Returns:
+            The approval as decided, or ``None`` if the run has not said so yet: the decision is kept and delivered.
+
+        Raises:
+            AlreadyDecidedError: Another decision came first.
+            StoreAwayError: The store failed; nothing was accepted.
+        """
+        body = decision.model_dump_json(exclude_none=True)
+        kept = await self._signals.accept(Signal(run_id, f"decide:{run_id}:{decision.call_id}", "decide", body), now())
+        if kept.body != body:
+            raise AlreadyDecidedError(Decision.model_validate_json(kept.body), "decided")
+        await self._deliver(kept)
+        return await self._confirmed(run_id, decision)
+
+    async def _confirmed(self, run_id: str, decision: Decision) -> ApprovalRow | None:
+        try:
+            async with asyncio.timeout(CONFIRMED_WITHIN):
+                while True:
+                    found = await self._approvals.find(run_id=run_id, call_id=decision.call_id)
+                    if not found:
+                        return None  # the call is not known yet: the run keeps the decision
+                    if found[0].status != "pending":
+                        return _mine(found[0], decision)
+                    await asyncio.sleep(_POLL)
+        except TimeoutError:
+            return None
+
+    async def _send(self, run_id: str, key: str, kind: SignalKind, body: str) -> Delivery:
+        return await self._deliver(await self._signals.accept(Signal(run_id, key, kind, body), now()))
+
+    async def _deliver(self, signal: Signal) -> Delivery:
+        try:
+            return await self.deliver(signal)
+        except RPCError as error:
+            logger.warning("%s waits for Temporal: %s", signal.key, error.message)
+            return "accepted"
+
+    async def deliver(self, signal: Signal) -> Delivery:
+        """Send a signal of the outbox; harmless to repeat.
+
+        Raises:
+            RPCError: Temporal did not answer.
+        """
+        handle = self._client.get_workflow_handle(signal.run_id)
+        argument = {"decide": Decision, "cancel": Cancel, "say": Said}[signal.kind].model_validate_json(signal.body)
+        delivery: Delivery = "delivered"
+        try:
+            await handle.signal(signal.kind, argument, rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            row = await self._runs.get(signal.run_id)
+            if row is not None and not row.dispatched and row.status not in FINAL:
+                return "accepted"  # its workflow is yet to be started
+            delivery = "over"
+        await self._signals.delivered(signal.key, now())
+        return delivery
+
+
+def _mine(approval: ApprovalRow, decision: Decision) -> ApprovalRow:
+    counted = Decision.model_validate_json(approval.decision) if approval.decision else None
+    if counted is None or counted.id != decision.id:
+        raise AlreadyDecidedError(counted, approval.status)
+    return approval

@@ -1,0 +1,50 @@
+"""How a run's workflow is started, by whoever starts it: once per run, readable in the Web UI."""
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+
+from workflows.agent_run import RUN_STATUS
+from workflows.contract.runs import RunOrder
+
+AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
+THREAD_ID = SearchAttributeKey.for_keyword("ThreadId")
+TASK_TIMEOUT = timedelta(seconds=5)
+_SUMMARY_BYTES = 180
+
+
+class StartOptions(TypedDict):
+    """The keyword arguments of ``Client.start_workflow`` that follow from the order."""
+
+    id: str
+    id_reuse_policy: WorkflowIDReusePolicy
+    id_conflict_policy: WorkflowIDConflictPolicy
+    task_timeout: timedelta
+    static_summary: str
+    search_attributes: TypedSearchAttributes
+
+
+def start_options(order: RunOrder) -> StartOptions:
+    """Start a run so that a second start finds the first: the workflow's id is the run's."""
+    words = " ".join(f"{order.agent.name}: {order.input.text}".split())
+    return StartOptions(
+        id=order.run_id,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        task_timeout=TASK_TIMEOUT,
+        static_summary=words.encode()[:_SUMMARY_BYTES].decode(errors="ignore"),
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(RUN_STATUS, "running"),
+                SearchAttributePair(AGENT_NAME, order.agent.name),
+                SearchAttributePair(THREAD_ID, order.thread_id),
+            ]
+        ),
+    )
