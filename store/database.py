@@ -1,12 +1,15 @@
 """The connection to the database: many readers, and one writer thread that commits in groups.
 
 A write is a plain function of a connection. The writer takes every write that waits, runs them in one transaction and
-commits once; under load the groups grow by themselves. If one of a group fails, the group is rolled back and each is
-run again in a transaction of its own, so a write must have no effect but on its connection.
+commits once; under load the groups grow by themselves. A write that fails is taken out, the others are run again
+without it, and it is run once more alone, because it may only have lost a race; so a write must have no effect but on
+its connection.
 """
 
 import asyncio
+import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -14,10 +17,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from store.engines import StoreAwayError, driver, is_sqlite, prepare_sqlite, sqlite_file
+from store.engines import PATIENCE, FileWatch, StoreAwayError, driver, is_sqlite, prepare, sqlite_file
+from store.schema import migrate
 
 T = TypeVar("T")
 Tx = Connection
@@ -25,7 +29,11 @@ Tx = Connection
 Committed = Callable[[frozenset[str]], None]
 """Called on the writer's thread, after a commit, with the ids of the runs whose logs grew."""
 
+logger = logging.getLogger(__name__)
+
 _TOUCHED = "longrun_touched"
+_AWAY = (SQLAlchemyError, sqlite3.Error)  # SQLAlchemy does not wrap what fails while a connection is set up
+_NOTIFY = "SELECT pg_notify('longrun', run_id) FROM unnest(%s::text[]) AS run_id"
 
 
 def touch(tx: Tx, run_id: str) -> None:
@@ -40,10 +48,18 @@ class _Write:
     loop: asyncio.AbstractEventLoop
 
     def resolve(self, result: object) -> None:
-        self.loop.call_soon_threadsafe(self._set, result, None)
+        self._tell(result, None)
 
     def reject(self, error: Exception) -> None:
-        self.loop.call_soon_threadsafe(self._set, None, error)
+        if isinstance(error, _AWAY):
+            away = StoreAwayError(f"the store could not be written: {error}")
+            away.__cause__ = error
+            error = away
+        self._tell(None, error)
+
+    def _tell(self, result: object, error: Exception | None) -> None:
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._set, result, error)
 
     def _set(self, result: object, error: Exception | None) -> None:
         if self.done.done():
@@ -54,25 +70,41 @@ class _Write:
             self.done.set_exception(error)
 
 
+class _FailedError(Exception):
+    """One write of a group failed.
+
+    Args:
+        write: Which.
+        error: How.
+    """
+
+    def __init__(self, write: _Write, error: Exception) -> None:
+        super().__init__(str(error))
+        self.write = write
+        self.error = error
+
+
 class Database:
     """One process's way to the store.
 
     Args:
         url: An SQLAlchemy URL of SQLite or PostgreSQL, without a driver.
         committed: Told which logs grew, after each commit.
+        patience: How many seconds a write waits for a lock that another process holds.
     """
 
-    def __init__(self, url: str, committed: Committed | None = None) -> None:
+    def __init__(self, url: str, committed: Committed | None = None, patience: float = PATIENCE) -> None:
         self.url = url
         self.is_sqlite = is_sqlite(url)
         self._committed = committed
-        self._file = sqlite_file(url)
-        self._inode: int | None = None
+        self._writer_file, self._reader_file = FileWatch(sqlite_file(url)), FileWatch(sqlite_file(url))
+        self._reopening = asyncio.Lock()
         self._engine = create_engine(driver(url, asynchronous=False), pool_size=1, max_overflow=0)
-        self._reader: AsyncEngine = create_async_engine(driver(url, asynchronous=True))
-        if self.is_sqlite:
-            prepare_sqlite(self._engine, "BEGIN IMMEDIATE")
-            prepare_sqlite(self._reader.sync_engine, "BEGIN")
+        self._reader: AsyncEngine = create_async_engine(
+            driver(url, asynchronous=True), pool_pre_ping=not self.is_sqlite
+        )
+        prepare(self._engine, "BEGIN IMMEDIATE", patience)
+        prepare(self._reader.sync_engine, "BEGIN", patience)
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -99,10 +131,12 @@ class Database:
         Raises:
             StoreAwayError: The database failed.
         """
+        if self._reader_file.gone():
+            await self._reopen_reader()
         try:
             async with AsyncSession(self._reader, expire_on_commit=False) as session:
                 yield session
-        except SQLAlchemyError as error:
+        except _AWAY as error:
             raise StoreAwayError(f"the store could not be read: {error}") from error
 
     async def aclose(self) -> None:
@@ -113,6 +147,13 @@ class Database:
             self._thread = None
         self._engine.dispose()
         await self._reader.dispose()
+
+    async def _reopen_reader(self) -> None:
+        async with self._reopening:
+            if self._reader_file.gone():
+                await self._reader.dispose()
+                await asyncio.to_thread(migrate, self.url)
+                self._reader_file.accept()
 
     def _serve(self) -> None:
         while (first := self._writes.get()) is not None:
@@ -129,43 +170,61 @@ class Database:
                 return
 
     def _commit(self, group: list[_Write]) -> None:
-        try:
-            results = self._transact([write.job for write in group])
-        except Exception as error:  # noqa: BLE001 - the writer's edge: whatever a write raises goes to its caller
-            if len(group) > 1:
+        """Commit all that can be: each failure takes one write out, which gets a second chance alone."""
+        again: list[_Write] = []
+        while group:
+            try:
+                self._transact(group)
+            except _FailedError as failed:
+                group.remove(failed.write)
+                if group or again or isinstance(failed.error, DBAPIError):
+                    again.append(failed.write)
+                else:
+                    failed.write.reject(failed.error)
+            except Exception as error:  # noqa: BLE001 - the writer's edge: whatever fails goes to the callers
                 for write in group:
-                    self._commit([write])
-            elif isinstance(error, SQLAlchemyError):
-                away = StoreAwayError(f"the store could not be written: {error}")
-                away.__cause__ = error
-                group[0].reject(away)
+                    write.reject(error)
+                break
             else:
-                group[0].reject(error)
-            return
-        for write, result in zip(group, results, strict=True):
-            write.resolve(result)
+                break
+        for write in again:
+            self._commit_alone(write)
 
-    def _transact(self, jobs: list[Callable[[Tx], Any]]) -> list[Any]:
-        self._reopen_if_replaced()
+    def _commit_alone(self, write: _Write) -> None:
+        try:
+            self._transact([write])
+        except _FailedError as failed:
+            write.reject(failed.error)
+        except Exception as error:  # noqa: BLE001 - the writer's edge: whatever fails goes to the caller
+            write.reject(error)
+
+    def _transact(self, group: list[_Write]) -> None:
+        if self._writer_file.gone():
+            self._engine.dispose()
+            migrate(self.url)
+            self._writer_file.accept()
         with self._engine.connect() as connection:
             connection.info.pop(_TOUCHED, None)
             with connection.begin():
-                results = [job(connection) for job in jobs]
+                results = [_run(write, connection) for write in group]
                 touched: frozenset[str] = frozenset(connection.info.pop(_TOUCHED, ()))
                 if touched and not self.is_sqlite:
-                    connection.exec_driver_sql("SELECT pg_notify('longrun', %s)", (" ".join(touched),))
-        if touched and self._committed:
-            self._committed(touched)
-        return results
+                    connection.exec_driver_sql(_NOTIFY, (list(touched),))
+        for write, result in zip(group, results, strict=True):
+            write.resolve(result)
+        self._tell(touched)
 
-    def _reopen_if_replaced(self) -> None:
-        """Someone may delete the file of a running system; a descriptor of the old one would write into nothing."""
-        if self._file is None:
+    def _tell(self, touched: frozenset[str]) -> None:
+        if not touched or self._committed is None:
             return
         try:
-            inode = self._file.stat().st_ino
-        except FileNotFoundError:
-            inode = None
-        if self._inode is not None and inode != self._inode:
-            self._engine.dispose()
-        self._inode = inode
+            self._committed(touched)
+        except Exception:
+            logger.exception("could not pass on the news of a commit")
+
+
+def _run(write: _Write, connection: Tx) -> object:
+    try:
+        return write.job(connection)
+    except Exception as error:
+        raise _FailedError(write, error) from error

@@ -1,11 +1,13 @@
-"""What both ways into the database share: the drivers, and how SQLite is set up."""
+"""What both ways into the database share: the drivers, how connections are set up, and whether the file is the same."""
 
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, make_url
 
-_PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY")
+PATIENCE = 10.0
+"""Seconds that a transaction waits for a lock."""
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY")
 
 
 class StoreAwayError(Exception):
@@ -39,18 +41,60 @@ def driver(url: str, *, asynchronous: bool) -> str:
     return parsed.set(drivername=name).render_as_string(hide_password=False)
 
 
-def prepare_sqlite(engine: Engine, begin: str) -> None:
-    """WAL, and transactions that begin when we say so: writers take the lock at once instead of half-way."""
+def prepare(engine: Engine, begin: str, patience: float = PATIENCE) -> None:
+    """Set up an engine's connections.
 
-    def connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
+    Args:
+        engine: The engine, without connections yet.
+        begin: How SQLite begins a transaction: ``BEGIN IMMEDIATE`` takes the writers' lock at once, not half-way.
+        patience: How many seconds a transaction waits for a lock.
+    """
+    wait = int(patience * 1000)
+
+    def connect_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in _PRAGMAS:
+        for pragma in (f"busy_timeout={wait}", *_PRAGMAS):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    def start(connection: Connection) -> None:
+    def begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
-    event.listen(engine, "connect", connect)
-    event.listen(engine, "begin", start)
+    def connect_postgres(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {wait}")
+        cursor.close()
+        connection.commit()
+
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", connect_sqlite)
+        event.listen(engine, "begin", begin_sqlite)
+    else:
+        event.listen(engine, "connect", connect_postgres)
+
+
+class FileWatch:
+    """Notices that someone deleted or replaced the file of a running system.
+
+    A descriptor of the old file would go on to write into nothing. Without a file (PostgreSQL) nothing is noticed.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._seen = self._look()
+
+    def _look(self) -> int | None:
+        try:
+            return self._file.stat().st_ino if self._file else 0
+        except FileNotFoundError:
+            return None
+
+    def gone(self) -> bool:
+        """Whether the file is missing, or another one than before."""
+        now = self._look()
+        return now is None or now != self._seen
+
+    def accept(self) -> None:
+        """From now on the file as it is now is the one."""
+        self._seen = self._look()

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sqlite3
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from store.engines import StoreAwayError, driver, prepare_sqlite, sqlite_file
+from store.engines import StoreAwayError, driver, prepare, sqlite_file
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it migrates in a module
@@ -30,8 +31,6 @@ def migrate(url: str) -> None:
         StoreAwayError: The database did not answer.
     """
     file = sqlite_file(url)
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
     with _ONE_AT_A_TIME, _alone_in(file), _engine(url, "BEGIN IMMEDIATE") as engine:
         config = _config()
         with engine.begin() as connection:
@@ -71,11 +70,10 @@ def _config() -> Config:
 @contextmanager
 def _engine(url: str, begin: str) -> Generator[Engine]:
     engine = create_engine(driver(url, asynchronous=False), poolclass=NullPool)
-    if sqlite_file(url) is not None:
-        prepare_sqlite(engine, begin)
+    prepare(engine, begin)
     try:
         yield engine
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         raise StoreAwayError(f"the store's schema could not be read or written: {error}") from error
     finally:
         engine.dispose()
@@ -87,9 +85,13 @@ def _alone_in(file: Path | None) -> Generator[None]:
     if file is None:
         yield
         return
+    file.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
+        if not file.exists():
+            for left in ("-wal", "-shm"):  # of a file that was deleted: they would be taken for the new one's
+                file.with_name(file.name + left).unlink(missing_ok=True)
         yield
     finally:
         os.close(folder)

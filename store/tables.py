@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Index, LargeBinary, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import DateTime, Dialect, Index, LargeBinary, String, Text, TypeDecorator, UniqueConstraint
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 from typing_extensions import override
@@ -22,6 +22,10 @@ class UtcTime(TypeDecorator[datetime]):
     @override
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+BINARY_TEXT = String().with_variant(String(collation="C"), "postgresql")
+"""Text that is compared byte by byte on every database, so that a prefix is a range."""
 
 
 class Row(SQLModel):
@@ -116,7 +120,7 @@ class SegmentRow(Row, table=True):
     run_id: str = Field(primary_key=True)
     first_seq: int = Field(primary_key=True)
     last_seq: int
-    source: str
+    source: str = Field(sa_type=BINARY_TEXT)
     step: int | None = None
     attempt: int | None = None
     superseded: bool = False
@@ -136,7 +140,10 @@ class StepRow(Row, table=True):
 
 
 class CallRow(Row, table=True):
-    """The ledger of tool calls: one row per call, from the message that made it to its one result."""
+    """The ledger of tool calls: one row per call, from the message that made it to its one result.
+
+    ``edited`` has the arguments that the call was first started with, where a reviewer had changed the model's.
+    """
 
     run_id: str = Field(primary_key=True)
     call_id: str = Field(primary_key=True)
@@ -144,6 +151,7 @@ class CallRow(Row, table=True):
     place: int
     name: str
     arguments: str = Field(sa_type=Text)
+    edited: str | None = Field(default=None, sa_type=Text)
     attempt: int = 0
     worker: str | None = None
     started: str | None = Field(default=None, sa_type=Text)

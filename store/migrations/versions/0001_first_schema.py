@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 _TIME = sa.DateTime(timezone=True)
+_BINARY_TEXT = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -108,7 +109,7 @@ def _log() -> None:
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("first_seq", sa.Integer(), nullable=False),
         sa.Column("last_seq", sa.Integer(), nullable=False),
-        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("source", _BINARY_TEXT, nullable=False),
         sa.Column("step", sa.Integer(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=True),
         sa.Column("superseded", sa.Boolean(), nullable=False),
@@ -138,6 +139,7 @@ def _steps() -> None:
         sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("arguments", sa.Text(), nullable=False),
+        sa.Column("edited", sa.Text(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String(), nullable=True),
         sa.Column("started", sa.Text(), nullable=True),
