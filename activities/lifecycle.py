@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from temporalio import activity
 from typing_extensions import override
 
-from store.clock import now
 from store.approvals import Approvals
 from store.calls import Calls
+from store.clock import now
 from store.runs import Runs
 from workflows.contract.runs import RunOrder
 from workflows.contract.steps import (

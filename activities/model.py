@@ -9,7 +9,6 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from store.clock import now
 from activities.delta_writer import DeltaWriter
 from activities.failures import ProviderFailure
 from activities.heartbeat import cancelled_by_run, heartbeats
@@ -17,6 +16,7 @@ from activities.providers.catalog import ProviderCatalog
 from activities.providers.provider import Completed, ModelRequest
 from activities.toolbox.registry import Toolbox
 from store.agents import new_id
+from store.clock import now
 from store.log import FencedError
 from store.messages import Messages
 from store.runs import Runs

@@ -9,11 +9,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from store.clock import now
 from activities.heartbeat import cancelled_by_run, heartbeats
 from activities.toolbox.registry import Toolbox
 from activities.toolbox.tool import ToolContext
 from store.calls import BegunCall, Calls
+from store.clock import now
 from store.log import FencedError
 from workflows.contract.messages import ResultStatus
 from workflows.contract.steps import Answer, ToolCall, ToolOutcome, ToolSteps

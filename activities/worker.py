@@ -11,7 +11,6 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
-from store.clock import now
 from activities.lifecycle import LifecycleActivities
 from activities.model import ModelActivities
 from activities.providers.catalog import ProviderCatalog
@@ -21,6 +20,7 @@ from activities.tools import ToolActivities
 from store.agents import Agents
 from store.approvals import Approvals
 from store.calls import Calls
+from store.clock import now
 from store.database import Database
 from store.messages import Messages
 from store.pokes import Poker

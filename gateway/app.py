@@ -19,7 +19,7 @@ from store.approvals import Approvals
 from store.database import Database
 from store.log import LogReader
 from store.messages import Messages
-from store.pokes import Poker, PokeListener
+from store.pokes import PokeListener, Poker
 from store.runs import Runs
 from store.schema import migrate
 from store.settings import Settings, temporal_connection
