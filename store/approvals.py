@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlmodel import col
 
 from store.database import Database, Tx
-from store.log import Append, append, lock
+from store.log import Append, already, append, lock, lock_open
 from store.recorder import Recorder
-from store.rows import find_row, insert_row
+from store.rows import insert_row
 from store.tables import ApprovalRow, LegRow, RunRow
 from workflows.contract.runs import Decision
 from workflows.contract.steps import Pause, Paused, Recorded, Stamp, Verdicts
@@ -41,28 +41,21 @@ class Approvals:
         """Ask for approval and end the leg; a second time changes nothing.
 
         Raises:
-            FencedError: There is no such run.
+            FencedError: There is no such run, or it has ended.
             StoreAwayError: The database failed.
         """
         return await self._database.write(lambda tx: self._pause(tx, pause, now))
 
     def _pause(self, tx: Tx, pause: Pause, now: datetime) -> Paused:
+        source = f"pause:{pause.leg}"
         lock(tx, pause.run_id)
-        known = find_row(
-            tx,
-            LegRow,
-            col(LegRow.run_id) == pause.run_id,
-            col(LegRow.leg) == pause.leg,
-            col(LegRow.last_seq).is_not(None),
-        )
-        if known is not None and known.last_seq is not None:
-            asked = find_row(
-                tx, ApprovalRow, col(ApprovalRow.run_id) == pause.run_id, col(ApprovalRow.leg) == pause.leg
-            )
-            at = asked.requested_at if asked else now
-            return Paused(pause=pause, stamp=Stamp(first=known.last_seq - 2, at=at))
+        if stamp := already(tx, pause.run_id, source):
+            return Paused(pause=pause, stamp=stamp)
+        lock_open(tx, pause.run_id)
         events = self._recorder.pausing(pause, current_leg(tx, pause.run_id, pause.leg), now)
-        span = append(tx, Append(pause.run_id, f"pause:{pause.leg}", events, pause.step, once=False))
+        span = append(tx, Append(pause.run_id, source, events, pause.step, once=False))
+        asked_before = col(ApprovalRow.call_id).in_([call.call_id for call in pause.calls])
+        tx.execute(delete(ApprovalRow).where(col(ApprovalRow.run_id) == pause.run_id, asked_before))
         for call in pause.calls:
             insert_row(
                 tx,
@@ -86,35 +79,36 @@ class Approvals:
         """Write what was decided; a second time changes nothing.
 
         Raises:
-            FencedError: There is no such run.
+            FencedError: There is no such run, or it has ended.
             StoreAwayError: The database failed.
         """
         return await self._database.write(lambda tx: self._record(tx, verdicts, now))
 
     def _record(self, tx: Tx, verdicts: Verdicts, now: datetime) -> Recorded:
         run_id = verdicts.run_id
-        lock(tx, run_id)
         ids = [*(decision.call_id for decision in verdicts.decisions), *verdicts.expired]
-        events = self._recorder.deciding(verdicts, now)
         source = f"verdicts:{verdicts.leg}:{','.join(ids)}:{verdicts.resume}"
-        span = append(tx, Append(run_id, source, events, verdicts.step))
-        decided = find_row(tx, ApprovalRow, col(ApprovalRow.run_id) == run_id, col(ApprovalRow.call_id) == ids[0])
-        if decided is not None and decided.decided_at is not None:
-            return Recorded(verdicts=verdicts, stamp=Stamp(first=span.first, at=decided.decided_at))
+        lock(tx, run_id)
+        if stamp := already(tx, run_id, source):
+            return Recorded(verdicts=verdicts, stamp=stamp)
+        lock_open(tx, run_id)
+        span = append(tx, Append(run_id, source, self._recorder.deciding(verdicts, now), verdicts.step, once=False))
         for decision in verdicts.decisions:
             self._set(tx, run_id, decision.call_id, now, decision)
         for call_id in verdicts.expired:
             self._set(tx, run_id, call_id, now, None)
         if verdicts.resume:
-            leg = verdicts.leg + 1
-            leg_id = self._recorder.leg_id(run_id, leg, now)
-            insert_row(tx, LegRow(run_id=run_id, leg=leg, leg_id=leg_id, first_seq=span.last))
-            tx.execute(
-                update(RunRow)
-                .where(col(RunRow.id) == run_id, col(RunRow.status) == "waiting")
-                .values(status="running", leg=leg)
-            )
+            self._resume(tx, run_id, verdicts.leg + 1, Stamp(first=span.last, at=now))
         return Recorded(verdicts=verdicts, stamp=Stamp(first=span.first, at=now))
+
+    def _resume(self, tx: Tx, run_id: str, leg: int, begin: Stamp) -> None:
+        leg_id = self._recorder.leg_id(run_id, leg, begin.at)
+        insert_row(tx, LegRow(run_id=run_id, leg=leg, leg_id=leg_id, first_seq=begin.first))
+        tx.execute(
+            update(RunRow)
+            .where(col(RunRow.id) == run_id, col(RunRow.status) == "waiting")
+            .values(status="running", leg=leg)
+        )
 
     def _set(self, tx: Tx, run_id: str, call_id: str, now: datetime, decision: Decision | None) -> None:
         status = {"approve": "approved", "deny": "denied", "edit": "edited", "answer": "answered"}

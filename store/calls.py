@@ -55,7 +55,6 @@ class Calls:
 
         Raises:
             UnknownCallError: The run made no such call.
-            FencedError: There is no such run.
             StoreAwayError: The database failed.
         """
         return await self._database.write(lambda tx: self._begin(tx, call, edited, (worker, now)))
@@ -68,17 +67,19 @@ class Calls:
             outcome = ToolOutcome.model_validate_json(row.outcome)
             return BegunCall(row.attempt, arguments, outcome.started or outcome.completed, outcome=outcome)
         attempt = row.attempt + 1
+        values: dict[str, object] = {"attempt": attempt, "worker": by[0]}
         if row.started is None:
             draft = _outcome(row, Answer(call_id=row.call_id, name=row.name, status="ok", content=""), by[1])
             event = self._recorder.tool_started(call.run_id, draft, arguments, by[1])
             span = append(tx, Append(call.run_id, f"call:{row.call_id}:started", [event], once=False))
             started = Stamp(first=span.first, at=by[1])
+            values |= {"started": started.model_dump_json(), "edited": edited}
         else:
             started = Stamp.model_validate_json(row.started)
         tx.execute(
             update(CallRow)
             .where(col(CallRow.run_id) == call.run_id, col(CallRow.call_id) == call.call_id)
-            .values(attempt=attempt, worker=by[0], started=started.model_dump_json())
+            .values(values)
         )
         return BegunCall(attempt, arguments, started, interrupted=row.attempt > 0)
 
@@ -108,10 +109,13 @@ class Calls:
         fence = call_fence(call.run_id, call.call_id, attempt)
 
         def job(tx: Tx) -> ToolOutcome:
+            lock(tx, call.run_id)
             row = _row(tx, call.run_id, call.call_id)
             if row.outcome is not None:
                 return ToolOutcome.model_validate_json(row.outcome)
-            outcome = _outcome(row, answer, now).model_copy(update={"arguments": edited})
+            outcome = _outcome(row, answer, now)
+            if row.started is None:
+                outcome = outcome.model_copy(update={"arguments": edited})
             return self._keep(tx, call.run_id, row, outcome, fence)
 
         return await self._database.write(job)
@@ -121,7 +125,6 @@ class Calls:
 
         Raises:
             UnknownCallError: The run made no such call.
-            FencedError: There is no such run.
             StoreAwayError: The database failed.
         """
         return await self._database.write(lambda tx: self._answer(tx, run_id, answers, now))
@@ -145,7 +148,7 @@ class Calls:
             .order_by(col(CallRow.step), col(CallRow.place))
         ).all()
         answers = [Answer(call_id=row[0], name=row[1], status="cancelled", content=content) for row in rows]
-        return self._answer(tx, run_id, answers, now)
+        return self._answer(tx, run_id, answers, now) if answers else ()
 
     def _keep(
         self, tx: Tx, run_id: str, row: CallRow, outcome: ToolOutcome, fence: ColumnElement[bool] | None
@@ -185,6 +188,7 @@ def _outcome(row: CallRow, answer: Answer, now: datetime) -> ToolOutcome:
         status=answer.status,
         content=answer.content,
         attempt=max(1, row.attempt),
+        arguments=row.edited,
         started=Stamp.model_validate_json(row.started) if row.started else None,
         completed=Stamp(first=0, at=now),
     )
@@ -206,5 +210,5 @@ def _reported(tx: Tx, run_id: str, call_id: str) -> tuple[Progress, ...]:
     return tuple(
         Progress(stamp=Stamp(first=event.seq, at=event.at), attempt=event.attempt or 1, data=event.data)
         for event in events
-        if isinstance(event, ToolProgress)
+        if isinstance(event, ToolProgress) and event.call_id == call_id
     )

@@ -9,9 +9,10 @@ from sqlmodel import and_, col
 
 from store.database import Database, Tx, touch
 from store.rows import insert_row
-from store.tables import CallRow, HeadRow, SegmentRow, StepRow
-from workflows.contract.events import Event, encode, number
-from workflows.contract.steps import Span
+from store.tables import CallRow, HeadRow, RunRow, SegmentRow, StepRow
+from workflows.contract.events import EVENT, Event, encode, number
+from workflows.contract.runs import FINAL
+from workflows.contract.steps import Span, Stamp
 
 _LONGEST = 500
 
@@ -79,20 +80,34 @@ def call_fence(run_id: str, call_id: str, attempt: int) -> ColumnElement[bool]:
 def lock(tx: Tx, run_id: str) -> None:
     """Wait until nobody else writes to the run; held to the end of the transaction.
 
-    Raises:
-        FencedError: There is no such run.
+    What is read after it is up to date. SQLite has one writer at a time anyway.
     """
-    if tx.execute(select(col(HeadRow.last_seq)).where(col(HeadRow.run_id) == run_id).with_for_update()).first() is None:
-        raise FencedError(f"there is no run {run_id}")
+    if tx.dialect.name != "sqlite":
+        tx.execute(select(col(HeadRow.last_seq)).where(col(HeadRow.run_id) == run_id).with_for_update())
 
 
-def _find(tx: Tx, run_id: str, source: str) -> Span | None:
-    found = tx.execute(
-        select(col(SegmentRow.first_seq), col(SegmentRow.last_seq)).where(
-            col(SegmentRow.run_id) == run_id, col(SegmentRow.source) == source
-        )
-    ).first()
-    return Span(first=found[0], last=found[1]) if found else None
+def lock_open(tx: Tx, run_id: str) -> None:
+    """``lock``, for what must not happen to a run that has ended.
+
+    Raises:
+        FencedError: There is no such run, or it has ended.
+    """
+    lock(tx, run_id)
+    status = tx.execute(select(col(RunRow.status)).where(col(RunRow.id) == run_id)).scalar()
+    if status is None or status in FINAL:
+        raise FencedError(f"run {run_id} has ended" if status else f"there is no run {run_id}")
+
+
+def already(tx: Tx, run_id: str, source: str) -> Stamp | None:
+    """Where the append of this source went, and the time of its events, if there was one."""
+    found = _find(tx, run_id, source)
+    return Stamp(first=found[0], at=EVENT.validate_json(found[2].split(b"\n", 1)[0]).at) if found else None
+
+
+def _find(tx: Tx, run_id: str, source: str) -> tuple[int, int, bytes] | None:
+    columns = (col(SegmentRow.first_seq), col(SegmentRow.last_seq), col(SegmentRow.body))
+    row = tx.execute(select(*columns).where(col(SegmentRow.run_id) == run_id, col(SegmentRow.source) == source)).first()
+    return (row[0], row[1], row[2]) if row else None
 
 
 def append(tx: Tx, entry: Append, fence: ColumnElement[bool] | None = None) -> Span:
@@ -101,8 +116,10 @@ def append(tx: Tx, entry: Append, fence: ColumnElement[bool] | None = None) -> S
     Raises:
         FencedError: The fence does not hold, or there is no such run.
     """
+    if entry.once or fence is not None:
+        lock(tx, entry.run_id)
     if entry.once and (known := _find(tx, entry.run_id, entry.source)):
-        return known
+        return Span(first=known[0], last=known[1])
     count = len(entry.events)
     grow = update(HeadRow).where(col(HeadRow.run_id) == entry.run_id).values(last_seq=HeadRow.last_seq + count)
     if fence is not None:

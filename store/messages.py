@@ -30,13 +30,14 @@ class Messages:
     async def conversation(self, run_id: str, before_step: int) -> list[Message]:
         """What a run's thread has said up to a step: the earlier runs whole, this one to the words before the step."""
         async with self._database.session() as session:
-            this = (await session.execute(select(RunRow).where(col(RunRow.id) == run_id))).scalar_one_or_none()
+            query = select(col(RunRow.thread_id), col(RunRow.place)).where(col(RunRow.id) == run_id)
+            this = (await session.execute(query)).first()
             if this is None:
                 return []
             rows = await session.execute(
                 select(col(MessageRow.body), col(MessageRow.run_id), col(MessageRow.step), col(MessageRow.role))
                 .join(RunRow, col(RunRow.id) == col(MessageRow.run_id))
-                .where(col(RunRow.thread_id) == this.thread_id, col(RunRow.place) <= this.place)
+                .where(col(RunRow.thread_id) == this[0], col(RunRow.place) <= this[1])
                 .order_by(col(RunRow.place), col(MessageRow.step), col(MessageRow.place))
             )
             return [

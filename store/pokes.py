@@ -12,6 +12,7 @@ from time import monotonic
 
 _RESCAN = 1.0
 _LARGEST = 8192
+_MOST_IDS = 200
 
 
 class Poker:
@@ -30,12 +31,15 @@ class Poker:
         if now - self._scanned >= _RESCAN:
             self._listeners = [str(path) for path in self._folder.glob("*.sock")]
             self._scanned = now
-        for listener in list(self._listeners):
-            self._send(" ".join(run_ids).encode(), listener)
+        named = sorted(run_ids)
+        for start in range(0, len(named), _MOST_IDS):
+            message = " ".join(named[start : start + _MOST_IDS]).encode()
+            for listener in list(self._listeners):
+                self._send(message, listener)
 
     def _send(self, message: bytes, listener: str) -> None:
         try:
-            self._socket.sendto(message[:_LARGEST], listener)
+            self._socket.sendto(message, listener)
         except (ConnectionRefusedError, FileNotFoundError):
             self._listeners.remove(listener)
             Path(listener).unlink(missing_ok=True)

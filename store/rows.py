@@ -12,7 +12,7 @@ R = TypeVar("R", bound=Row)
 
 def insert_row(tx: Tx, row: Row) -> None:
     """Insert one row."""
-    tx.execute(insert(type(row)), row.model_dump())
+    tx.execute(insert(type(row)), row.model_dump(exclude_none=True))
 
 
 def find_rows(tx: Tx, kind: type[R], *where: ColumnElement[bool]) -> list[R]:

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
 from store.approvals import current_leg, end_leg
 from store.calls import Calls
 from store.database import Database, Tx
-from store.log import Append, append, lock
+from store.log import Append, FencedError, append, lock
 from store.messages import insert_message
 from store.recorder import Recorder
 from store.rows import find_row, insert_row
@@ -94,11 +95,14 @@ class Runs:
         if acceptance.key and (known := find_row(tx, RunRow, col(RunRow.idempotency_key) == acceptance.key)):
             if known.idempotency_hash != acceptance.digest:
                 raise KeyReusedError(f"the Idempotency-Key was used for run {known.id} with another body")
-            return Accepted(known.id, created=False, ready=known.status == "queued" and not known.dispatched)
-        ready = _take_thread(tx, order, acceptance.on_busy)
+            following = _next_run(tx, known.thread_id)
+            return Accepted(known.id, created=False, ready=following is not None and following.run_id == known.id)
+        active = _take_thread(tx, order)
+        if active != order.run_id and acceptance.on_busy == "reject":
+            raise ThreadBusyError(active)
         self.insert(tx, order, (acceptance.key, acceptance.digest))
         append(tx, Append(order.run_id, "started", [self._recorder.started(order)], once=False))
-        return Accepted(order.run_id, created=True, ready=ready)
+        return Accepted(order.run_id, created=True, ready=active == order.run_id)
 
     def insert(self, tx: Tx, order: RunOrder, idempotency: tuple[str | None, str | None]) -> None:
         """Insert a run's rows, without its events."""
@@ -162,7 +166,7 @@ class Runs:
         lock(tx, run_id)
         row = find_row(tx, RunRow, col(RunRow.id) == run_id)
         if row is None:
-            raise LookupError(run_id)
+            raise FencedError(f"there is no run {run_id}")
         if row.finished is not None:
             return Finished.model_validate_json(row.finished), _next_run(tx, row.thread_id)
         open_steps = self._steps.close_open(tx, run_id, now)
@@ -172,8 +176,9 @@ class Runs:
         span = append(tx, Append(run_id, "finish", events, once=False))
         finished = Finished(finish=finish, open_steps=open_steps, closed=closed, stamp=Stamp(first=span.first, at=now))
         end_leg(tx, run_id, row.leg, span.last, outcome.stop_reason)
-        waiting = update(ApprovalRow).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.status) == "pending")
-        tx.execute(waiting.values(status="cancelled", decided_at=now))
+        if row.status == "waiting":
+            pending = update(ApprovalRow).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.status) == "pending")
+            tx.execute(pending.values(status="cancelled", decided_at=now))
         tx.execute(
             update(RunRow)
             .where(col(RunRow.id) == run_id)
@@ -236,35 +241,28 @@ class Runs:
         await self._database.write(job)
 
 
-def _take_thread(tx: Tx, order: RunOrder, on_busy: OnBusy) -> bool:
-    thread = find_row(tx, ThreadRow, col(ThreadRow.id) == order.thread_id)
-    if thread is None:
-        insert_row(tx, ThreadRow(id=order.thread_id, active_run=order.run_id, created_at=order.accepted_at))
-        return True
-    taken = tx.execute(
-        update(ThreadRow)
-        .where(col(ThreadRow.id) == order.thread_id, col(ThreadRow.active_run).is_(None))
-        .values(active_run=order.run_id)
-        .returning(col(ThreadRow.id))
-    ).first()
-    if taken is None and on_busy == "reject":
-        raise ThreadBusyError(thread.active_run or "")
-    return taken is not None
+def _take_thread(tx: Tx, order: RunOrder) -> str:
+    """Take the thread if it is free; the run that has it now. Nobody else joins the thread before the commit."""
+    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+    thread = {"id": order.thread_id, "created_at": order.accepted_at}
+    tx.execute(insert(ThreadRow).values(thread).on_conflict_do_nothing())
+    active = func.coalesce(col(ThreadRow.active_run), order.run_id)
+    taken = update(ThreadRow).where(col(ThreadRow.id) == order.thread_id).values(active_run=active)
+    return tx.execute(taken.returning(col(ThreadRow.active_run))).scalar_one() or ""
 
 
 def _pass_thread_on(tx: Tx, row: RunRow) -> None:
+    mine = (col(ThreadRow.id) == row.thread_id, col(ThreadRow.active_run) == row.id)
+    if tx.dialect.name != "sqlite":  # a run that is being accepted must be seen here, or must see that we have left
+        tx.execute(select(col(ThreadRow.id)).where(*mine).with_for_update())
     following = (
         select(col(RunRow.id))
-        .where(col(RunRow.thread_id) == row.thread_id, col(RunRow.status) == "queued")
+        .where(col(RunRow.thread_id) == row.thread_id, col(RunRow.status) == "queued", col(RunRow.id) != row.id)
         .order_by(col(RunRow.place))
         .limit(1)
     )
     following_id = tx.execute(following).scalar()
-    tx.execute(
-        update(ThreadRow)
-        .where(col(ThreadRow.id) == row.thread_id, col(ThreadRow.active_run) == row.id)
-        .values(active_run=following_id)
-    )
+    tx.execute(update(ThreadRow).where(*mine).values(active_run=following_id))
 
 
 def _next_run(tx: Tx, thread_id: str) -> RunOrder | None:

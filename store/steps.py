@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from store.database import Database, Tx
-from store.log import Append, append, lock, step_fence, supersede
+from store.log import Append, append, lock, lock_open, step_fence, supersede
 from store.messages import answer_place, insert_message
 from store.recorder import Recorder
 from store.rows import find_row, find_rows, insert_row
@@ -59,7 +59,7 @@ class Steps:
         What an attempt before wrote is marked as superseded, with a notice in the log.
 
         Raises:
-            FencedError: There is no such run.
+            FencedError: There is no such run, or it has ended.
             StoreAwayError: The database failed.
         """
         return await self._database.write(lambda tx: self._begin(tx, call, model, (worker, now)))
@@ -72,6 +72,7 @@ class Steps:
         known = _load(tx, row)
         if known.reply:
             return known
+        lock_open(tx, call.run_id)
         gone = self._supersede(tx, call.run_id, call.step, known, by[1])
         tx.execute(
             update(StepRow)
@@ -82,6 +83,7 @@ class Steps:
 
     def _begin_first(self, tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> BegunStep:
         worker, now = by
+        lock_open(tx, call.run_id)
         begin = StepBegin(stamp=Stamp(first=0, at=now), model=model, said=call.said)
         events = self._recorder.begun(call.run_id, call.step, begin)
         span = append(tx, Append(call.run_id, f"step:{call.step}", events, once=False))
@@ -151,7 +153,8 @@ class Steps:
     def close_open(self, tx: Tx, run_id: str, now: datetime) -> tuple[OpenStep, ...]:
         """Supersede what steps without a message have written, because the run ends."""
         closed: list[OpenStep] = []
-        for row in find_rows(tx, StepRow, col(StepRow.run_id) == run_id, col(StepRow.reply).is_(None)):
+        rows = find_rows(tx, StepRow, col(StepRow.run_id) == run_id, col(StepRow.reply).is_(None))
+        for row in sorted(rows, key=lambda row: row.step):
             known = _load(tx, row)
             left = self._supersede(tx, run_id, row.step, known, now)
             closed.append(OpenStep(step=row.step, begin=known.begin, superseded=left))
