@@ -34,7 +34,15 @@ from workflows.contract.runs import RunOrder, RunState
 from workflows.start import start_options
 
 READY = "longrun worker ready"
-PURE = ("workflows.contract", "workflows.policy", "workflows.transcript", "workflows.record", "workflows.deltas")
+PURE = (
+    "workflows.contract",
+    "workflows.deltas",
+    "workflows.inbox",
+    "workflows.policy",
+    "workflows.presets",
+    "workflows.record",
+    "workflows.transcript",
+)
 GRACE = timedelta(seconds=30)
 
 

@@ -2,24 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, SearchAttributeKey
+from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows import policy
-from workflows.contract.messages import ToolCallPart
-from workflows.contract.runs import (
-    Cancel,
-    Decision,
-    Outcome,
-    PendingApproval,
-    Phase,
-    RunState,
-    Said,
-    Snapshot,
-)
+from workflows import policy, presets
+from workflows.contract.runs import Cancel, Decision, Outcome, Phase, RunState, Said, Snapshot
 from workflows.contract.steps import (
     Answer,
     Answers,
@@ -34,24 +24,10 @@ from workflows.contract.steps import (
     ToolSteps,
     Verdicts,
 )
+from workflows.inbox import Inbox
 
 RUN_STATUS = SearchAttributeKey.for_keyword("RunStatus")
 STOP_REASON = SearchAttributeKey.for_keyword("StopReason")
-HEARTBEAT = timedelta(seconds=5)
-MODEL_LIMIT = timedelta(hours=1)
-TOOL_GRACE = timedelta(seconds=30)
-MOST_EARLY_DECISIONS = 1000
-
-_MODEL_RETRIES = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1), maximum_attempts=10
-)
-_TOOL_RETRIES = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=5
-)
-_WRITE = workflow.LocalActivityConfig(
-    start_to_close_timeout=timedelta(seconds=30),
-    retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)),
-)
 
 
 @workflow.defn(name="AgentRun")
@@ -65,52 +41,47 @@ class AgentRun:
         self._step = state.step
         self._leg = state.leg
         self._usage = state.usage
-        self._heard = list(state.heard)
-        self._heard_ids = dict.fromkeys(state.heard_ids)
-        self._decisions = {decision.call_id: decision for decision in state.decisions}
-        self._pending: dict[str, PendingApproval] = {}
-        self._expires_at: datetime | None = None
+        self._inbox = Inbox(state.decisions, state.heard, state.heard_ids)
+        self._pause: Pause | None = None
         self._phase: Phase = "starting"
         self._stop: Outcome | None = None
         self._work: asyncio.Task[Outcome | None] | None = None
 
     @workflow.run
-    async def run(self, state: RunState) -> Outcome:  # noqa: ARG002 - __init__ has read it
+    async def run(self, state: RunState) -> Outcome:
         """Step until there is an outcome, write it down, and return it."""
         outcome = await self._until_outcome()
         if outcome is None:
-            workflow.continue_as_new(self._carried())
+            workflow.continue_as_new(policy.carried(self.status(), state, self._inbox, self._began))
         return await self._finish(outcome)
 
     @workflow.signal
     def decide(self, decision: Decision) -> None:
         """A reviewer's word on a call; the first one counts, and one that comes before its call is kept."""
-        if len(self._decisions) < MOST_EARLY_DECISIONS:
-            self._decisions.setdefault(decision.call_id, decision)
+        self._inbox.decide(decision)
 
     @workflow.signal
     def cancel(self, cancel: Cancel) -> None:
         """End the run now."""
-        self._halt(Outcome(status="cancelled", stop_reason="cancelled", cancel=cancel))
+        self._halt(policy.cancelled(cancel))
 
     @workflow.signal
     def say(self, said: Said) -> None:
         """A user's words, for the next step."""
-        if said.id is None or said.id not in self._heard_ids:
-            self._heard.append(said)
-            self._heard_ids.update({said.id: None} if said.id else {})
+        self._inbox.say(said)
 
     @workflow.query
     def status(self) -> Snapshot:
         """Where the run stands."""
+        pending = self._pause.calls if self._pause else ()
         return Snapshot(
             run_id=self._order.run_id,
             phase=self._phase,
             step=self._step,
             leg=self._leg,
-            pending=tuple(self._pending.values()),
-            decided=tuple(d for call_id, d in self._decisions.items() if call_id in self._pending),
-            expires_at=self._expires_at,
+            pending=pending,
+            decided=self._inbox.decided(call.call_id for call in pending),
+            expires_at=self._pause.expires_at if self._pause else None,
             usage=self._usage,
             limits=self._order.limits,
         )
@@ -125,8 +96,7 @@ class AgentRun:
         """The outcome of a run that was told to stop: by signal, by its deadline, or by Temporal's own cancel."""
         reason = workflow.cancellation_reason()
         if self._stop is None and reason is not None:
-            cancel = Cancel(reason=reason or None, by="temporal")
-            self._stop = Outcome(status="cancelled", stop_reason="cancelled", cancel=cancel)
+            self._stop = policy.cancelled(Cancel(reason=reason or None, by="temporal"))
         return self._stop
 
     async def _until_outcome(self) -> Outcome | None:
@@ -163,189 +133,108 @@ class AgentRun:
     async def _next_step(self) -> Outcome | None:
         """Ask the model, interpret, gate, execute; ``None`` to go on."""
         reply = await self._ask()
-        calls = reply.message.calls
-        if outcome := self._stopped() or policy.after_reply(reply.finish_reason, calls=bool(calls)):
-            goes_on = outcome.stop_reason == "end_turn" and self._heard
-            return None if goes_on else outcome
+        if outcome := self._stopped() or policy.after_reply(reply):
+            return None if outcome.stop_reason == "end_turn" and self._inbox.heard else outcome
         expired = await self._gate(reply)
         await self._execute(reply, expired)
         return policy.APPROVAL_EXPIRED if expired else None
 
     async def _ask(self) -> ModelReply:
-        said, self._heard = tuple(self._heard), []
         self._step += 1
-        self._enter("model", f"step {self._step}: asking {self._order.agent.model}")
-        reply = await workflow.execute_activity_method(
-            ModelSteps.call_model,
-            ModelCall(run_id=self._order.run_id, step=self._step, said=said),
-            start_to_close_timeout=MODEL_LIMIT,
-            heartbeat_timeout=HEARTBEAT,
-            retry_policy=_MODEL_RETRIES,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=self._order.agent.model,
-        )
+        self._enter("model", f"asking {self._order.agent.model}")
+        call = ModelCall(run_id=self._order.run_id, step=self._step, said=self._inbox.take_heard())
+        options = presets.model_call(self._order.agent.model)
+        reply = await workflow.execute_activity_method(ModelSteps.call_model, call, **options)
         self._usage += reply.usage
         return reply
 
     async def _gate(self, reply: ModelReply) -> frozenset[str]:
         """Wait until every call that needs a person has a decision; the calls whose time ran out are returned."""
-        reasons = policy.gated(self._order.agent, reply.plans, reply.message.calls)
-        if not reasons:
+        waiting = policy.gated(self._order.agent, reply, self._step)
+        if not waiting:
             return frozenset()
-        self._pending = {
-            call.call_id: PendingApproval(
-                call_id=call.call_id,
-                name=call.name,
-                arguments=call.arguments,
-                step=self._step,
-                reason=reasons[call.call_id],
-            )
-            for call in reply.message.calls
-            if call.call_id in reasons
-        }
-        await self._pause()
-        expired = await self._wait_for_decisions()
-        self._pending, self._expires_at = {}, None
-        self._leg += 1
-        workflow.upsert_search_attributes([RUN_STATUS.value_set("running")])
-        return expired
-
-    async def _pause(self) -> None:
-        self._expires_at = workflow.now() + timedelta(seconds=self._order.limits.approval_timeout)
-        pause = Pause(
+        self._pause = Pause(
             run_id=self._order.run_id,
             step=self._step,
             leg=self._leg,
-            calls=tuple(self._pending.values()),
-            expires_at=self._expires_at,
+            calls=waiting,
+            expires_at=workflow.now() + timedelta(seconds=self._order.limits.approval_timeout),
             usage=self._usage,
         )
-        names = ", ".join(call.name for call in pause.calls)
-        self._enter("waiting", f"step {self._step}: waits for approval of {names}")
-        workflow.upsert_search_attributes([RUN_STATUS.value_set("waiting")])
-        await workflow.execute_local_activity_method(LifecycleSteps.pause_run, pause, **_WRITE)
+        self._enter("waiting", f"waits for approval of {', '.join(call.name for call in waiting)}")
+        self._show("waiting")
+        await workflow.execute_local_activity_method(LifecycleSteps.pause_run, self._pause, **presets.WRITE)
+        expired = await self._wait_for_decisions(self._pause)
+        self._pause = None
+        self._leg += 1
+        self._show("running")
+        return expired
 
-    async def _wait_for_decisions(self) -> frozenset[str]:
-        recorded: set[str] = set()
-        while recorded != set(self._pending):
-            fresh = [call_id for call_id in self._pending if call_id in self._decisions and call_id not in recorded]
+    async def _wait_for_decisions(self, pause: Pause) -> frozenset[str]:
+        open_calls = [call.call_id for call in pause.calls]
+        while open_calls:
+            fresh = self._inbox.decided(open_calls)
+            if not fresh and not await self._decision_comes(pause, open_calls):
+                await self._record(Verdicts.of(pause, expired=open_calls, resume=True))
+                return frozenset(open_calls)
             if fresh:
-                await self._record(tuple(fresh), recorded)
-            elif expired := await self._expired(recorded):
-                return expired
+                decided = {decision.call_id for decision in fresh}
+                open_calls = [call_id for call_id in open_calls if call_id not in decided]
+                await self._record(Verdicts.of(pause, decisions=fresh, resume=not open_calls))
         return frozenset()
 
-    async def _record(self, fresh: tuple[str, ...], recorded: set[str]) -> None:
-        decisions = tuple(self._decisions[call_id] for call_id in fresh)
-        recorded.update(fresh)
-        await self._write_verdicts(decisions, (), resume=recorded == set(self._pending))
-
-    async def _expired(self, recorded: set[str]) -> frozenset[str]:
-        """Wait for one more decision; the undecided calls if the time ran out instead."""
-        known = len(self._decisions)
-        left = ((self._expires_at or workflow.now()) - workflow.now()).total_seconds()
+    async def _decision_comes(self, pause: Pause, open_calls: list[str]) -> bool:
+        """Wait for a decision on one of the calls; false if the time ran out."""
+        left = max(0.0, (pause.expires_at - workflow.now()).total_seconds())
         try:
             await workflow.wait_condition(
-                lambda: len(self._decisions) > known, timeout=max(0.0, left), timeout_summary="the approval's expiry"
+                lambda: bool(self._inbox.decided(open_calls)), timeout=left, timeout_summary="the approval's expiry"
             )
         except TimeoutError:
-            expired = tuple(call_id for call_id in self._pending if call_id not in recorded)
-            await self._write_verdicts((), expired, resume=True)
-            return frozenset(expired)
-        return frozenset()
+            return False
+        return True
 
-    async def _write_verdicts(self, decisions: tuple[Decision, ...], expired: tuple[str, ...], *, resume: bool) -> None:
-        verdicts = Verdicts(
-            run_id=self._order.run_id,
-            step=self._step,
-            leg=self._leg,
-            decisions=decisions,
-            expired=expired,
-            resume=resume,
-        )
-        await workflow.execute_local_activity_method(LifecycleSteps.record_verdicts, verdicts, **_WRITE)
+    async def _record(self, verdicts: Verdicts) -> None:
+        await workflow.execute_local_activity_method(LifecycleSteps.record_verdicts, verdicts, **presets.WRITE)
 
     async def _execute(self, reply: ModelReply, expired: frozenset[str]) -> None:
         """Give every call of the message its result: run it, or answer it."""
-        self._enter("tools", f"step {self._step}: running {', '.join(call.name for call in reply.message.calls)}")
-        answers: list[Answer] = []
-        approved: list[ToolCall] = []
-        for call in reply.message.calls:
-            decision = self._decisions.pop(call.call_id, None)
-            known = call.name in reply.plans and policy.may_call(self._order.agent, call.name)
-            answer = policy.answer_without_running(
-                call, known=known, decision=decision, expired=call.call_id in expired
-            )
-            if answer:
-                answers.append(answer)
-            else:
-                approved.append(self._tool_call(call, decision))
+        self._enter("tools", f"running {', '.join(call.name for call in reply.message.calls)}")
+        decisions = {call.call_id: self._inbox.take_decision(call.call_id) for call in reply.message.calls}
+        answers, approved = policy.settled(self._order, self._step, reply, decisions, expired)
         await self._answer(answers)
         failed = await asyncio.gather(*(self._run_tool(call, reply.plans) for call in approved))
         await self._answer([answer for answer in failed if answer])
 
-    def _tool_call(self, call: ToolCallPart, decision: Decision | None) -> ToolCall:
-        return ToolCall(
-            run_id=self._order.run_id,
-            step=self._step,
-            call_id=call.call_id,
-            name=call.name,
-            args=decision.args if decision and decision.decision == "edit" else None,
-        )
-
     async def _run_tool(self, call: ToolCall, plans: Mapping[str, ToolPlan]) -> Answer | None:
         """Run one call; the answer to give it if the tool's own activity failed for good."""
+        options = presets.tool_call(call.name, plans[call.name].timeout)
         try:
-            await workflow.execute_activity_method(
-                ToolSteps.run_tool,
-                call,
-                start_to_close_timeout=timedelta(seconds=plans[call.name].timeout) + TOOL_GRACE,
-                heartbeat_timeout=HEARTBEAT,
-                retry_policy=_TOOL_RETRIES,
-                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                summary=call.name,
-            )
+            await workflow.execute_activity_method(ToolSteps.run_tool, call, **options)
         except ActivityError as error:
             if self._stopped():
                 raise
-            content = f"The tool failed: {_failed(error).error}"
-            return Answer(call_id=call.call_id, name=call.name, status="error", content=content)
+            return policy.tool_failed(call, _failed(error))
         return None
 
     async def _answer(self, answers: list[Answer]) -> None:
         if answers:
             given = Answers(run_id=self._order.run_id, step=self._step, answers=tuple(answers))
-            await workflow.execute_local_activity_method(LifecycleSteps.answer_calls, given, **_WRITE)
+            await workflow.execute_local_activity_method(LifecycleSteps.answer_calls, given, **presets.WRITE)
 
     def _enter(self, phase: Phase, details: str) -> None:
         self._phase = phase
-        workflow.set_current_details(f"**{self._order.agent.name}** · {details}")
+        workflow.set_current_details(f"**{self._order.agent.name}** · step {self._step} · {details}")
 
-    def _carried(self) -> RunState:
-        order = self._order
-        slim = order.model_copy(
-            update={
-                "input": order.input.model_copy(update={"parts": ()}),
-                "agent": order.agent.model_copy(update={"system": ""}),
-                "metadata": {},
-            }
-        )
-        return RunState(
-            order=slim,
-            began=self._began,
-            step=self._step,
-            leg=self._leg,
-            usage=self._usage,
-            decisions=tuple(self._decisions.values()),
-            heard=tuple(self._heard),
-            heard_ids=tuple(self._heard_ids),
-        )
+    def _show(self, status: str, reason: str | None = None) -> None:
+        """What the Web UI can list and search by."""
+        updates = [RUN_STATUS.value_set(status), *([STOP_REASON.value_set(reason)] if reason else [])]
+        workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] # untyped upstream
 
     async def _finish(self, outcome: Outcome) -> Outcome:
         """Write the end. A cancel that comes now is too late, so it must not tear this."""
         self._enter("finishing", f"{outcome.status}: {outcome.stop_reason}")
-        finish = Finish(run_id=self._order.run_id, leg=self._leg, outcome=outcome, usage=self._usage)
-        writing = asyncio.create_task(self._write_end(finish))
+        writing = asyncio.create_task(self._write_end(outcome))
         while not writing.done():
             try:
                 await asyncio.shield(writing)
@@ -353,16 +242,17 @@ class AgentRun:
                 continue
         writing.result()
         self._phase = "finished"
-        workflow.upsert_search_attributes(
-            [RUN_STATUS.value_set(outcome.status), STOP_REASON.value_set(outcome.stop_reason)]
-        )
+        self._show(outcome.status, outcome.stop_reason)
         return outcome
 
-    async def _write_end(self, finish: Finish) -> None:
-        await workflow.execute_local_activity_method(LifecycleSteps.finish_run, finish, **_WRITE)
+    async def _write_end(self, outcome: Outcome) -> None:
+        finish = Finish(run_id=self._order.run_id, leg=self._leg, outcome=outcome, usage=self._usage)
+        await workflow.execute_local_activity_method(LifecycleSteps.finish_run, finish, **presets.WRITE)
 
 
 def _failed(error: ActivityError) -> Outcome:
     """The outcome of a step whose activity failed for good."""
     cause = error.cause
-    return policy.failure(cause.type if isinstance(cause, ApplicationError) else None, str(cause or error))
+    if isinstance(cause, ApplicationError):
+        return policy.failure(cause.type, cause.message)
+    return policy.failure(None, str(cause or error))

@@ -2,16 +2,27 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
 from workflows.contract.agents import AgentSpec, Approval, ArgumentRule
 from workflows.contract.errors import ErrorInfo
-from workflows.contract.messages import FinishReason, ToolCallPart
-from workflows.contract.runs import Decision, Limits, Outcome, StopReason
-from workflows.contract.steps import Answer, ToolPlan
+from workflows.contract.messages import ToolCallPart
+from workflows.contract.runs import (
+    Cancel,
+    Decision,
+    Limits,
+    Outcome,
+    PendingApproval,
+    RunOrder,
+    RunState,
+    Snapshot,
+    StopReason,
+)
+from workflows.contract.steps import Answer, ModelReply, ToolCall, ToolPlan
+from workflows.inbox import Inbox
 
 DENIED = "A reviewer denied this call."
 EXPIRED = "Nobody approved this call in time."
@@ -38,14 +49,19 @@ def seconds_left(limits: Limits, began: datetime, now: datetime) -> float | None
     return max(0.0, (began + timedelta(seconds=limits.deadline) - now).total_seconds())
 
 
-def after_reply(finish_reason: FinishReason, *, calls: bool) -> Outcome | None:
+def after_reply(reply: ModelReply) -> Outcome | None:
     """Whether the model's message ends the run; ``None`` to go on with its calls, or with another step."""
-    if finish_reason == "overflow":
+    if reply.finish_reason == "overflow":
         error = ErrorInfo(type="context_overflow", message="the conversation no longer fits into the model's context")
         return Outcome(status="failed", stop_reason="context_overflow", error=error)
-    if calls or finish_reason == "pause":
+    if reply.message.calls or reply.finish_reason == "pause":
         return None
     return Outcome(status="completed", stop_reason="end_turn")
+
+
+def cancelled(cancel: Cancel) -> Outcome:
+    """The end of a run that was told to stop."""
+    return Outcome(status="cancelled", stop_reason="cancelled", cancel=cancel)
 
 
 def failure(error_type: str | None, message: str) -> Outcome:
@@ -115,14 +131,18 @@ def may_call(agent: AgentSpec, name: str) -> bool:
     return any(tool.name == name for tool in agent.tools)
 
 
-def gated(agent: AgentSpec, plans: Mapping[str, ToolPlan], calls: Iterable[ToolCallPart]) -> dict[str, str]:
-    """The calls that wait for a person, by call id, with the reason."""
-    asked = {
-        call.call_id: why_ask(call, approval_of(agent, plans[call.name], call.name))
-        for call in calls
-        if call.name in plans and may_call(agent, call.name)
-    }
-    return {call_id: reason for call_id, reason in asked.items() if reason is not None}
+def gated(agent: AgentSpec, reply: ModelReply, step: int) -> tuple[PendingApproval, ...]:
+    """The calls of a message that wait for a person, with the reason for each."""
+    asked = [
+        (call, why_ask(call, approval_of(agent, reply.plans[call.name], call.name)))
+        for call in reply.message.calls
+        if call.name in reply.plans and may_call(agent, call.name)
+    ]
+    return tuple(
+        PendingApproval(call_id=call.call_id, name=call.name, arguments=call.arguments, step=step, reason=reason)
+        for call, reason in asked
+        if reason is not None
+    )
 
 
 def answer_without_running(
@@ -139,3 +159,53 @@ def answer_without_running(
         return Answer(call_id=call.call_id, name=call.name, status="ok", content=decision.answer or "")
     reason = f"{DENIED} Reason: {decision.reason}" if decision.reason else DENIED
     return Answer(call_id=call.call_id, name=call.name, status="denied", content=reason)
+
+
+def settled(
+    order: RunOrder,
+    step: int,
+    reply: ModelReply,
+    decisions: Mapping[str, Decision | None],
+    expired: frozenset[str],
+) -> tuple[list[Answer], list[ToolCall]]:
+    """What becomes of the calls of a message: the answers of those that are not run, and those that are."""
+    answers: list[Answer] = []
+    approved: list[ToolCall] = []
+    for call in reply.message.calls:
+        decision = decisions.get(call.call_id)
+        known = call.name in reply.plans and may_call(order.agent, call.name)
+        answer = answer_without_running(call, known=known, decision=decision, expired=call.call_id in expired)
+        if answer:
+            answers.append(answer)
+            continue
+        args = decision.args if decision and decision.decision == "edit" else None
+        approved.append(ToolCall(run_id=order.run_id, step=step, call_id=call.call_id, name=call.name, args=args))
+    return answers, approved
+
+
+def tool_failed(call: ToolCall, outcome: Outcome) -> Answer:
+    """The answer to a call whose tool could not be run to its end."""
+    why = outcome.error.message if outcome.error else outcome.stop_reason
+    return Answer(call_id=call.call_id, name=call.name, status="error", content=f"The tool failed: {why}")
+
+
+def carried(now: Snapshot, state: RunState, inbox: Inbox, began: datetime) -> RunState:
+    """What a run hands to its continuation: everything but the texts, which the store and the first link have."""
+    order = state.order
+    slim = order.model_copy(
+        update={
+            "input": order.input.model_copy(update={"parts": ()}),
+            "agent": order.agent.model_copy(update={"system": ""}),
+            "metadata": {},
+        }
+    )
+    return RunState(
+        order=slim,
+        began=began,
+        step=now.step,
+        leg=now.leg,
+        usage=now.usage,
+        decisions=inbox.decisions,
+        heard=inbox.heard,
+        heard_ids=inbox.heard_ids,
+    )

@@ -5,6 +5,7 @@ references (run, step, call), never conversations; what comes out is all that hi
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from datetime import datetime
 
 from pydantic import Field, JsonValue
@@ -178,6 +179,20 @@ class Verdicts(Shape):
     decisions: tuple[Decision, ...] = ()
     expired: tuple[str, ...] = ()
     resume: bool
+
+    @classmethod
+    def of(
+        cls, pause: Pause, *, decisions: Iterable[Decision] = (), expired: Iterable[str] = (), resume: bool
+    ) -> "Verdicts":
+        """What was decided about the calls of a pause."""
+        return cls(
+            run_id=pause.run_id,
+            step=pause.step,
+            leg=pause.leg,
+            decisions=tuple(decisions),
+            expired=tuple(expired),
+            resume=resume,
+        )
 
 
 class Recorded(Shape):
