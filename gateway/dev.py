@@ -21,6 +21,7 @@ from store.settings import temporal_connection
 
 _COLOURS = {"longrun": "bold", "temporal": "magenta", "gateway": "cyan"}
 _EXTERNAL_PATIENCE = 10.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
@@ -70,8 +71,8 @@ async def develop(options: DevOptions, console: Console) -> None:
         try:
             parts = [[Part(recipe, listener, warden) for recipe in stage] for stage in stages(plan, environ)]
             supervisor = Supervisor(parts, listener)
-            stop = _stop_on_signals(supervisor, listener)
-            await supervisor.run(lambda: _announce(plan, console), stop)
+            with _stop_on_signals(supervisor, listener) as stop:
+                await supervisor.run(lambda: _announce(plan, listener), stop)
         finally:
             await warden.close()
     listener("longrun", "all stopped")
@@ -88,7 +89,8 @@ async def _reach(plan: Plan) -> None:
     raise SetupError(f"Temporal at {plan.temporal} does not answer: unset TEMPORAL_ADDRESS to start one here")
 
 
-def _stop_on_signals(supervisor: Supervisor, listener: Listener) -> asyncio.Event:
+@contextlib.contextmanager
+def _stop_on_signals(supervisor: Supervisor, listener: Listener) -> Generator[asyncio.Event]:
     stop = asyncio.Event()
 
     def heard() -> None:
@@ -98,14 +100,19 @@ def _stop_on_signals(supervisor: Supervisor, listener: Listener) -> asyncio.Even
         stop.set()
         listener("longrun", "stopping; once more to kill")
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves SIGHUP
-            asyncio.get_running_loop().add_signal_handler(number, heard)
-    return stop
+    loop = asyncio.get_running_loop()
+    # Not what is ignored on purpose: nohup leaves SIGHUP so.
+    numbers = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    for number in numbers:
+        loop.add_signal_handler(number, heard)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
-def _announce(plan: Plan, console: Console) -> None:
-    listener = listen_on(console)
+def _announce(plan: Plan, listener: Listener) -> None:
     listener("longrun", f"API       {plan.api}")
     if plan.ui:
         listener("longrun", f"Web UI    {plan.ui}")

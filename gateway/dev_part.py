@@ -74,12 +74,12 @@ class Warden:
 
 @dataclass
 class _Life:
-    """One process of a part, from its start to its end."""
+    """One process of a part, from its start to its end; ``output`` is where its output is read."""
 
     process: asyncio.subprocess.Process
+    output: int
     announced: asyncio.Event = field(default_factory=asyncio.Event)
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
-    forwarding: asyncio.Task[None] | None = None
 
 
 class Part:
@@ -90,6 +90,7 @@ class Part:
         self._listener = listener
         self._warden = warden
         self._life: _Life | None = None
+        self._forwarding: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -107,20 +108,25 @@ class Part:
         Raises:
             SetupError: The program cannot be run.
         """
+        # A pipe of our own: asyncio's wait() for a process would last as long as anyone holds one that it made.
+        reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._recipe.command,
                 env=self._recipe.environ,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=writing,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
             )
         except OSError as error:
+            os.close(reading)
             raise SetupError(f"{self.name} cannot be started: {error}") from error
+        finally:
+            os.close(writing)
         self._warden.watch(process.pid)
-        self._life = life = _Life(process)
-        life.forwarding = asyncio.create_task(self._forward(life))
+        self._life = life = _Life(process, reading)
+        self._forwarding = asyncio.create_task(self._forward(life))
 
     async def ready(self) -> None:
         """Wait until it can be used.
@@ -138,7 +144,7 @@ class Part:
             for way in ways:
                 way.cancel()
         if life.process.returncode is not None:
-            await self._drain(life)
+            await self._drain()
             raise SetupError(self._why(life, ending(life.process.returncode)))
         if not done:
             raise SetupError(self._why(life, f"was not ready after {self._recipe.patience:g} s"))
@@ -176,7 +182,7 @@ class Part:
         self.kill()
         await life.process.wait()
         self._warden.forget(life.process.pid)
-        await self._drain(life)
+        await self._drain()
         self._life = None
 
     async def _usable(self, life: _Life) -> None:
@@ -188,16 +194,23 @@ class Part:
             await asyncio.sleep(_POLL)
 
     async def _forward(self, life: _Life) -> None:
-        # Not readline(): it refuses a line that is longer than the reader's buffer.
-        pending = b""
-        while life.process.stdout is not None and (chunk := await life.process.stdout.read(_LONGEST_LINE)):
-            *lines, pending = (pending + chunk).split(b"\n")
-            if len(pending) > _LONGEST_LINE:
-                lines, pending = [*lines, pending], b""
-            for line in lines:
-                self._hear(life, line)
-        if pending:
-            self._hear(life, pending)
+        lines = asyncio.StreamReader()
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(life.output, "rb", buffering=0)
+        )
+        try:
+            # Not readline(): it refuses a line that is longer than the reader's buffer.
+            pending = b""
+            while chunk := await lines.read(_LONGEST_LINE):
+                *whole, pending = (pending + chunk).split(b"\n")
+                if len(pending) > _LONGEST_LINE:
+                    whole, pending = [*whole, pending], b""
+                for line in whole:
+                    self._hear(life, line)
+            if pending:
+                self._hear(life, pending)
+        finally:
+            pipe.close()
 
     def _hear(self, life: _Life, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip()
@@ -206,11 +219,11 @@ class Part:
             life.announced.set()
         self._listener(self.name, text)
 
-    async def _drain(self, life: _Life) -> None:
+    async def _drain(self) -> None:
         # A process that left the group may hold the pipe open for ever.
-        if life.forwarding is not None:
-            await asyncio.wait({life.forwarding}, timeout=_PIPE_GRACE)
-            life.forwarding.cancel()
+        if self._forwarding is not None:
+            await asyncio.wait({self._forwarding}, timeout=_PIPE_GRACE)
+            self._forwarding.cancel()
 
     def _why(self, life: _Life, what: str) -> str:
         tail = "".join(f"\n  | {line}" for line in life.tail)

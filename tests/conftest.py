@@ -57,3 +57,12 @@ async def temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[st
         if server.returncode is None:
             server.terminate()
         await server.wait()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of the loopback address that nobody had a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
