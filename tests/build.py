@@ -1,0 +1,205 @@
+"""Things that many tests need: orders, messages, and a store with a run in it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from store.agents import Agents, new_id
+from store.approvals import Approvals
+from store.calls import Calls
+from store.database import Committed, Database
+from store.log import LogReader
+from store.messages import Messages
+from store.runs import Acceptance, Runs
+from store.steps import BegunStep, Steps
+from workflows import record
+from workflows.contract.agents import AgentSpec
+from workflows.contract.events import Event
+from workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, Usage
+from workflows.contract.runs import Outcome, PendingApproval, RunOrder, StopReason
+from workflows.contract.steps import Finish, ModelCall, ModelReply, Pause, Span, ToolCall
+from workflows.deltas import PART_DONE, Attempt, played
+
+START = datetime(2026, 3, 4, 5, 6, 7, 891000, tzinfo=UTC)
+"""When the runs of tests are accepted."""
+COMPLETED = Outcome(status="completed", stop_reason="end_turn")
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds after the start."""
+    return START + timedelta(seconds=seconds)
+
+
+def agent(name: str = "helper", tools: Sequence[str] = ()) -> AgentSpec:
+    """An agent with a scripted model."""
+    return AgentSpec.model_validate({"name": name, "model": "scripted/echo", "tools": list(tools)})
+
+
+def user(text: str = "hello") -> Message:
+    """A user's message."""
+    return Message(id=new_id(), role="user", parts=(TextPart(text=text),))
+
+
+def order(thread_id: str | None = None, *, text: str = "hello", spec: AgentSpec | None = None) -> RunOrder:
+    """What a new run is started with, on a thread of its own unless one is named."""
+    run_id = new_id()
+    return RunOrder(
+        run_id=run_id,
+        thread_id=thread_id or f"thread-{run_id}",
+        agent=spec or agent(),
+        input=user(text),
+        metadata={"ticket": 7},
+        accepted_at=START,
+    )
+
+
+def answer(*parts: Part) -> Message:
+    """A model's message."""
+    return Message(id=new_id(), role="assistant", parts=parts, provider="scripted/echo")
+
+
+def says(text: str) -> Message:
+    """A model's message of one text part."""
+    return answer(TextPart(text=text))
+
+
+def calls(*call_ids: str, tool: str = "search") -> Message:
+    """A model's message that calls a tool, once per id."""
+    return answer(*(ToolCallPart(call_id=call_id, name=tool, arguments='{"q": "é"}') for call_id in call_ids))
+
+
+def marks(message: Message, size: int = 4) -> tuple[int, ...]:
+    """The cut marks of a message whose deltas are ``size`` characters long."""
+    found: list[int] = []
+    for index, part in enumerate(message.parts):
+        if isinstance(part, ToolCallPart):
+            text = part.arguments
+        elif isinstance(part, TextPart | ReasoningPart):
+            text = part.text
+        else:
+            continue
+        whole = [] if part.cut else [PART_DONE]
+        found += [-index - 1, *(len(text[start : start + size]) for start in range(0, len(text), size)), *whole]
+    return tuple(found)
+
+
+def finish(run_id: str, outcome: Outcome = COMPLETED, *, leg: int = 1, usage: Usage | None = None) -> Finish:
+    """The end of a run."""
+    return Finish(run_id=run_id, leg=leg, outcome=outcome, usage=usage or Usage(input_tokens=3, output_tokens=5))
+
+
+def failed(reason: StopReason = "error") -> Outcome:
+    """A failure."""
+    return Outcome(status="failed", stop_reason=reason)
+
+
+def pause(run_id: str, step: int, message: Message, *, leg: int = 1) -> Pause:
+    """A pause in which all calls of a message wait."""
+    waiting = tuple(
+        PendingApproval(call_id=call.call_id, name=call.name, arguments=call.arguments, step=step, reason="always")
+        for call in message.calls
+    )
+    usage = Usage(input_tokens=1, output_tokens=2)
+    return Pause(run_id=run_id, step=step, leg=leg, calls=waiting, expires_at=at(600), usage=usage)
+
+
+def tool_call(run_id: str, step: int, part: ToolCallPart) -> ToolCall:
+    """The order to run a call of a message."""
+    return ToolCall(run_id=run_id, step=step, call_id=part.call_id, name=part.name)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """All parts of a store."""
+
+    database: Database
+    agents: Agents
+    runs: Runs
+    steps: Steps
+    calls: Calls
+    approvals: Approvals
+    messages: Messages
+    log: LogReader
+
+    @classmethod
+    def over(cls, url: str, committed: Committed | None = None) -> "Stores":
+        """The parts over a database; whoever asked closes ``database``."""
+        database = Database(url, committed)
+        return cls(
+            database,
+            Agents(database),
+            Runs(database, record),
+            Steps(database, record),
+            Calls(database, record),
+            Approvals(database, record),
+            Messages(database),
+            LogReader(database),
+        )
+
+    async def accept(self, given: RunOrder | None = None) -> RunOrder:
+        """Accept a run."""
+        accepted = given or order()
+        await self.runs.accept(Acceptance(accepted))
+        return accepted
+
+    async def lines(self, run_id: str, after: int = 0, *, settled: bool = False, most: int = 500) -> list[bytes]:
+        """The log after a seq, page by page."""
+        found: list[bytes] = []
+        while page := await self.log.page(run_id, after, most):
+            for segment in page:
+                found += [] if settled and segment.superseded else segment.lines(after)
+                after = segment.last
+        return found
+
+    async def begin(self, call: ModelCall, now: datetime = START) -> BegunStep:
+        """Take the step for a new attempt."""
+        return await self.steps.begin(call, "scripted/echo", "worker-1", now)
+
+    async def ask(self, call: ModelCall, message: Message, now: datetime = START) -> ModelReply:
+        """A whole step, as the model activity writes it: begun, streamed in batches of two events, completed."""
+        return await self.stream(call, await self.begin(call, now), message, now)
+
+    async def stream(self, call: ModelCall, begun: BegunStep, message: Message, now: datetime = START) -> ModelReply:
+        """The rest of a step that was begun."""
+        attempt = Attempt(call.run_id, call.step, begun.attempt, now, message.id)
+        events = list(played(attempt, message, marks(message)))
+        spans: list[Span] = []
+        for batch, start in enumerate(range(0, max(0, len(events) - 2), 2)):
+            spans.append(
+                await self.steps.append(call.run_id, call.step, begun.attempt, batch, events[start : start + 2])
+            )
+        rest = events[2 * len(spans) :]
+        reply = draft(begun, message, now)
+        return await self.steps.complete(
+            call, rest, lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply
+        )
+
+    async def babble(self, call: ModelCall, begun: BegunStep, texts: Iterable[str]) -> list[Span]:
+        """What an attempt writes before it is lost: each text a batch."""
+        attempt = Attempt(call.run_id, call.step, begun.attempt, START, new_id())
+        spans: list[Span] = []
+        for batch, text in enumerate(texts):
+            events: list[Event] = [attempt.delta(0, TextPart(text=""), text)]
+            spans.append(await self.steps.append(call.run_id, call.step, begun.attempt, batch, events))
+        return spans
+
+
+def draft(begun: BegunStep, message: Message, now: datetime = START) -> ModelReply:
+    """The reply of an attempt, without its places."""
+    return ModelReply(
+        message=message,
+        finish_reason="tool_calls" if message.calls else "stop",
+        usage=Usage(input_tokens=10, output_tokens=4),
+        attempt=begun.attempt,
+        begin=begun.begin,
+        superseded=begun.superseded,
+        attempt_at=now,
+        marks=marks(message),
+        spans=(),
+        completed_at=now + timedelta(seconds=1),
+    )
+
+
+def later(given: RunOrder, seconds: float) -> RunOrder:
+    """The same order, accepted later."""
+    return given.model_copy(update={"accepted_at": at(seconds)})

@@ -1,0 +1,28 @@
+"""A process that appends to a run: ``append_child.py URL RUN_ID NAME COUNT``."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable
+
+from store.database import Database
+from store.log import Append, append
+from tests.build import START
+from workflows.contract.events import Custom
+from workflows.contract.steps import Span
+
+
+async def main(url: str, run_id: str, name: str, count: int) -> None:
+    """Append ``count`` times two events, many at once."""
+    database = Database(url)
+    event = Custom(run_id=run_id, at=START, name=name, data=None)
+
+    def write(place: int) -> Awaitable[Span]:
+        entry = Append(run_id, f"{name}:{place}", [event, event])
+        return database.write(lambda tx: append(tx, entry))
+
+    await asyncio.gather(*(write(place) for place in range(count)))
+    await database.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
