@@ -14,7 +14,8 @@ from temporalio.envconfig import ClientConfig
 class Settings(BaseSettings):
     """``LONGRUN_*`` from the environment, then from ``.env``.
 
-    ``home`` is the data folder; ``database_url`` an SQLAlchemy URL, by default ``longrun.db`` in it.
+    ``home`` is the data folder; ``database_url`` an SQLAlchemy URL, by default ``longrun.db`` in it; ``model`` the
+    model of agents that name none; ``url`` where the command line finds a gateway that is elsewhere.
     """
 
     model_config = SettingsConfigDict(env_prefix="LONGRUN_", env_file=".env", extra="ignore")
@@ -23,6 +24,8 @@ class Settings(BaseSettings):
     database_url: str = ""
     host: str = "127.0.0.1"
     port: int = Field(default=8283, ge=0, le=65535)
+    model: str = "scripted/hello"
+    url: str = ""
     workspace: Path | None = None
     tools: str = ""
     allow_private_http: bool = False
@@ -32,6 +35,13 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The store's URL."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'longrun.db'}"
+
+    @property
+    def base_url(self) -> str:
+        """Where a client on this machine finds the gateway."""
+        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is bound there answers on loopback
+        host = anywhere.get(self.host, self.host)
+        return self.url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def workspace_folder(self) -> Path:
