@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from typing import TypedDict
 
 from starlette.applications import Starlette
 from temporalio.client import Client
 
 from gateway.history import Historian
 from gateway.hub import Hub
-from gateway.native.routes import NativeDoor
+from gateway.native import problems
+from gateway.native.routes import native_routes
+from gateway.parts import Parts
 from gateway.reconcile import Reconciler
 from gateway.runs import RunService
 from gateway.tail import Tail
@@ -27,22 +29,10 @@ from store.signals import Signals
 from workflows import record
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the gateway is made of."""
+class State(TypedDict):
+    """What every request carries; ``parts_of`` reads it."""
 
-    settings: Settings
-    client: Client
-    database: Database
-    hub: Hub
-    tail: Tail
-    runs: Runs
-    agents: Agents
-    approvals: Approvals
-    messages: Messages
-    log: LogReader
-    service: RunService
-    historian: Historian
+    parts: Parts
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -52,15 +42,13 @@ def create_app(settings: Settings | None = None) -> Starlette:
         settings: By default from the environment.
     """
     chosen = settings or Settings()
-    door = NativeDoor()
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
+    async def lifespan(_app: Starlette) -> AsyncGenerator[State]:
         async with _running(chosen) as parts:
-            door.open(parts)
-            yield
+            yield State(parts=parts)
 
-    return Starlette(routes=door.routes(), exception_handlers=door.exception_handlers(), lifespan=lifespan)
+    return Starlette(routes=native_routes(), exception_handlers=problems.HANDLERS, lifespan=lifespan)
 
 
 @asynccontextmanager

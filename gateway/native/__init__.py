@@ -1,0 +1,1 @@
+"""The native HTTP API: agents, runs, their streams and approvals."""

@@ -1,0 +1,142 @@
+"""Agents that runs can be started with, and the tools that they may use."""
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.native.incoming import check, read_json
+from gateway.native.operations import Answer, Operation
+from gateway.native.problems import FieldError, ProblemError, wrong
+from gateway.native.rendering import as_json
+from gateway.native.schemas import AgentBody, AgentPatch, AgentView
+from gateway.parts import Parts, parts_of
+from store.clock import now
+from store.tables import AgentRow
+from workflows.contract.agents import AgentSpec, ToolSpec
+
+
+class AgentList(BaseModel):
+    """All agents, by name."""
+
+    agents: list[AgentView]
+
+
+class ToolList(BaseModel):
+    """The tools that workers offer, by name; none before the first worker started."""
+
+    tools: list[ToolSpec]
+
+
+async def checked_tools(parts: Parts, spec: AgentSpec, field: str) -> AgentSpec:
+    """The agent, if workers offer all of its tools or none has said yet what it offers.
+
+    Raises:
+        ProblemError: Names each unknown tool, and the known ones.
+    """
+    known = [tool.name for tool in await parts.agents.tools()] if spec.tools else []
+    unknown = [(place, tool.name) for place, tool in enumerate(spec.tools) if known and tool.name not in known]
+    if unknown:
+        errors = [
+            FieldError(field=f"{field}.{place}", message=f"there is no tool {name!r}; there are {', '.join(known)}")
+            for place, name in unknown
+        ]
+        raise ProblemError(422, "; ".join(f"{each.field}: {each.message}" for each in errors), errors=errors)
+    return spec
+
+
+async def _agent_of(request: Request) -> AgentRow:
+    key = request.path_params["agent_id"]
+    row = await parts_of(request).agents.find(key)
+    if row is None:
+        raise wrong("agent_id", f"there is no agent {key!r}", 404)
+    return row
+
+
+async def create_agent(request: Request) -> Response:
+    """Keep an agent under its name."""
+    parts = parts_of(request)
+    body = check(AgentBody, await read_json(request))
+    spec = await checked_tools(parts, body.spec(parts.settings.model), "tools")
+    row = await parts.agents.create(spec, now())
+    return as_json(AgentView.of(row), 201, {"Location": f"/api/agents/{row.id}"})
+
+
+async def list_agents(request: Request) -> Response:
+    """List all agents by name."""
+    rows = await parts_of(request).agents.all()
+    return as_json(AgentList(agents=[AgentView.of(row) for row in rows]))
+
+
+async def get_agent(request: Request) -> Response:
+    """One agent, by id or by name."""
+    return as_json(AgentView.of(await _agent_of(request)))
+
+
+async def change_agent(request: Request) -> Response:
+    """Replace fields of an agent. Runs that were accepted keep the agent as it was."""
+    parts = parts_of(request)
+    patch = check(AgentPatch, await read_json(request))
+    row = await _agent_of(request)
+    merged = {**AgentSpec.model_validate_json(row.spec).model_dump(), **patch.model_dump(exclude_unset=True)}
+    spec = await checked_tools(parts, check(AgentBody, merged).spec(parts.settings.model), "tools")
+    await parts.agents.update(row.id, spec, now())
+    return as_json(AgentView.of(await _agent_by_id(parts, row.id)))
+
+
+async def _agent_by_id(parts: Parts, agent_id: str) -> AgentRow:
+    row = await parts.agents.find(agent_id)
+    if row is None:
+        raise wrong("agent_id", "was deleted meanwhile", 404)
+    return row
+
+
+async def delete_agent(request: Request) -> Response:
+    """Forget an agent. Its runs stay."""
+    row = await _agent_of(request)
+    await parts_of(request).agents.delete(row.id)
+    return Response(status_code=204)
+
+
+async def list_tools(request: Request) -> Response:
+    """List the tools that workers offer."""
+    return as_json(ToolList(tools=await parts_of(request).agents.tools()))
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/api/agents",
+        create_agent,
+        "Create an agent",
+        (Answer(201, "The agent", AgentView),),
+        body=AgentBody,
+        errors=(409,),
+    ),
+    Operation("GET", "/api/agents", list_agents, "List agents", (Answer(200, "All agents", AgentList),)),
+    Operation(
+        "GET",
+        "/api/agents/{agent_id}",
+        get_agent,
+        "Get an agent",
+        (Answer(200, "The agent", AgentView),),
+        errors=(404,),
+    ),
+    Operation(
+        "PATCH",
+        "/api/agents/{agent_id}",
+        change_agent,
+        "Change an agent",
+        (Answer(200, "The agent as it is now", AgentView),),
+        body=AgentPatch,
+        errors=(404, 409),
+    ),
+    Operation(
+        "DELETE",
+        "/api/agents/{agent_id}",
+        delete_agent,
+        "Delete an agent",
+        (Answer(204, "It is gone"),),
+        errors=(404,),
+    ),
+    Operation("GET", "/api/tools", list_tools, "List tools", (Answer(200, "The tools that workers offer", ToolList),)),
+)

@@ -1,0 +1,59 @@
+"""Whether the gateway lives, and whether it can do its work."""
+
+import asyncio
+from typing import Literal
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.native.operations import Answer, Operation
+from gateway.native.rendering import as_json
+from gateway.parts import parts_of
+from gateway.readiness import store_answers, temporal_answers
+
+State = Literal["ok", "away"]
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """What the gateway stands on. Without Temporal runs are accepted and streams of what is stored work."""
+
+    status: Literal["ready", "not_ready"]
+    temporal: State
+    store: State
+
+
+async def health(_request: Request) -> Response:
+    """Whether the process lives; touches nothing else."""
+    return as_json(Health())
+
+
+async def ready(request: Request) -> Response:
+    """Whether Temporal and the store answer."""
+    parts = parts_of(request)
+    temporal, store = await asyncio.gather(temporal_answers(parts.client), store_answers(parts.runs))
+    well = temporal and store
+    found = Readiness(status="ready" if well else "not_ready", temporal=_state(temporal), store=_state(store))
+    return as_json(found, 200 if well else 503, {} if well else {"Retry-After": "2"})
+
+
+def _state(answers: bool) -> State:  # noqa: FBT001 - what was found out
+    return "ok" if answers else "away"
+
+
+OPERATIONS = (
+    Operation("GET", "/api/health", health, "Liveness", (Answer(200, "It lives", Health),)),
+    Operation(
+        "GET",
+        "/api/ready",
+        ready,
+        "Readiness",
+        (Answer(200, "All is there", Readiness), Answer(503, "Something is away", Readiness)),
+    ),
+)
