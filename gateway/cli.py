@@ -19,8 +19,6 @@ from gateway.serve import serve
 from gateway.temporal_config import SetupError
 from store.settings import Settings
 
-_INTERRUPTED = 130
-
 app = typer.Typer(
     name="longrun",
     help="A durable run server for LLM agents.",
@@ -75,19 +73,17 @@ def main() -> None:
     try:
         app()
     except SetupError as error:
-        _refuse(str(error), 2)
+        _refuse(str(error))
     except ValidationError as error:
         if error.title != Settings.__name__:
             raise
         wrong = (f"LONGRUN_{str(found['loc'][0]).upper()}: {found['msg']}" for found in error.errors())
-        _refuse("; ".join(wrong), 2)
-    except KeyboardInterrupt:
-        _refuse("interrupted", _INTERRUPTED)
+        _refuse("; ".join(wrong))
 
 
-def _refuse(message: str, status: int) -> NoReturn:
+def _refuse(message: str) -> NoReturn:
     Console(stderr=True, highlight=False, markup=False).print(f"longrun: {message}", soft_wrap=True)
-    sys.exit(status)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

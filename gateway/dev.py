@@ -20,7 +20,7 @@ from gateway.temporal_server import connect_when_up
 from store.settings import temporal_connection
 
 _COLOURS = {"longrun": "bold", "temporal": "magenta", "gateway": "cyan"}
-_EXTERNAL_PATIENCE = 10.0
+_GIVEN_PATIENCE = 10.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -53,8 +53,13 @@ def listen_on(console: Console) -> Listener:
     return listen
 
 
-async def develop(options: DevOptions, console: Console) -> None:
+async def develop(options: DevOptions, console: Console, patience: float = _GIVEN_PATIENCE) -> None:
     """Run everything until SIGINT, SIGTERM or SIGHUP; a second signal does not wait for anything.
+
+    Args:
+        options: What the command line says.
+        console: Where the parts' logs go.
+        patience: Seconds that a server which is not ours may take to answer.
 
     Raises:
         SetupError: It cannot be started; nothing is left running.
@@ -64,7 +69,7 @@ async def develop(options: DevOptions, console: Console) -> None:
     found = await TemporalFinder(environ, lambda text: listener("longrun", text)).find()
     plan = await make_plan(options, found, Path.cwd())
     if plan.config is None:
-        await _reach(plan)
+        await _reach(plan, patience)
     with only_one(plan.home):
         warden = Warden()
         await warden.start()
@@ -78,10 +83,10 @@ async def develop(options: DevOptions, console: Console) -> None:
     listener("longrun", "all stopped")
 
 
-async def _reach(plan: Plan) -> None:
+async def _reach(plan: Plan, patience: float) -> None:
     """Wait a little for a server that is not ours. Its retention and attributes are its operator's."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_EXTERNAL_PATIENCE):
+        async with asyncio.timeout(patience):
             while True:
                 if await connect_when_up(temporal_connection()):
                     return
