@@ -1,0 +1,151 @@
+"""Tool calls: begun once or more, answered once."""
+
+import asyncio
+
+import pytest
+
+from store.calls import UnknownCallError
+from store.log import FencedError
+from tests.build import START, Stores, at, calls, finish, tool_call
+from workflows.contract.events import type_of
+from workflows.contract.runs import RunOrder
+from workflows.contract.steps import Answer, ModelCall, ModelReply, ToolCall, ToolOutcome
+
+
+async def asked(store: Stores, *call_ids: str) -> tuple[RunOrder, ModelReply, list[ToolCall]]:
+    """A run whose first step made these calls."""
+    run = await store.accept()
+    reply = await store.ask(ModelCall(run_id=run.run_id, step=1), calls(*call_ids))
+    return run, reply, [tool_call(run.run_id, 1, part) for part in reply.message.calls]
+
+
+def ok(call: ToolCall, content: str = "found") -> Answer:
+    return Answer(call_id=call.call_id, name=call.name, status="ok", content=content)
+
+
+async def complete(store: Stores, call: ToolCall, attempt: int, content: str = "found") -> ToolOutcome:
+    return await store.calls.complete(call, ok(call, content), None, attempt, at(9))
+
+
+async def test_a_call_is_begun_reports_and_gets_its_result(store: Stores) -> None:
+    run, reply, (call,) = await asked(store, "c1")
+    begun = await store.calls.begin(call, None, "worker-1", at(3))
+    assert (begun.attempt, begun.arguments, begun.interrupted) == (1, reply.message.calls[0].arguments, False)
+    await store.calls.progress(call, 1, 1, {"done": 0.5}, at(4))
+    await store.calls.progress(call, 1, 2, [None, "é"], at(5))
+    outcome = await complete(store, call, 1)
+    assert [type_of(line) for line in await store.lines(run.run_id)][-4:] == [
+        *("tool.started", "tool.progress", "tool.progress", "tool.completed")
+    ]
+    assert [report.data for report in outcome.progress] == [{"done": 0.5}, [None, "é"]]
+    assert [report.stamp.at for report in outcome.progress] == [at(4), at(5)]
+    assert outcome.started == begun.started
+    messages = await store.messages.of_run(run.run_id)
+    assert messages[-1].role == "tool"
+    assert messages[-1].model_dump()["parts"][0]["content"] == "found"
+
+
+async def test_an_interrupted_call_begins_again_and_knows_it(store: Stores) -> None:
+    run, _, (call,) = await asked(store, "c1")
+    first = await store.calls.begin(call, None, "worker-1", at(3))
+    for n in range(1, 12):
+        await store.calls.progress(call, 1, n, n, at(4))
+    second = await store.calls.begin(call, None, "worker-2", at(5))
+    assert (second.attempt, second.interrupted, second.started) == (2, True, first.started)
+    with pytest.raises(FencedError):
+        await store.calls.progress(call, 1, 12, "late", at(6))
+    with pytest.raises(FencedError):
+        await complete(store, call, 1)
+    await store.calls.progress(call, 2, 1, "again", at(7))
+    outcome = await complete(store, call, 2)
+    assert [(report.attempt, report.data) for report in outcome.progress] == [
+        *((1, n) for n in range(1, 12)),
+        (2, "again"),
+    ]
+    assert outcome.attempt == 2
+    assert [type_of(line) for line in await store.lines(run.run_id)].count("tool.started") == 1
+
+
+async def test_the_reports_of_calls_with_like_names_are_kept_apart(store: Stores) -> None:
+    _, _, (one, two, three) = await asked(store, "c", "c:progress:1", "C")
+    for call in (one, two, three):
+        await store.calls.begin(call, None, "worker-1", at(3))
+        await store.calls.progress(call, 1, 1, call.call_id, at(4))
+    for call in (one, two, three):
+        assert [report.data for report in (await complete(store, call, 1)).progress] == [call.call_id]
+
+
+async def test_completing_twice_keeps_the_first_result(store: Stores) -> None:
+    run, _, (call,) = await asked(store, "c1")
+    await store.calls.begin(call, None, "worker-1", at(3))
+    first = await complete(store, call, 1)
+    head = await store.log.head(run.run_id)
+    assert await complete(store, call, 1, "other") == first
+    again = await store.calls.begin(call, None, "worker-2", at(30))
+    assert again.outcome == first
+    assert again.started == first.started
+    assert await store.log.head(run.run_id) == head
+
+
+async def test_edited_arguments_are_what_the_tool_runs_with_and_what_the_outcome_says(store: Stores) -> None:
+    _, _, (call, other) = await asked(store, "c1", "c2")
+    begun = await store.calls.begin(call, '{"q":"safe"}', "worker-1", at(3))
+    assert begun.arguments == '{"q":"safe"}'
+    outcome = await store.calls.complete(call, ok(call), '{"q":"safe"}', 1, at(4))
+    assert outcome.arguments == '{"q":"safe"}'
+    await store.calls.begin(other, '{"q":"cut"}', "worker-1", at(3))
+    (closed,) = await store.calls.answer(call.run_id, [ok(other)], at(5))
+    assert closed.arguments == '{"q":"cut"}'
+    assert closed.started is not None
+
+
+async def test_answers_stand_once_and_close_what_runs(store: Stores) -> None:
+    run, _, (one, two) = await asked(store, "c1", "c2")
+    await store.calls.begin(one, None, "worker-1", at(3))
+    denied = [Answer(call_id=c.call_id, name=c.name, status="denied", content="no") for c in (one, two)]
+    outcomes = await store.calls.answer(run.run_id, denied, at(4))
+    assert [(outcome.status, outcome.started is None) for outcome in outcomes] == [("denied", False), ("denied", True)]
+    head = await store.log.head(run.run_id)
+    assert await store.calls.answer(run.run_id, [ok(two), ok(one)], at(5)) == tuple(reversed(outcomes))
+    assert await complete(store, one, 1) == outcomes[0]
+    with pytest.raises(FencedError):
+        await store.calls.progress(one, 1, 1, None, at(6))
+    assert await store.log.head(run.run_id) == head
+
+
+async def test_two_workers_with_one_call_leave_one_result(database_url: str) -> None:
+    stores = [Stores.over(database_url), Stores.over(database_url)]
+    run, _, (call,) = await asked(stores[0], "c1")
+    begun = await asyncio.gather(*(store.calls.begin(call, None, "w", START) for store in stores))
+    assert sorted(each.attempt for each in begun) == [1, 2]
+    assert {each.started.first for each in begun} == {begun[0].started.first}
+    results = await asyncio.gather(
+        *(complete(store, call, each.attempt, "found") for store, each in zip(stores, begun, strict=True)),
+        return_exceptions=True,
+    )
+    won = [result for result in results if isinstance(result, ToolOutcome)]
+    assert won
+    assert all(result == won[0] or isinstance(result, FencedError) for result in results)
+    assert [type_of(line) for line in await stores[0].lines(run.run_id)].count("tool.completed") == 1
+    for store in stores:
+        await store.database.aclose()
+
+
+async def test_a_call_that_nobody_made_is_refused(store: Stores) -> None:
+    run, _, _ = await asked(store, "c1")
+    unknown = ToolCall(run_id=run.run_id, step=1, call_id="c9", name="search")
+    with pytest.raises(UnknownCallError):
+        await store.calls.begin(unknown, None, "worker-1", at(3))
+    with pytest.raises(UnknownCallError):
+        await complete(store, unknown, 1)
+    with pytest.raises(UnknownCallError):
+        await store.calls.answer(run.run_id, [ok(unknown)], at(3))
+
+
+async def test_a_call_of_an_ended_run_is_not_begun(store: Stores) -> None:
+    run, _, (call,) = await asked(store, "c1")
+    finished, _ = await store.runs.finish(finish(run.run_id), at(8))
+    begun = await store.calls.begin(call, None, "worker-1", at(9))
+    assert begun.outcome == finished.closed[0]
+    assert begun.started == finished.closed[0].completed
+    assert type_of((await store.lines(run.run_id))[-1]) == "run.completed"

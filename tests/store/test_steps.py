@@ -1,0 +1,123 @@
+"""Steps: fenced, streamed, completed once."""
+
+import pytest
+
+from store.log import FencedError
+from tests.build import START, Stores, answer, at, calls, draft, finish, says
+from workflows.contract.events import type_of
+from workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart
+from workflows.contract.runs import Said
+from workflows.contract.steps import ModelCall, ModelReply, Span
+
+
+async def test_a_step_streams_its_message_and_keeps_it(store: Stores) -> None:
+    run = await store.accept()
+    call = ModelCall(run_id=run.run_id, step=1)
+    reply = await store.ask(call, says("hello there"))
+    types = [type_of(line) for line in await store.lines(run.run_id)]
+    assert types == [
+        *("run.started", "step.started", "text.delta", "text.delta", "text.delta"),
+        *("text.completed", "message.completed"),
+    ]
+    assert [seq for span in reply.spans for seq in range(span.first, span.last + 1)] == [3, 4, 5, 6, 7]
+    assert await store.messages.of_run(run.run_id) == [run.input, reply.message]
+    row = await store.runs.get(run.run_id)
+    assert row is not None
+    assert (row.status, row.step, row.dispatched, row.started_at) == ("running", 1, True, START)
+
+
+async def test_a_retry_after_the_commit_gets_the_committed_reply(store: Stores) -> None:
+    run = await store.accept()
+    call = ModelCall(run_id=run.run_id, step=1, said=(Said(text="and this", by="ann", id="s1"),))
+    opaque: dict[str, object] = {"signature": "x" * 10, "n": [1, None, {"deep": True}]}
+    message = answer(
+        ReasoningPart.model_validate({"text": "thinking \u2028 hard", "opaque": opaque}),
+        TextPart(text="so\nit is", refusal=True),
+        OpaquePart.model_validate({"opaque": opaque}),
+        ToolCallPart(call_id="c1", name="search", arguments='{"q": "\u00e9"}'),
+        ToolCallPart(call_id="c2", name="search", arguments='{"q', cut=True),
+    )
+    await store.babble(call, await store.begin(call), ["lost"])
+    reply = await store.ask(call, message, at(2))
+    head = await store.log.head(run.run_id)
+    again = await store.begin(call, at(60))
+    assert again.reply == reply
+    assert ModelReply.model_validate_json(reply.model_dump_json()) == again.reply
+    assert again.superseded == reply.superseded
+    assert again.begin == reply.begin
+    assert await store.log.head(run.run_id) == head
+
+
+async def test_what_is_said_before_a_step_stands_before_its_answer(store: Stores) -> None:
+    run = await store.accept()
+    call = ModelCall(run_id=run.run_id, step=1, said=(Said(text="one"), Said(text="two")))
+    reply = await store.ask(call, calls("c1"))
+    messages = await store.messages.of_run(run.run_id)
+    assert [message.text for message in messages[:3]] == ["hello", "one", "two"]
+    assert messages[3] == reply.message
+    assert [type_of(line) for line in await store.lines(run.run_id)][1:4] == [
+        *("message.received", "message.received", "step.started")
+    ]
+
+
+async def test_an_attempt_that_wrote_nothing_leaves_no_notice(store: Stores) -> None:
+    run = await store.accept()
+    call = ModelCall(run_id=run.run_id, step=1)
+    await store.begin(call)
+    second = await store.begin(call)
+    assert (second.attempt, second.superseded) == (2, ())
+    assert await store.log.head(run.run_id) == 2
+
+
+async def test_each_lost_attempt_has_its_notice_with_its_own_range(store: Stores) -> None:
+    run = await store.accept()
+    call = ModelCall(run_id=run.run_id, step=1)
+    await store.babble(call, await store.begin(call), ["a", "b"])
+    await store.babble(call, await store.begin(call, at(1)), ["c"])
+    reply = await store.stream(call, await store.begin(call, at(2)), says("d"))
+    assert [(gone.attempt, gone.first, gone.last, gone.notice.first) for gone in reply.superseded] == [
+        *((1, 3, 4, 5), (2, 6, 6, 7))
+    ]
+    assert [gone.notice.at for gone in reply.superseded] == [at(1), at(2)]
+    assert (await store.begin(call)).reply == reply
+
+
+async def test_an_attempt_that_was_overtaken_can_neither_write_nor_complete(store: Stores) -> None:
+    run = await store.accept()
+    call = ModelCall(run_id=run.run_id, step=1)
+    old, new = await store.begin(call), await store.begin(call)
+    with pytest.raises(FencedError):
+        await store.stream(call, old, says("old"))
+    await store.stream(call, new, says("new"))
+    with pytest.raises(FencedError):
+        await store.stream(call, new, says("twice"))
+    assert [m.text for m in await store.messages.of_run(run.run_id)] == ["hello", "new"]
+    assert b"old" not in b"".join(await store.lines(run.run_id))
+
+
+async def test_a_completion_that_fails_half_way_leaves_nothing(store: Stores) -> None:
+    run = await store.accept()
+    call = ModelCall(run_id=run.run_id, step=1)
+    begun = await store.begin(call)
+
+    def seal(last: Span) -> ModelReply:
+        raise LookupError(f"after {last.first}")
+
+    reply = draft(begun, says("x"))
+    with pytest.raises(LookupError):
+        await store.steps.complete(call, [], seal, reply)
+    assert await store.log.head(run.run_id) == 2
+    assert await store.stream(call, begun, says("y"))
+
+
+async def test_an_ended_run_begins_no_step(store: Stores) -> None:
+    run = await store.accept()
+    call = ModelCall(run_id=run.run_id, step=1)
+    await store.babble(call, await store.begin(call), ["open"])
+    await store.runs.finish(finish(run.run_id), START)
+    for step in (1, 2):
+        with pytest.raises(FencedError, match="has ended"):
+            await store.begin(ModelCall(run_id=run.run_id, step=step))
+    with pytest.raises(FencedError, match="no run"):
+        await store.begin(ModelCall(run_id="nobody", step=1))
+    assert type_of((await store.lines(run.run_id))[-1]) == "run.completed"
