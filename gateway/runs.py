@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from datetime import timedelta
 from typing import Literal
 
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from gateway.away import RPC_TIMEOUT, TemporalAwayError, answered
+from gateway.endings import Endings
 from store.approvals import Approvals
 from store.clock import now
 from store.runs import Acceptance, Accepted, Runs
@@ -22,7 +23,6 @@ from workflows.start import start_options
 
 logger = logging.getLogger(__name__)
 
-RPC_TIMEOUT = timedelta(seconds=5)
 CONFIRMED_WITHIN = 5.0
 """Seconds that a decision's caller waits for the run to say which decision counted."""
 _POLL = 0.02
@@ -65,6 +65,7 @@ class RunService:
         self._runs = runs
         self._approvals = approvals
         self._signals = signals
+        self.endings = Endings(client, queue)
         self._starting: set[asyncio.Task[None]] = set()
 
     async def start(self, acceptance: Acceptance) -> Accepted:
@@ -85,23 +86,25 @@ class RunService:
     async def _start_soon(self, order: RunOrder) -> None:
         try:
             await self.dispatch(order)
-        except RPCError as error:
-            logger.warning("run %s waits for Temporal: %s", order.run_id, error.message)
+        except (RPCError, TemporalAwayError) as error:
+            logger.warning("run %s waits: %s", order.run_id, error)
 
     async def dispatch(self, order: RunOrder) -> None:
         """Start the workflow of an accepted run; harmless to repeat.
 
         Raises:
-            RPCError: Temporal did not answer.
+            RPCError: Temporal refused.
+            TemporalAwayError: Temporal did not answer.
         """
         try:
-            await self._client.start_workflow(
-                AgentRun.run,
-                RunState(order=order),
-                task_queue=self._queue,
-                rpc_timeout=RPC_TIMEOUT,
-                **start_options(order),
-            )
+            with answered():
+                await self._client.start_workflow(
+                    AgentRun.run,
+                    RunState(order=order),
+                    task_queue=self._queue,
+                    rpc_timeout=RPC_TIMEOUT,
+                    **start_options(order),
+                )
         except WorkflowAlreadyStartedError:
             logger.info("run %s has run already", order.run_id)
         await self._runs.dispatched(order.run_id)
@@ -167,21 +170,23 @@ class RunService:
     async def _deliver(self, signal: Signal) -> Delivery:
         try:
             return await self.deliver(signal)
-        except RPCError as error:
-            logger.warning("%s waits for Temporal: %s", signal.key, error.message)
+        except (RPCError, TemporalAwayError) as error:
+            logger.warning("%s waits: %s", signal.key, error)
             return "accepted"
 
     async def deliver(self, signal: Signal) -> Delivery:
         """Send a signal of the outbox; harmless to repeat.
 
         Raises:
-            RPCError: Temporal did not answer.
+            RPCError: Temporal refused.
+            TemporalAwayError: Temporal did not answer.
         """
         handle = self._client.get_workflow_handle(signal.run_id)
         argument = {"decide": Decision, "cancel": Cancel, "say": Said}[signal.kind].model_validate_json(signal.body)
         delivery: Delivery = "delivered"
         try:
-            await handle.signal(signal.kind, argument, rpc_timeout=RPC_TIMEOUT)
+            with answered():
+                await handle.signal(signal.kind, argument, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise

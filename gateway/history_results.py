@@ -1,0 +1,97 @@
+"""What a history kept of a run: the results of its activities, and up to where nothing can be added any more."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from workflows.contract.runs import RunOrder
+from workflows.contract.steps import Finished, ModelReply, Paused, Recorded, ToolOutcome
+
+_PAUSE_EVENTS = 3
+_END_EVENTS = 2
+
+
+@dataclass
+class Results:
+    """Collected while the history is read from its beginning; the same result twice counts once.
+
+    ``order`` is what the run was started with, ``None`` if the history's beginning is gone. ``asked`` are the steps
+    and calls that were asked for and have no result yet. ``settled`` is the last seq before which all is known that
+    ever will be: nothing was under way when it was written, so a place there that no result names is lost for good.
+    """
+
+    run_id: str
+    order: RunOrder | None = None
+    queue: str = ""
+    replies: dict[int, ModelReply] = field(default_factory=dict[int, ModelReply])
+    outcomes: dict[str, ToolOutcome] = field(default_factory=dict[str, ToolOutcome])
+    pauses: dict[int, Paused] = field(default_factory=dict[int, Paused])
+    verdicts: dict[int, Recorded] = field(default_factory=dict[int, Recorded])
+    finished: Finished | None = None
+    asked: set[int | str] = field(default_factory=set[int | str])
+    settled: int = 0
+    _top: int = 0
+
+    def begin(self, order: RunOrder, queue: str) -> None:
+        """The run was started."""
+        self.order, self.queue = order, queue
+        self._settle(1)
+
+    def ask(self, what: int | str) -> None:
+        """A step (its number) or a call (its id) is under way."""
+        self.asked.add(what)
+
+    def reply(self, step: int, reply: ModelReply) -> None:
+        """A step has its message."""
+        self.replies[step] = reply
+        self.asked.discard(step)
+        self._settle(reply.spans[-1].last)
+
+    def outcome(self, outcomes: Iterable[ToolOutcome]) -> None:
+        """Calls have their results."""
+        for outcome in outcomes:
+            self.outcomes[outcome.call_id] = outcome
+            self.asked.discard(outcome.call_id)
+            self._settle(outcome.completed.first)
+
+    def pause(self, paused: Paused) -> None:
+        """A leg has ended."""
+        self.pauses[paused.pause.leg] = paused
+        self._settle(paused.stamp.first + _PAUSE_EVENTS - 1)
+
+    def record(self, recorded: Recorded) -> None:
+        """Verdicts were written."""
+        verdicts = recorded.verdicts
+        count = len(verdicts.decisions) + len(verdicts.expired) + int(verdicts.resume)
+        self.verdicts[recorded.stamp.first] = recorded
+        self._settle(recorded.stamp.first + count - 1)
+
+    def finish(self, finished: Finished) -> None:
+        """The run has ended."""
+        self.finished = finished
+        self.asked.clear()
+        self._settle(finished.stamp.first + _END_EVENTS - 1)
+
+    def _settle(self, seq: int) -> None:
+        self._top = max(self._top, seq)
+        if not self.asked:
+            self.settled = self._top
+
+    @property
+    def resumed(self) -> list[Recorded]:
+        """The verdicts that began a leg, in order."""
+        return [self.verdicts[seq] for seq in sorted(self.verdicts) if self.verdicts[seq].verdicts.resume]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the last thing that happened is a pause."""
+        return len(self.pauses) > len(self.resumed)
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The model's text for each call."""
+        return {part.call_id: part.arguments for reply in self.replies.values() for part in reply.message.calls}
+
+    @property
+    def output(self) -> str:
+        """The text of the last message."""
+        return self.replies[max(self.replies)].message.text if self.replies else ""

@@ -1,0 +1,176 @@
+"""Makes true what was promised: starts what was accepted, delivers what was sent, ends what ended without a word."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from temporalio.service import RPCError, RPCStatusCode
+
+from gateway.away import TemporalAwayError
+from gateway.endings import VANISHED
+from gateway.history import Historian
+from gateway.runs import RunService
+from store.clock import now
+from store.database import StoreAwayError
+from store.log import FencedError
+from store.runs import Runs
+from store.signals import Signals
+from store.tables import RunRow
+from workflows.contract.errors import ErrorInfo
+from workflows.contract.messages import Usage
+from workflows.contract.runs import FINAL, Outcome, RunOrder
+from workflows.contract.steps import Finish
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = 1.0
+"""Seconds between two rounds; what is younger than this is still in its own caller's hands."""
+LONGEST_PAUSE = 30.0
+"""Seconds between two rounds while Temporal or the store is away, at most."""
+SWEEP = timedelta(seconds=30)
+"""How often every active run is looked at."""
+_SWEPT_AT_ONCE = 200
+_LAG = timedelta(seconds=10)
+"""How late Temporal's list of closed workflows may be."""
+
+
+class Reconciler:
+    """Compares the store with Temporal, again and again.
+
+    Args:
+        service: Talks to workflows.
+        runs: The store's runs.
+        signals: The outbox.
+        historian: Brings back what the store has lost.
+    """
+
+    def __init__(self, service: RunService, runs: Runs, signals: Signals, historian: Historian) -> None:
+        self._service = service
+        self._runs = runs
+        self._signals = signals
+        self._historian = historian
+        self._looked = now()
+        self._swept: datetime | None = None
+        self._sweep: deque[RunRow] = deque()
+
+    async def serve(self) -> None:
+        """Go round until cancelled, slower while somebody is away."""
+        pause = INTERVAL
+        while True:
+            if await self._tried(self.round):
+                if pause > INTERVAL:
+                    logger.info("Temporal and the store answer again")
+                pause = INTERVAL
+            else:
+                pause = min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+
+    async def _tried(self, job: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await job()
+        except (TemporalAwayError, StoreAwayError, RPCError) as error:
+            self._warn(error)
+            return False
+        except Exception:
+            logger.exception("a round of the reconciler failed")
+            return False
+        self._warned = False
+        return True
+
+    _warned = False
+
+    def _warn(self, error: Exception) -> None:
+        if not self._warned:
+            logger.warning("runs that wait for it are looked at again when it is back: %s", error)
+        self._warned = True
+
+    async def round(self) -> None:
+        """Do once all there is to do.
+
+        Raises:
+            TemporalAwayError: Temporal did not answer.
+            StoreAwayError: The store failed.
+        """
+        await self._start_accepted()
+        await self._deliver_signals()
+        await self._end_abrupt()
+        await self._look_at_active()
+
+    async def _start_accepted(self) -> None:
+        for order in await self._runs.undispatched(now() - timedelta(seconds=INTERVAL)):
+            await self._dispatch(order)
+
+    async def _dispatch(self, order: RunOrder) -> None:
+        try:
+            await self._service.dispatch(order)
+        except RPCError as error:
+            if error.status != RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            message = f"Temporal refused to start the run: {error.message}"
+            await self._finish(
+                order.run_id,
+                1,
+                Outcome(status="failed", stop_reason="error", error=ErrorInfo(type="error", message=message)),
+                Usage(),
+            )
+
+    async def _deliver_signals(self) -> None:
+        """Deliver in order; what must wait holds back only its own run's later signals."""
+        waiting: set[str] = set()
+        for signal in await self._signals.undelivered(now() - timedelta(seconds=INTERVAL)):
+            if signal.run_id not in waiting and await self._service.deliver(signal) == "accepted":
+                waiting.add(signal.run_id)
+
+    async def _end_abrupt(self) -> None:
+        moment = now()
+        for run_id in await self._service.endings.abrupt_since(self._looked - _LAG):
+            row = await self._runs.get(run_id)
+            if row is not None and row.status not in FINAL:
+                await self._end(row)
+        self._looked = moment
+
+    async def _look_at_active(self) -> None:
+        if self._swept is None or now() - self._swept >= SWEEP:
+            self._swept = now()
+            active = await self._runs.active()
+            await self._bring_back(frozenset(row.id for row in active))
+            self._sweep = deque(active)
+        for _ in range(min(_SWEPT_AT_ONCE, len(self._sweep))):
+            row = await self._runs.get(self._sweep.popleft().id)
+            if row is not None and row.status not in FINAL:
+                await self._end(row)
+
+    async def _bring_back(self, known: frozenset[str]) -> None:
+        """Bring back runs that go on although the store has lost them."""
+        for run_id in await self._service.endings.running():
+            if run_id not in known and await self._runs.get(run_id) is None:
+                logger.warning("run %s is brought back from its history", run_id)
+                await self._historian.restore_unknown(run_id)
+
+    async def _end(self, row: RunRow) -> None:
+        """End a run whose workflow has ended; one that was never begun is started again if its workflow is gone."""
+        outcome = await self._service.endings.of(row.id)
+        if outcome is None:
+            return
+        if outcome == VANISHED and row.step == 0:
+            await self._dispatch(RunOrder.model_validate_json(row.order))
+            return
+        if await self._historian.catch_up(row.id):
+            return
+        rebuilt = await self._historian.rebuild(row.id)
+        usage = rebuilt.usage if rebuilt else Usage.model_validate_json(row.usage)
+        await self._finish(row.id, row.leg, outcome, usage)
+
+    async def _finish(self, run_id: str, leg: int, outcome: Outcome, usage: Usage) -> None:
+        message = outcome.error.message if outcome.error else outcome.stop_reason
+        logger.warning("run %s is ended: %s", run_id, message)
+        finish = Finish(run_id=run_id, leg=leg, outcome=outcome, usage=usage)
+        try:
+            _, following = await self._runs.finish(finish, now())
+        except FencedError as error:
+            logger.info("run %s is gone: %s", run_id, error)
+            return
+        if following:
+            await self._dispatch(following)
