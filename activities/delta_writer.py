@@ -9,7 +9,7 @@ from activities.providers.provider import Completed, Delta, PartCompleted, PartD
 from workflows.contract.events import Event
 from workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
 from workflows.contract.steps import Span
-from workflows.deltas import PART_DONE, Attempt
+from workflows.deltas import PART_DONE, Attempt, text_of
 
 LARGEST_MESSAGE = 1024 * 1024
 """Characters of a message's parts together."""
@@ -58,6 +58,7 @@ class DeltaWriter:
         self.marks: list[int] = []
         self.spans: list[Span] = []
         self._batches = 0
+        self._stopping = False
         self._writing = asyncio.create_task(self._write())
 
     def put(self, delta: Delta) -> None:
@@ -110,7 +111,9 @@ class DeltaWriter:
         draft = self._drafts[delta.part]
         whole: Part = delta.value
         if isinstance(whole, ToolCallPart) and isinstance(draft.head, ToolCallPart):
-            whole = whole.model_copy(update={"call_id": draft.head.call_id})
+            whole = whole.model_copy(update={"call_id": draft.head.call_id, "name": draft.head.name})
+        if text_of(whole) != "".join(draft.pieces):
+            raise ProviderFailure("invalid", "the model's message is not what its stream said")
         draft.whole = whole
         self._waiting.append((delta.part, None))
         self._news.set()
@@ -132,9 +135,9 @@ class DeltaWriter:
         self._stopping = True
         self._news.set()
         await asyncio.wait([self._writing])
+        if not self._writing.cancelled():
+            self._writing.exception()  # seen: whoever stops for another reason does not ask again
         self._waiting = waiting
-
-    _stopping = False
 
     async def _write(self) -> None:
         while not self._stopping:

@@ -1,13 +1,16 @@
 """What a run writes about itself."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
 from store.approvals import Approvals
 from store.calls import Calls
 from store.clock import now
+from store.log import FencedError
 from store.runs import Runs
 from workflows.contract.runs import RunOrder
 from workflows.contract.steps import (
@@ -21,6 +24,15 @@ from workflows.contract.steps import (
     Recorded,
     Verdicts,
 )
+
+
+@contextmanager
+def _ended_runs_refused() -> Generator[None]:
+    """What an ended or unknown run is refused, it is refused for good."""
+    try:
+        yield
+    except FencedError as error:
+        raise ApplicationError(str(error), type="fenced", non_retryable=True) from error
 
 
 class LifecycleActivities(LifecycleSteps):
@@ -49,17 +61,20 @@ class LifecycleActivities(LifecycleSteps):
     @override
     @activity.defn
     async def pause_run(self, pause: Pause) -> Paused:
-        return await self._approvals.pause(pause, now())
+        with _ended_runs_refused():
+            return await self._approvals.pause(pause, now())
 
     @override
     @activity.defn
     async def record_verdicts(self, verdicts: Verdicts) -> Recorded:
-        return await self._approvals.record(verdicts, now())
+        with _ended_runs_refused():
+            return await self._approvals.record(verdicts, now())
 
     @override
     @activity.defn
     async def finish_run(self, finish: Finish) -> Finished:
-        finished, following = await self._runs.finish(finish, now())
+        with _ended_runs_refused():
+            finished, following = await self._runs.finish(finish, now())
         if following:
             await self._start(following)
         return finished

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
+from typing import Protocol
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -12,8 +13,7 @@ from typing_extensions import override
 from activities.delta_writer import DeltaWriter
 from activities.failures import ProviderFailure
 from activities.heartbeat import cancelled_by_run, heartbeats
-from activities.providers.catalog import ProviderCatalog
-from activities.providers.provider import Completed, ModelRequest
+from activities.providers.provider import Completed, ModelRequest, Provider
 from activities.toolbox.registry import Toolbox
 from store.agents import new_id
 from store.clock import now
@@ -21,6 +21,7 @@ from store.log import FencedError
 from store.messages import Messages
 from store.runs import Runs
 from store.steps import BegunStep, Steps
+from workflows import untorn
 from workflows.contract.events import Event
 from workflows.contract.messages import Message, Usage
 from workflows.contract.runs import RunOrder
@@ -29,12 +30,21 @@ from workflows.deltas import Attempt
 from workflows.transcript import paired
 
 
+class Catalog(Protocol):
+    """The models that there are."""
+
+    def resolve(self, model: str) -> tuple[Provider, str]:
+        """The provider of ``provider/name``, and the name."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+
+
 class ModelActivities(ModelSteps):
     """Implements the port with real providers and the store."""
 
-    def __init__(
-        self, catalog: ProviderCatalog, toolbox: Toolbox, runs: Runs, steps: Steps, messages: Messages
-    ) -> None:
+    def __init__(self, catalog: Catalog, toolbox: Toolbox, runs: Runs, steps: Steps, messages: Messages) -> None:
         self._catalog = catalog
         self._toolbox = toolbox
         self._runs = runs
@@ -48,7 +58,10 @@ class ModelActivities(ModelSteps):
         if order is None:
             raise ApplicationError(f"the store has no run {call.run_id}", type="store_away")
         worker = activity.info().task_queue
-        begun = await self._steps.begin(call, order.agent.model, worker, now())
+        try:
+            begun = await self._steps.begin(call, order.agent.model, worker, now())
+        except FencedError as error:  # the run has ended: trying again cannot help
+            raise ApplicationError(str(error), type="fenced", non_retryable=True) from error
         if begun.reply:
             return begun.reply
         try:
@@ -86,11 +99,12 @@ class ModelActivities(ModelSteps):
             if not cancelled_by_run():
                 await writer.stop()
                 raise
-            writer.completed = Completed("cancelled", Usage())
+            writer.completed = writer.completed or Completed("cancelled", Usage())
         except BaseException:
             await writer.stop()
             raise
-        return await self._keep(call, begun, writer, (order.agent.model, attempt.at))
+        reply, _ = await untorn.ended(self._keep(call, begun, writer, (order.agent.model, attempt.at)))
+        return reply
 
     async def _keep(
         self, call: ModelCall, begun: BegunStep, writer: DeltaWriter, of: tuple[str, datetime]

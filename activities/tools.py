@@ -15,6 +15,7 @@ from activities.toolbox.tool import ToolContext
 from store.calls import BegunCall, Calls
 from store.clock import now
 from store.log import FencedError
+from workflows import untorn
 from workflows.contract.messages import ResultStatus
 from workflows.contract.steps import Answer, ToolCall, ToolOutcome, ToolSteps
 
@@ -43,9 +44,10 @@ class ToolActivities(ToolSteps):
             async with heartbeats():
                 status, content = await self._run(call, begun)
             answer = Answer(call_id=call.call_id, name=call.name, status=status, content=content)
-            return await self._calls.complete(call, answer, edited, begun.attempt, now())
+            outcome, _ = await untorn.ended(self._calls.complete(call, answer, edited, begun.attempt, now()))
         except FencedError as error:
             raise ApplicationError(str(error), type="fenced") from error
+        return outcome
 
     async def _run(self, call: ToolCall, begun: BegunCall) -> tuple[ResultStatus, str]:
         tool = self._toolbox.find(call.name)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 from activities.lifecycle import LifecycleActivities
-from activities.model import ModelActivities
+from activities.model import Catalog, ModelActivities
 from activities.providers.catalog import ProviderCatalog
 from activities.providers.settings import ProviderSettings
 from activities.toolbox.registry import Toolbox
@@ -31,10 +32,12 @@ from store.steps import Steps
 from workflows import record
 from workflows.agent_run import AgentRun
 from workflows.contract.runs import RunOrder, RunState
+from workflows.contract.shape import Shape
 from workflows.start import start_options
 
 READY = "longrun worker ready"
 PURE = (
+    "workflows.attributes",
     "workflows.contract",
     "workflows.deltas",
     "workflows.inbox",
@@ -42,6 +45,7 @@ PURE = (
     "workflows.presets",
     "workflows.record",
     "workflows.transcript",
+    "workflows.untorn",
 )
 GRACE = timedelta(seconds=30)
 
@@ -55,13 +59,20 @@ def sandbox() -> SandboxedWorkflowRunner:
 
 
 class Process:
-    """Everything that a worker process holds."""
+    """Everything that a worker process holds, and the activities that it serves.
 
-    def __init__(self, settings: Settings, client: Client) -> None:
+    Args:
+        settings: Where things are.
+        client: The connection to Temporal.
+        catalog: The models; closed with the process.
+        toolbox: The tools; without it ours and those that the settings name.
+    """
+
+    def __init__(self, settings: Settings, client: Client, catalog: Catalog, toolbox: Toolbox | None = None) -> None:
         self._poker = Poker(settings.pokes_folder)
         self._database = Database(settings.database, self._poker)
-        self._catalog = ProviderCatalog(ProviderSettings())
-        self._toolbox = Toolbox.load(settings.tools, allow_private_http=settings.allow_private_http)
+        self._catalog = catalog
+        self._toolbox = toolbox or Toolbox.load(settings.tools, allow_private_http=settings.allow_private_http)
         self._agents = Agents(self._database)
         self._client = client
         self._queue = settings.task_queue
@@ -72,18 +83,19 @@ class Process:
         )
         tools = ToolActivities(self._toolbox, calls, settings.workspace_folder)
         lifecycle = LifecycleActivities(self._runs, calls, Approvals(self._database, record), self._start)
+        self.activities: tuple[Callable[..., Awaitable[Shape]], ...] = (
+            model.call_model,
+            tools.run_tool,
+            lifecycle.answer_calls,
+            lifecycle.pause_run,
+            lifecycle.record_verdicts,
+            lifecycle.finish_run,
+        )
         self.worker = Worker(
             client,
             task_queue=settings.task_queue,
             workflows=[AgentRun],
-            activities=[
-                model.call_model,
-                tools.run_tool,
-                lifecycle.answer_calls,
-                lifecycle.pause_run,
-                lifecycle.record_verdicts,
-                lifecycle.finish_run,
-            ],
+            activities=self.activities,
             workflow_runner=sandbox(),
             max_concurrent_activities=500,
             graceful_shutdown_timeout=GRACE,
@@ -123,7 +135,7 @@ async def work(settings: Settings) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(migrate, settings.database)
     client = await Client.connect(**temporal_connection())
-    async with aclosing(Process(settings, client)) as process:
+    async with aclosing(Process(settings, client, ProviderCatalog(ProviderSettings()))) as process:
         await process.serve(stop)
 
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows import policy, presets
+from workflows import attributes, policy, presets, untorn
 from workflows.contract.runs import Cancel, Decision, Outcome, Phase, RunState, Said, Snapshot
 from workflows.contract.steps import (
     Answer,
@@ -25,9 +24,6 @@ from workflows.contract.steps import (
     Verdicts,
 )
 from workflows.inbox import Inbox
-
-RUN_STATUS = SearchAttributeKey.for_keyword("RunStatus")
-STOP_REASON = SearchAttributeKey.for_keyword("StopReason")
 
 
 @workflow.defn(name="AgentRun")
@@ -94,8 +90,7 @@ class AgentRun:
 
     def _stopped(self) -> Outcome | None:
         """The outcome of a run that was told to stop: by signal, by its deadline, or by Temporal's own cancel."""
-        reason = workflow.cancellation_reason()
-        if self._stop is None and reason is not None:
+        if self._stop is None and (reason := workflow.cancellation_reason()) is not None:
             self._stop = policy.cancelled(Cancel(reason=reason or None, by="temporal"))
         return self._stop
 
@@ -163,7 +158,9 @@ class AgentRun:
         )
         self._enter("waiting", f"waits for approval of {', '.join(call.name for call in waiting)}")
         self._show("waiting")
-        await workflow.execute_local_activity_method(LifecycleSteps.pause_run, self._pause, **presets.WRITE)
+        await untorn.whole(
+            workflow.execute_local_activity_method(LifecycleSteps.pause_run, self._pause, **presets.WRITE)
+        )
         expired = await self._wait_for_decisions(self._pause)
         self._pause = None
         self._leg += 1
@@ -173,14 +170,13 @@ class AgentRun:
     async def _wait_for_decisions(self, pause: Pause) -> frozenset[str]:
         open_calls = [call.call_id for call in pause.calls]
         while open_calls:
-            fresh = self._inbox.decided(open_calls)
-            if not fresh and not await self._decision_comes(pause, open_calls):
+            decision = self._inbox.first_of(open_calls)
+            if decision:
+                open_calls.remove(decision.call_id)
+                await self._record(Verdicts.of(pause, decisions=[decision], resume=not open_calls))
+            elif not await self._decision_comes(pause, open_calls):
                 await self._record(Verdicts.of(pause, expired=open_calls, resume=True))
                 return frozenset(open_calls)
-            if fresh:
-                decided = {decision.call_id for decision in fresh}
-                open_calls = [call_id for call_id in open_calls if call_id not in decided]
-                await self._record(Verdicts.of(pause, decisions=fresh, resume=not open_calls))
         return frozenset()
 
     async def _decision_comes(self, pause: Pause, open_calls: list[str]) -> bool:
@@ -195,7 +191,9 @@ class AgentRun:
         return True
 
     async def _record(self, verdicts: Verdicts) -> None:
-        await workflow.execute_local_activity_method(LifecycleSteps.record_verdicts, verdicts, **presets.WRITE)
+        await untorn.whole(
+            workflow.execute_local_activity_method(LifecycleSteps.record_verdicts, verdicts, **presets.WRITE)
+        )
 
     async def _execute(self, reply: ModelReply, expired: frozenset[str]) -> None:
         """Give every call of the message its result: run it, or answer it."""
@@ -220,7 +218,9 @@ class AgentRun:
     async def _answer(self, answers: list[Answer]) -> None:
         if answers:
             given = Answers(run_id=self._order.run_id, step=self._step, answers=tuple(answers))
-            await workflow.execute_local_activity_method(LifecycleSteps.answer_calls, given, **presets.WRITE)
+            await untorn.whole(
+                workflow.execute_local_activity_method(LifecycleSteps.answer_calls, given, **presets.WRITE)
+            )
 
     def _enter(self, phase: Phase, details: str) -> None:
         self._phase = phase
@@ -228,31 +228,22 @@ class AgentRun:
 
     def _show(self, status: str, reason: str | None = None) -> None:
         """What the Web UI can list and search by."""
-        updates = [RUN_STATUS.value_set(status), *([STOP_REASON.value_set(reason)] if reason else [])]
-        workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] # untyped upstream
+        workflow.upsert_search_attributes(attributes.standing(status, reason))  # pyright: ignore[reportUnknownMemberType] # untyped upstream
 
     async def _finish(self, outcome: Outcome) -> Outcome:
-        """Write the end. A cancel that comes now is too late, so it must not tear this."""
+        """Write the end. The one that is returned is the one that was written first, in whatever life of this task."""
+        self._pause = None
         self._enter("finishing", f"{outcome.status}: {outcome.stop_reason}")
-        writing = asyncio.create_task(self._write_end(outcome))
-        while not writing.done():
-            try:
-                await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                continue
-        writing.result()
-        self._phase = "finished"
-        self._show(outcome.status, outcome.stop_reason)
-        return outcome
-
-    async def _write_end(self, outcome: Outcome) -> None:
         finish = Finish(run_id=self._order.run_id, leg=self._leg, outcome=outcome, usage=self._usage)
-        await workflow.execute_local_activity_method(LifecycleSteps.finish_run, finish, **presets.WRITE)
+        ending = workflow.execute_local_activity_method(LifecycleSteps.finish_run, finish, **presets.WRITE)
+        finished, _too_late = await untorn.ended(ending)
+        self._phase = "finished"
+        self._show(finished.finish.outcome.status, finished.finish.outcome.stop_reason)
+        return finished.finish.outcome
 
 
 def _failed(error: ActivityError) -> Outcome:
     """The outcome of a step whose activity failed for good."""
-    cause = error.cause
-    if isinstance(cause, ApplicationError):
+    if isinstance(cause := error.cause, ApplicationError):
         return policy.failure(cause.type, cause.message)
     return policy.failure(None, str(cause or error))

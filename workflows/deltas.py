@@ -64,7 +64,8 @@ class Attempt:
         raise TypeError(f"a {part.type} part is not streamed")
 
 
-def _text_of(part: Part) -> str:
+def text_of(part: Part) -> str:
+    """The text of a part that comes in deltas."""
     if isinstance(part, ToolCallPart):
         return part.arguments
     return part.text if isinstance(part, TextPart | ReasoningPart) else ""
@@ -84,4 +85,4 @@ def played(attempt: Attempt, message: Message, marks: Iterable[int]) -> Iterator
             continue
         start = done.get(index, 0)
         done[index] = start + mark
-        yield attempt.delta(index, part, _text_of(part)[start : start + mark])
+        yield attempt.delta(index, part, text_of(part)[start : start + mark])

@@ -1,6 +1,6 @@
 """What people have told a run and the run has not used yet."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from workflows.contract.runs import Decision, Said
 
@@ -32,6 +32,10 @@ class Inbox:
     def decided(self, call_ids: Iterable[str]) -> tuple[Decision, ...]:
         """The decisions that there are for these calls."""
         return tuple(self._decisions[call_id] for call_id in call_ids if call_id in self._decisions)
+
+    def first_of(self, call_ids: Collection[str]) -> Decision | None:
+        """Of the decisions that there are for these calls the one that came first."""
+        return next((decision for call_id, decision in self._decisions.items() if call_id in call_ids), None)
 
     def take_decision(self, call_id: str) -> Decision | None:
         """The decision for a call, which is then used up."""

@@ -27,6 +27,7 @@ from workflows.inbox import Inbox
 DENIED = "A reviewer denied this call."
 EXPIRED = "Nobody approved this call in time."
 UNKNOWN = "There is no tool of this name here."
+UNREADABLE = "This call was not run, because its arguments are not a JSON object:"
 PAST_DEADLINE = Outcome(
     status="failed", stop_reason="expired", error=ErrorInfo(type="expired", message="the run's deadline has passed")
 )
@@ -70,16 +71,32 @@ def failure(error_type: str | None, message: str) -> Outcome:
     return Outcome(status="failed", stop_reason=reason, error=ErrorInfo(type=error_type or "error", message=message))
 
 
-def _parsed(arguments: str) -> Mapping[str, JsonValue] | None:
+def _no_number(name: str) -> JsonValue:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _parsed(arguments: str) -> Mapping[str, JsonValue]:
+    """The arguments of a call, read more strictly than any tool reads them: no rule must be got round by bad JSON.
+
+    Raises:
+        ValueError: They are not a JSON object.
+    """
     try:
-        value: JsonValue = json.loads(arguments)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+        value: JsonValue = json.loads(arguments.strip() or "{}", parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError("it is a JSON value of another kind")  # noqa: TRY004 - to the model it is a wrong value
+    return value
 
 
 def _as_text(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _same(value: JsonValue, wanted: JsonValue) -> bool:
+    """Equal, or written alike: a tool takes "5" for 5."""
+    return value == wanted or _as_text(value) == _as_text(wanted)
 
 
 def _compares(rule: ArgumentRule, value: JsonValue) -> bool:
@@ -94,7 +111,7 @@ def holds(rule: ArgumentRule, arguments: Mapping[str, JsonValue]) -> bool:
         return rule.operator == "not_equals"
     value = arguments[rule.argument]
     if rule.operator in ("equals", "not_equals"):
-        return (value == rule.value) == (rule.operator == "equals")
+        return _same(value, rule.value) == (rule.operator == "equals")
     if rule.operator == "matches":
         return re.search(_as_text(rule.value), _as_text(value)) is not None
     if rule.operator == "contains":
@@ -102,16 +119,25 @@ def holds(rule: ArgumentRule, arguments: Mapping[str, JsonValue]) -> bool:
     return _compares(rule, value)
 
 
+def _unreadable(call: ToolCallPart) -> str | None:
+    """What is wrong with a call's arguments, in words for the model."""
+    try:
+        _parsed(call.arguments)
+    except ValueError as error:
+        return f"{UNREADABLE} {error}"
+    return None
+
+
 def why_ask(call: ToolCallPart, approval: Approval) -> str | None:
     """Why a person must agree to a call, or ``None`` if nobody must.
 
     A call whose arguments cannot be read is never run, so it is not worth a person's time.
     """
-    arguments = _parsed(call.arguments)
-    if approval.mode == "never" or arguments is None:
+    if approval.mode == "never" or _unreadable(call):
         return None
     if approval.mode == "always":
         return f"{call.name} always asks"
+    arguments = _parsed(call.arguments)
     for rule in approval.rules:
         if holds(rule, arguments):
             return f"{rule.argument} {rule.operator} {_as_text(rule.value)}"
@@ -149,8 +175,9 @@ def answer_without_running(
     call: ToolCallPart, *, known: bool, decision: Decision | None, expired: bool
 ) -> Answer | None:
     """The result of a call that must not run, or ``None`` for one that runs."""
-    if not known:
-        return Answer(call_id=call.call_id, name=call.name, status="error", content=UNKNOWN)
+    edited = decision is not None and decision.decision == "edit"
+    if refusal := UNKNOWN if not known else None if edited else _unreadable(call):
+        return Answer(call_id=call.call_id, name=call.name, status="error", content=refusal)
     if expired:
         return Answer(call_id=call.call_id, name=call.name, status="denied", content=EXPIRED)
     if decision is None or decision.decision in ("approve", "edit"):

@@ -4,18 +4,15 @@ from datetime import timedelta
 from typing import TypedDict
 
 from temporalio.common import (
-    SearchAttributeKey,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
 
-from workflows.agent_run import RUN_STATUS
+from workflows.attributes import AGENT_NAME, RUN_STATUS, THREAD_ID
 from workflows.contract.runs import RunOrder
 
-AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
-THREAD_ID = SearchAttributeKey.for_keyword("ThreadId")
 TASK_TIMEOUT = timedelta(seconds=5)
 _SUMMARY_BYTES = 180
 

@@ -2,15 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 
-from workflows.contract.messages import Message, ReasoningPart, ToolCallPart, ToolResultPart
+from workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 
 LOST = "This call has no result: the run ended before it was made."
 
 
 def _sendable(message: Message) -> Message:
-    """Without what a cancel cut in the middle: providers refuse half a call, and half a thought has no signature."""
-    kept = tuple(p for p in message.parts if not (isinstance(p, ToolCallPart | ReasoningPart) and p.cut))
+    """Without what a cancel cut in the middle: providers refuse half a call, and half a thought has no signature.
+
+    Nor do they take an empty text.
+    """
+    kept = tuple(part for part in message.parts if not _unsendable(part))
     return message.model_copy(update={"parts": kept})
+
+
+def _unsendable(part: Part) -> bool:
+    if isinstance(part, TextPart):
+        return not part.text and part.opaque is None
+    return isinstance(part, ToolCallPart | ReasoningPart) and part.cut
 
 
 def results_of(messages: Iterable[Message]) -> dict[str, ToolResultPart]:

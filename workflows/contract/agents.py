@@ -19,13 +19,15 @@ class ArgumentRule(Shape):
 
     argument: str
     operator: Operator = "matches"
-    value: JsonValue
+    value: JsonValue = None
 
     @model_validator(mode="after")
     def _is_an_expression(self) -> "ArgumentRule":
         if self.operator == "matches":
+            if not isinstance(self.value, str):
+                raise ValueError("value is not a regular expression: it is not a text")
             try:
-                re.compile(str(self.value))
+                re.compile(self.value)
             except re.error as error:
                 raise ValueError(f"value is not a regular expression: {error}") from error
         return self

@@ -136,7 +136,7 @@ class ToolProgress(_Event):
 
     type: Literal["tool.progress"] = "tool.progress"
     call_id: str
-    data: JsonValue
+    data: JsonValue = None
 
 
 class ToolCompleted(_Event):
@@ -189,7 +189,7 @@ class Custom(_Event):
 
     type: Literal["custom"] = "custom"
     name: str
-    data: JsonValue
+    data: JsonValue = None
 
 
 class LegEnded(_Event):
