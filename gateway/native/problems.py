@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -57,14 +57,14 @@ class ProblemError(Exception):
         status: int,
         detail: str,
         *,
-        errors: list[FieldError] | None = None,
+        errors: Sequence[FieldError] = (),
         more: Mapping[str, JsonValue] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        self.errors = errors or []
+        self.errors = list(errors)
         self.more = more or {}
         self.headers = headers or {}
 
@@ -96,17 +96,39 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 def _of_http(error: HTTPException) -> ProblemError:
     details = {404: "there is nothing at this path", 405: "the path does not take this method"}
-    return ProblemError(
-        error.status_code, details.get(error.status_code, error.detail), headers=dict(error.headers or {})
-    )
+    detail = details.get(error.status_code, error.detail)
+    return ProblemError(error.status_code, detail, headers=dict(error.headers or {}))
+
+
+def _of_name(error: NameTakenError) -> ProblemError:
+    return wrong("name", str(error), 409)
+
+
+def _of_key(error: KeyReusedError) -> ProblemError:
+    return wrong("Idempotency-Key", str(error))
+
+
+def _of_thread(error: ThreadBusyError) -> ProblemError:
+    errors = [FieldError(field="thread_id", message=str(error))]
+    return ProblemError(409, str(error), errors=errors, more={"run_id": error.run_id})
+
+
+def _of_over(error: RunOverError) -> ProblemError:
+    return wrong("run_id", str(error), 409)
 
 
 def _of_decided(error: AlreadyDecidedError) -> ProblemError:
     decision = error.decision.model_dump(mode="json", exclude_none=True) if error.decision else None
-    return ProblemError(409, str(error), more={"call_status": error.status, "decision": decision})
+    errors = [FieldError(field="call_id", message=str(error))]
+    return ProblemError(409, str(error), errors=errors, more={"call_status": error.status, "decision": decision})
 
 
-def _away(error: Exception) -> ProblemError:
+def _of_gone(error: GoneError) -> ProblemError:
+    errors = [FieldError(field="starting_after", message=str(error))]
+    return ProblemError(410, str(error), errors=errors, more={"first": error.first})
+
+
+def _away(error: StoreAwayError | TemporalAwayError) -> ProblemError:
     logger.warning("answered 503: %s", error)
     what = "the store" if isinstance(error, StoreAwayError) else "Temporal"
     return ProblemError(503, f"{what} does not answer; try again", headers={"Retry-After": _RETRY_AFTER})
@@ -114,14 +136,12 @@ def _away(error: Exception) -> ProblemError:
 
 _TABLE: dict[type[Exception], Callable[..., ProblemError]] = {
     HTTPException: _of_http,
-    NameTakenError: lambda error: wrong("name", str(error), 409),
-    KeyReusedError: lambda error: wrong("Idempotency-Key", str(error)),
-    ThreadBusyError: lambda error: ProblemError(
-        409, str(error), errors=[FieldError(field="thread_id", message=str(error))], more={"run_id": error.run_id}
-    ),
-    RunOverError: lambda error: ProblemError(409, str(error)),
+    NameTakenError: _of_name,
+    KeyReusedError: _of_key,
+    ThreadBusyError: _of_thread,
+    RunOverError: _of_over,
     AlreadyDecidedError: _of_decided,
-    GoneError: lambda error: ProblemError(410, str(error), more={"first": error.first}),
+    GoneError: _of_gone,
     StoreAwayError: _away,
     TemporalAwayError: _away,
 }

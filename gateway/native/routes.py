@@ -1,11 +1,20 @@
 """The paths of the native API."""
 
+import json
+from functools import cache
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.native import agents, approvals, health, runs, stream
-from gateway.native.operations import Handler, Operation
+from gateway.native import agents, approvals, health, openapi, runs, stream
+from gateway.native.operations import Answer, Handler, Operation
+
+
+async def describe(_request: Request) -> Response:
+    """This document."""
+    return Response(_document(), media_type="application/json")
+
 
 OPERATIONS: tuple[Operation, ...] = (
     *agents.OPERATIONS,
@@ -13,7 +22,13 @@ OPERATIONS: tuple[Operation, ...] = (
     *stream.OPERATIONS,
     *approvals.OPERATIONS,
     *health.OPERATIONS,
+    Operation("GET", "/openapi.json", describe, "Describe the API", (Answer(200, "An OpenAPI document", dict),)),
 )
+
+
+@cache
+def _document() -> bytes:
+    return json.dumps(openapi.build(OPERATIONS)).encode()
 
 
 def native_routes() -> list[Route]:

@@ -129,7 +129,7 @@ class LogStream(EventSourceResponse):
     """
 
     def __init__(self, content: _Frames, status: int, headers: Mapping[str, str]) -> None:
-        super().__init__(
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] # a bare dict in the library's annotation
             content.pieces(),
             status,
             headers,
