@@ -19,8 +19,6 @@ from store.settings import Settings
 WORKER_READY = "longrun worker ready"
 """A line of a worker's output that holds these words says that it takes work."""
 
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is bound, and where it is asked
-
 
 @dataclass(frozen=True)
 class DevOptions:
@@ -50,8 +48,7 @@ class Plan:
     @property
     def api(self) -> str:
         """The gateway's base URL, as this machine reaches it."""
-        host = _ANYWHERE.get(self.host, self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return Settings.model_construct(host=self.host, port=self.port).base_url
 
     @property
     def temporal(self) -> str:
