@@ -1,10 +1,9 @@
 """A client of the native API: starts a run, follows it through every interruption, speaks to it."""
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -14,8 +13,6 @@ from pydantic import ValidationError
 
 from workflows.contract.events import EVENT, TERMINAL, Event
 from workflows.contract.runs import Decision
-
-logger = logging.getLogger(__name__)
 
 _QUIET = 45.0
 """Seconds without a byte after which a connection counts as dead: the server's keep-alives come every 15."""
@@ -104,10 +101,12 @@ class Api:
     Args:
         http: Speaks to it; ``open_api`` makes a fitting one.
         patience: With interruptions.
+        notice: Is told why, when an interruption begins.
     """
 
     http: httpx2.AsyncClient
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience
+    notice: Callable[[str], None]
 
     async def start(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Start a run, once even if the answer gets lost on the way; the run as it was accepted.
@@ -208,7 +207,8 @@ class Api:
     async def _wait(self, failures: int, most: int, error: _InterruptedError) -> None:
         if failures >= most:
             raise UnreachableError(f"gave up after {failures} attempts: {error}") from error
-        logger.debug("attempt %d failed: %s", failures, error)
+        if failures == 1:
+            self.notice(str(error))
         await asyncio.sleep(self.patience.pause(failures, error.retry_after))
 
     async def _once(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -227,8 +227,8 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(url: str, patience: Patience | None = None) -> AsyncGenerator[Api]:
-    """The API of the server at ``url``.
+async def open_api(url: str, notice: Callable[[str], None], patience: Patience | None = None) -> AsyncGenerator[Api]:
+    """The API of the server at ``url``; ``notice`` is told of interruptions.
 
     Raises:
         ClientError: That is no address of a server.
@@ -240,7 +240,7 @@ async def open_api(url: str, patience: Patience | None = None) -> AsyncGenerator
     except httpx2.InvalidURL as error:
         raise ClientError(f"{url} is no address of a server: {error}") from error
     async with http:
-        yield Api(http, patience or Patience())
+        yield Api(http, patience or Patience(), notice)
 
 
 def _path(run_id: str, rest: str = "") -> str:

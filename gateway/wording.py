@@ -8,12 +8,13 @@ from workflows.contract.messages import Usage
 
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
 _REORDERING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_HIDDEN = {**dict.fromkeys((*_CONTROLS, *_REORDERING), "\ufffd"), 0x9: "\t", 0xA: "\n", 0xD: ""}
+_HALVES = range(0xD800, 0xE000)
+_HIDDEN = {**dict.fromkeys((*_CONTROLS, *_REORDERING, *_HALVES), "\ufffd"), 0x9: "\t", 0xA: "\n", 0xD: ""}
 _MOST_ARGUMENTS = 400
 
 
 def clean(text: str) -> str:
-    """Text without characters that act on a terminal or change the order in which it is read."""
+    """Text without characters that act on a terminal, change the order in which it is read, or cannot be written."""
     return text.translate(_HIDDEN)
 
 
