@@ -91,9 +91,17 @@ class Process:
             lifecycle.record_verdicts,
             lifecycle.finish_run,
         )
-        self.worker = Worker(
-            client,
-            task_queue=settings.task_queue,
+
+    async def _start(self, order: RunOrder) -> None:
+        await self._client.start_workflow(
+            AgentRun.run, RunState(order=order), task_queue=self._queue, **start_options(order)
+        )
+        await self._runs.dispatched(order.run_id)
+
+    def _worker(self) -> Worker:
+        return Worker(
+            self._client,
+            task_queue=self._queue,
             workflows=[AgentRun],
             activities=self.activities,
             workflow_runner=sandbox(),
@@ -106,16 +114,10 @@ class Process:
             activity_task_poller_behavior=PollerBehaviorAutoscaling(),
         )
 
-    async def _start(self, order: RunOrder) -> None:
-        await self._client.start_workflow(
-            AgentRun.run, RunState(order=order), task_queue=self._queue, **start_options(order)
-        )
-        await self._runs.dispatched(order.run_id)
-
     async def serve(self, stop: asyncio.Event) -> None:
         """Offer the tools and work until ``stop`` is set."""
         await self._agents.offer_tools(self._toolbox.specs(), now())
-        async with self.worker:
+        async with self._worker():
             print(READY, flush=True)  # noqa: T201 - whoever started this process waits for the line
             await stop.wait()
 
