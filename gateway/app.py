@@ -21,6 +21,7 @@ from store.approvals import Approvals
 from store.database import Database
 from store.log import LogReader
 from store.messages import Messages
+from store.notify import NotifyListener
 from store.pokes import PokeListener, Poker
 from store.runs import Runs
 from store.schema import migrate
@@ -58,8 +59,9 @@ async def _running(settings: Settings) -> AsyncGenerator[Parts]:
     poker = Poker(settings.pokes_folder)
     database = Database(settings.database, poker)
     parts = await _connect(settings, database)
-    listener = PokeListener(settings.pokes_folder, parts.hub.poke)
-    listener.start()
+    listeners = _listeners(settings, parts)
+    for listener in listeners:
+        listener.start()
     reconciler = Reconciler(parts.service, parts.runs, Signals(database), parts.historian)
     tasks = [asyncio.create_task(parts.hub.serve()), asyncio.create_task(reconciler.serve())]
     try:
@@ -68,9 +70,16 @@ async def _running(settings: Settings) -> AsyncGenerator[Parts]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        listener.close()
+        for listener in listeners:
+            listener.close()
         await database.aclose()
         poker.close()
+
+
+def _listeners(settings: Settings, parts: Parts) -> list[PokeListener | NotifyListener]:
+    """Who hears of news: from this machine's processes, and from others through the database that they share."""
+    near = PokeListener(settings.pokes_folder, parts.hub.poke)
+    return [near] if parts.database.is_sqlite else [near, NotifyListener(settings.database, parts.hub.poke)]
 
 
 async def _connect(settings: Settings, database: Database) -> Parts:

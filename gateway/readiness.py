@@ -5,6 +5,7 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from gateway.away import TemporalAwayError, answered
 from store.database import StoreAwayError
 from store.runs import RunFilter, Runs
 
@@ -14,8 +15,9 @@ _PATIENCE = timedelta(seconds=2)
 async def temporal_answers(client: Client) -> bool:
     """Whether Temporal does."""
     try:
-        return await client.service_client.check_health(timeout=_PATIENCE)
-    except (RPCError, RuntimeError):  # RuntimeError is what a first connection that is refused raises
+        with answered():
+            return await client.service_client.check_health(timeout=_PATIENCE)
+    except (RPCError, TemporalAwayError):
         return False
 
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.history import TemporalAwayError
+from gateway.away import TemporalAwayError
 from gateway.runs import AlreadyDecidedError, RunOverError
 from gateway.tail import GoneError
 from store.agents import NameTakenError
