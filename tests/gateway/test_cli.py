@@ -90,6 +90,7 @@ def test_the_values_of_a_dotenv_file_count_but_the_environment_wins(
 
 async def test_worker_becomes_the_worker_process(tmp_path: Path) -> None:
     (tmp_path / "activities").mkdir()
+    (tmp_path / "activities" / "__init__.py").touch()
     (tmp_path / "activities" / "worker.py").write_text("import os; print('the worker', os.getpid())")
     code = f"import sys; sys.path.append({str(ROOT)!r}); from gateway.cli import app; app(['worker'])"
     process = await asyncio.create_subprocess_exec(

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -81,3 +84,11 @@ def test_the_command_line_carries_each_key(tmp_path: Path) -> None:
     assert "--dynamic-config-value system.enableActivityEagerExecution=true" in line
     assert "--search-attribute RunStatus=Keyword" in line
     assert "--headless" in read_config(OURS).command(Path("/bin/temporal"), tmp_path, headless=True)
+
+
+def test_a_wheel_carries_the_file_inside_the_package(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=OURS.parent, check=True, capture_output=True)  # noqa: S603 - our own command
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read(f"gateway/{FILE_NAME}") == OURS.read_bytes()
