@@ -12,9 +12,13 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 from rich.console import Console
 
+from gateway import review_cli, watch
+from gateway.away import TemporalAwayError
+from gateway.client import ClientError
 from gateway.dev import develop
 from gateway.dev_plan import DevOptions
 from gateway.doctor import examine, report
+from gateway.review import ReviewError
 from gateway.serve import serve
 from gateway.temporal_config import SetupError
 from store.settings import Settings
@@ -26,6 +30,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(review_cli.app, name="review")
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+Url = Annotated[str | None, typer.Option(help="The gateway; by default LONGRUN_URL, or the one of this machine.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: of a log one event a line.")]
 
 
 @app.command()
@@ -60,6 +69,68 @@ def gateway() -> None:
 
 
 @app.command()
+def run(  # noqa: PLR0913 - one argument for each option
+    prompt: Annotated[str, typer.Argument(help="What the user says.")],
+    *,
+    agent: Annotated[str | None, typer.Option(help="A kept agent, by name or id.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model of an agent for this run alone.")] = None,
+    system: Annotated[str, typer.Option(help="That agent's instructions.")] = "",
+    tool: Annotated[list[str] | None, typer.Option(help="A tool that it may use; repeat it for more.")] = None,
+    thread: Annotated[str | None, typer.Option(help="The conversation that the run joins.")] = None,
+    watching: Annotated[bool, typer.Option("--watch/--no-watch", help="Watch it, or print its id only.")] = True,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a run and watch it: 0 when it completed, 1 when it failed or was cancelled."""
+    if agent and (model or system or tool):
+        raise typer.BadParameter("goes without --model, --system and --tool", param_hint="--agent")
+    inline = {"system": system, "tools": tool or [], **({"model": model} if model else {})}
+    order = {"agent": agent or inline, "input": prompt, **({"thread_id": thread} if thread else {})}
+    raise typer.Exit(asyncio.run(watch.run(order, _watch(url, as_json=as_json), watching=watching)))
+
+
+@app.command("watch")
+def watch_run(
+    run_id: RunId,
+    *,
+    after: Annotated[int, typer.Option(help="Show what comes after this event.", min=0)] = 0,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run from any place to its end: 0 when it completed, 1 when it failed or was cancelled."""
+    raise typer.Exit(asyncio.run(watch.watch(run_id, _watch(url, after, as_json=as_json))))
+
+
+@app.command()
+def show(run_id: RunId, *, url: Url = None, as_json: AsJson = False) -> None:
+    """Show how a run stands."""
+    raise typer.Exit(asyncio.run(watch.show(run_id, _watch(url, as_json=as_json))))
+
+
+@app.command()
+def cancel(
+    run_id: RunId,
+    *,
+    reason: Annotated[str | None, typer.Option(help="Why; it is kept in the log.")] = None,
+    url: Url = None,
+) -> None:
+    """End a run now."""
+    raise typer.Exit(asyncio.run(watch.cancel(run_id, reason, _watch(url))))
+
+
+@app.command()
+def say(
+    run_id: RunId, text: Annotated[str, typer.Argument(help="What the model sees next.")], *, url: Url = None
+) -> None:
+    """Say something to a run that is under way."""
+    raise typer.Exit(asyncio.run(watch.say(run_id, text, _watch(url))))
+
+
+def _watch(url: str | None, after: int = 0, *, as_json: bool = False) -> watch.Watch:
+    return watch.Watch(url or Settings().base_url, after, as_json)
+
+
+@app.command()
 def doctor() -> None:
     """Say what is there, what is missing and how to get it."""
     findings = asyncio.run(examine(os.environ, Path.cwd()))
@@ -72,7 +143,7 @@ def main() -> None:
     load_dotenv(Path(".env"))
     try:
         app()
-    except SetupError as error:
+    except (SetupError, ClientError, ReviewError, TemporalAwayError) as error:
         _refuse(str(error))
     except ValidationError as error:
         if error.title != Settings.__name__:
