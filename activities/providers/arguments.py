@@ -1,0 +1,33 @@
+"""Tool arguments on their way back to a provider: a model's text may be no JSON, but a request must be."""
+
+import json
+from typing import cast
+
+from pydantic import JsonValue
+
+INVALID = "INVALID_JSON"
+"""The key under which a provider gets back what its model wrote and nobody could read."""
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def argument_object(arguments: str) -> dict[str, JsonValue]:
+    """The arguments as an object; text that is none is wrapped, so that the model sees what it wrote."""
+    try:
+        value = cast("JsonValue", json.loads(arguments or "{}", parse_constant=_refuse))
+    except ValueError:
+        return {INVALID: arguments}
+    return value if isinstance(value, dict) else {INVALID: arguments}
+
+
+def argument_text(arguments: str) -> str:
+    """The arguments as text that any host can parse: the model's own, byte for byte, where it is an object."""
+    found = argument_object(arguments)
+    return json.dumps(found) if INVALID in found else arguments or "{}"
+
+
+def is_object(arguments: str) -> bool:
+    """Whether the text is a whole JSON object."""
+    return bool(arguments) and INVALID not in argument_object(arguments)

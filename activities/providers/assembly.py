@@ -1,0 +1,127 @@
+"""Parts that come in pieces, by the keys of a provider's wire: what is sent on is exactly what the whole part says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+import anthropic
+import httpx2
+import openai
+
+from activities.failures import ProviderFailure
+from activities.providers.provider import Delta, ModelRequest, PartCompleted, PartDelta, PartStarted
+from workflows.contract.messages import Opaque, OpaquePart, ReasoningPart, TextPart, ToolCallPart
+
+Kind = Literal["text", "reasoning", "tool_call"]
+NO_ARGUMENTS = "{}"
+_DRAIN = 0.5
+
+
+@dataclass
+class OpenPart:
+    """A part that has started. ``refusal`` marks a text in which the model declines."""
+
+    number: int
+    kind: Kind
+    call_id: str = ""
+    name: str = ""
+    refusal: bool = False
+    pieces: list[str] = field(default_factory=list[str])
+
+    @property
+    def text(self) -> str:
+        """What has come so far."""
+        return "".join(self.pieces)
+
+    def whole(self, text: str, opaque: Opaque | None) -> TextPart | ReasoningPart | ToolCallPart:
+        """The part as it stands in the message."""
+        if self.kind == "tool_call":
+            return ToolCallPart(call_id=self.call_id, name=self.name, arguments=text, opaque=opaque)
+        if self.kind == "reasoning":
+            return ReasoningPart(text=text, opaque=opaque)
+        return TextPart(text=text, refusal=self.refusal, opaque=opaque)
+
+
+class Assembly:
+    """The parts of one answer. Every method yields the deltas that follow from what came.
+
+    Args:
+        provider: Names the model in failures.
+    """
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._open: dict[Hashable, OpenPart] = {}
+        self._numbers = 0
+        self.calls = 0
+        self.refused = False
+
+    def find(self, key: Hashable) -> OpenPart | None:
+        """The open part of this key."""
+        return self._open.get(key)
+
+    def keys(self) -> list[Hashable]:
+        """The keys of all open parts, in the order in which they began."""
+        return list(self._open)
+
+    def start(self, key: Hashable, kind: Kind, *, refusal: bool = False) -> Iterator[Delta]:
+        """Begin a text or reasoning part, unless it has begun."""
+        if key not in self._open:
+            yield self._begin(key, OpenPart(self._numbers, kind, refusal=refusal))
+            self.refused = self.refused or refusal
+
+    def start_call(self, key: Hashable, call_id: str, name: str) -> Iterator[Delta]:
+        """Begin a tool call, unless it has begun."""
+        if key not in self._open:
+            self.calls += 1
+            yield self._begin(key, OpenPart(self._numbers, "tool_call", call_id, name))
+
+    def append(self, key: Hashable, text: str) -> Iterator[Delta]:
+        """More of an open part."""
+        if text:
+            part = self._open[key]
+            part.pieces.append(text)
+            yield PartDelta(part.number, text)
+
+    def complete(self, key: Hashable, final: str | None = None, opaque: Opaque | None = None) -> Iterator[Delta]:
+        """End an open part. ``final`` is the provider's own word for the whole text; what is missing is sent on.
+
+        Raises:
+            ProviderFailure: The text that was sent is not how the whole one begins.
+        """
+        part = self._open[key]
+        sent = part.text
+        whole = sent if final is None else final
+        if part.kind == "tool_call" and not whole:
+            whole = NO_ARGUMENTS
+        if not whole.startswith(sent):
+            raise ProviderFailure("invalid", f"{self._provider}: part {part.number} is not what was streamed of it")
+        yield from self.append(key, whole[len(sent) :])
+        del self._open[key]
+        yield PartCompleted(part.number, part.whole(whole, opaque))
+
+    def opaque(self, opaque: Opaque) -> Iterator[Delta]:
+        """A part that says nothing to a reader."""
+        yield PartCompleted(self._numbers, OpaquePart(opaque=opaque))
+        self._numbers += 1
+
+    def _begin(self, key: Hashable, part: OpenPart) -> PartStarted:
+        self._open[key] = part
+        self._numbers += 1
+        return PartStarted(part.number, part.kind, part.call_id, part.name)
+
+
+def made_call_id(request: ModelRequest, number: int) -> str:
+    """The id of the ``number``-th call of a step (from 1) whose provider gave none: unique in the thread."""
+    return f"call_{request.run_id.replace('-', '')[-12:]}_{request.step}_{number}"
+
+
+async def drain(stream: AsyncIterator[object]) -> None:
+    """Read what may follow a terminal event, so that the connection can be used again; nothing in it can matter."""
+    ignored = (TimeoutError, ValueError, httpx2.RequestError, openai.APIError, anthropic.APIError)
+    with suppress(*ignored):
+        async with asyncio.timeout(_DRAIN):
+            async for _ in stream:
+                pass

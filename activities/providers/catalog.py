@@ -1,0 +1,91 @@
+"""From ``provider/name`` to the provider that answers for it."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import httpx2
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+from pydantic import SecretStr
+
+from activities.failures import ProviderFailure
+from activities.providers.anthropic import Anthropic
+from activities.providers.openai_chat import OpenAIChat
+from activities.providers.openai_responses import OpenAIResponses
+from activities.providers.provider import Provider
+from activities.providers.scripted import Scripted
+from activities.providers.settings import ProviderSettings
+
+SHIPPED = Path(__file__).parent / "scripts"
+_CONNECT_TIMEOUT = 5.0
+_SEND_TIMEOUT = 60.0
+_NO_KEY = "none"
+
+
+class ProviderCatalog:
+    """All providers of a process. A client is made when it is first asked for, and shared."""
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self._settings = settings
+        self._makers: dict[str, Callable[[], Provider]] = {
+            "openai": lambda: OpenAIResponses(self._openai),
+            "openai-chat": lambda: OpenAIChat(self._openai),
+            "anthropic": lambda: Anthropic(self._anthropic),
+            "scripted": lambda: Scripted(settings.longrun_scripts, SHIPPED),
+        }
+        self._made: dict[str, Provider] = {}
+
+    def resolve(self, model: str) -> tuple[Provider, str]:
+        """The provider of a model, and the model's name without it.
+
+        Raises:
+            ProviderFailure: There is no such provider, or its API key is missing.
+        """
+        provider, _, name = model.partition("/")
+        if provider not in self._makers or not name:
+            known = ", ".join(self._makers)
+            raise ProviderFailure("fatal", f"{model!r} names no model: it must be provider/name, with {known}")
+        if provider not in self._made:
+            self._made[provider] = self._makers[provider]()
+        return self._made[provider], name
+
+    async def aclose(self) -> None:
+        """Close every client that was made."""
+        made, self._made = self._made, {}
+        for provider in made.values():
+            await provider.aclose()
+
+    @cached_property
+    def _openai(self) -> AsyncOpenAI:
+        settings = self._settings
+        return AsyncOpenAI(
+            api_key=self._key("OPENAI", settings.openai_api_key, "openai_base_url"),
+            base_url=settings.openai_base_url,
+            timeout=self._timeout,
+            max_retries=0,
+        )
+
+    @cached_property
+    def _anthropic(self) -> AsyncAnthropic:
+        settings = self._settings
+        return AsyncAnthropic(
+            api_key=self._key("ANTHROPIC", settings.anthropic_api_key, "anthropic_base_url"),
+            base_url=settings.anthropic_base_url,
+            timeout=self._timeout,
+            max_retries=0,
+        )
+
+    @property
+    def _timeout(self) -> httpx2.Timeout:
+        read = self._settings.longrun_model_read_timeout
+        return httpx2.Timeout(connect=_CONNECT_TIMEOUT, read=read, write=_SEND_TIMEOUT, pool=read)
+
+    def _key(self, provider: str, key: SecretStr | None, base_url: str) -> str:
+        """The API key. A host of one's own, as a local model server, may need none."""
+        if key is not None:
+            return key.get_secret_value()
+        default: object = ProviderSettings.model_fields[base_url].default
+        if getattr(self._settings, base_url) != default:
+            return _NO_KEY
+        raise ProviderFailure("fatal", f"{provider}_API_KEY is not set")

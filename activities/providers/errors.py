@@ -1,0 +1,107 @@
+"""What the SDKs raise, read as one kind of failure: the only place that knows how a provider says no."""
+
+import json
+import logging
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import cast
+
+import anthropic
+import httpx2
+import openai
+
+from activities.failures import ProviderFailure, classify
+
+logger = logging.getLogger(__name__)
+
+_LOST = (openai.APIConnectionError, anthropic.APIConnectionError, httpx2.RequestError)
+_REFUSED = (openai.APIError, anthropic.APIError)
+# The SDKs build events without validating them: a field that the wire left out is an attribute that is not there.
+_GARBLED = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError)
+_STREAMING = 200
+
+
+@contextmanager
+def provider_failures(provider: str) -> Generator[None, None, None]:
+    """Turn whatever a call or its stream raises into a ``ProviderFailure``.
+
+    Raises:
+        ProviderFailure: In place of the SDK's, the transport's and the parser's errors.
+    """
+    try:
+        yield
+    except _LOST as error:
+        cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ else ""
+        raise ProviderFailure("transient", f"{provider}: {type(error).__name__}: {error}{cause}") from error
+    except _REFUSED as error:
+        raise _refusal(provider, error) from error
+    except _GARBLED as error:
+        raise ProviderFailure("invalid", f"{provider}: the stream is garbled: {error}") from error
+
+
+def ended_early(provider: str) -> ProviderFailure:
+    """The failure of a stream that closed without saying that it was finished."""
+    return ProviderFailure("invalid", f"{provider}: the stream ended without its terminal event")
+
+
+def reported(provider: str, code: str | None, message: str | None) -> ProviderFailure:
+    """The failure that a stream reported as an ordinary event."""
+    codes = [code] if code else []
+    text = message or code or "the model failed"
+    return ProviderFailure(classify(None, codes, text), f"{provider}: {text}")
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The seconds to wait: from ``retry-after-ms``, else from ``retry-after``, which is seconds or a date."""
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    given = headers.get("retry-after", "")
+    if (seconds := _number(given)) is not None:
+        return seconds
+    try:
+        until = parsedate_to_datetime(given)
+    except ValueError:
+        return None
+    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return max(0.0, number) if isfinite(number) else None
+
+
+def _refusal(provider: str, error: openai.APIError | anthropic.APIError) -> ProviderFailure:
+    codes, message = list(_codes(error.body)), _message(error.body) or error.message
+    if not isinstance(error, openai.APIStatusError | anthropic.APIStatusError):
+        return ProviderFailure(classify(None, codes, message), f"{provider}: {message}")
+    headers = error.response.headers
+    # An error inside an Anthropic stream carries the status of the response, which began well.
+    status = None if error.status_code == _STREAMING else error.status_code
+    kind = classify(status, codes, message, headers.get("x-should-retry"))
+    logger.info("%s refused: status=%s codes=%s request=%s", provider, status, codes, error.request_id)
+    shown = f"{provider}: {message}" if status is None else f"{provider}: {message} (HTTP {status})"
+    return ProviderFailure(kind, shown, retry_after=retry_after(headers, datetime.now(UTC)))
+
+
+def _codes(body: object) -> Iterator[str]:
+    """Every ``code`` and ``type`` of an error's body, which OpenAI's SDK has unwrapped and Anthropic's has not."""
+    if isinstance(body, dict):
+        fields = cast("dict[str, object]", body)
+        yield from (str(fields[key]) for key in ("code", "type") if isinstance(fields.get(key), str | int))
+        yield from _codes(fields.get("error"))
+
+
+def _message(body: object) -> str | None:
+    """The provider's own words, inner ones first."""
+    if isinstance(body, str):
+        return body
+    if not isinstance(body, dict):
+        return None
+    fields = cast("dict[str, object]", body)
+    return _message(fields.get("error")) or _message(fields.get("message"))

@@ -1,0 +1,195 @@
+"""Chat Completions: OpenAI's, and the many hosts that speak it in their own ways."""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from openai import AsyncOpenAI
+from openai.types.chat.chat_completion_chunk import ChatCompletionChunk, ChoiceDelta, ChoiceDeltaToolCall
+from typing_extensions import override
+
+from activities.providers.arguments import is_object
+from activities.providers.assembly import Assembly, Kind, made_call_id
+from activities.providers.errors import ended_early, provider_failures
+from activities.providers.openai_chat_request import FIELD, chat_body
+from activities.providers.provider import Completed, Delta, ModelRequest, Provider
+from activities.providers.usage import count
+from workflows.contract.messages import FinishReason, Usage
+
+_OFFICIAL = "api.openai.com"
+_REASONING_FIELDS = ("reasoning_content", "reasoning")
+_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "tool_calls": "stop",
+    "function_call": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
+}
+
+
+class OpenAIChat(Provider):
+    """``openai-chat/NAME``."""
+
+    def __init__(self, client: AsyncOpenAI) -> None:
+        self._client = client
+
+    @override
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+        asked = f"openai-chat/{request.model}"
+        reader = _Reader(request, asked)
+        with provider_failures(asked):
+            body = chat_body(request, asked, foreign=self._client.base_url.host != _OFFICIAL)
+            stream = await self._client.chat.completions.create(**body, stream=True)
+            async with stream:
+                async for chunk in stream:
+                    for delta in reader.read(chunk):
+                        yield delta
+            for delta in reader.end():
+                yield delta
+
+    @override
+    async def aclose(self) -> None:
+        await self._client.close()
+
+
+@dataclass
+class _Call:
+    """A call as the wire tells it. ``key`` is its part's."""
+
+    key: str
+    wire_id: str
+    name: str = ""
+    waiting: str = ""
+
+
+class _Reader:
+    """Reads one completion, whose chunks say neither where a part ends nor, on some hosts, which call is meant."""
+
+    def __init__(self, request: ModelRequest, asked: str) -> None:
+        self._request = request
+        self._asked = asked
+        self._parts = Assembly(asked)
+        self._calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+        self._prose: tuple[str, int] | None = None
+        self._proses = 0
+        self._field = ""
+        self._finish = ""
+        self._usage = Usage()
+
+    def read(self, chunk: ChatCompletionChunk) -> Iterator[Delta]:
+        """What a chunk adds."""
+        if chunk.usage:
+            self._usage = _usage(chunk.usage)
+        for choice in (chunk.choices or ())[:1]:
+            yield from self._read_delta(choice.delta)
+            self._finish = choice.finish_reason or self._finish
+
+    def end(self) -> Iterator[Delta]:
+        """What the end of the stream adds.
+
+        Raises:
+            ProviderFailure: There was no finish reason: the stream was cut.
+        """
+        if not self._finish:
+            raise ended_early(self._asked)
+        reason = _REASONS.get(self._finish, "other")
+        yield from self._complete_prose()
+        for call in self._calls:
+            part = self._parts.find(call.key)
+            # A call that the limit cut stays open: nobody may take it for a wish of the model.
+            if part and (reason != "length" or is_object(part.text)):
+                yield from self._parts.complete(call.key)
+        yield Completed(self._finish_reason(reason), self._usage)
+
+    def _finish_reason(self, reason: FinishReason) -> FinishReason:
+        if self._parts.calls and reason in ("stop", "other"):
+            return "tool_calls"
+        return "refusal" if self._parts.refused and reason == "stop" else reason
+
+    def _read_delta(self, delta: ChoiceDelta | None) -> Iterator[Delta]:
+        if delta is None:
+            return
+        for name in _REASONING_FIELDS:
+            if thought := getattr(delta, name, None):
+                self._field = name
+                yield from self._say("reasoning", str(thought))
+                break
+        for kind, text in _pieces(delta.content):
+            yield from self._say(kind, text)
+        if delta.refusal:
+            yield from self._say("text", delta.refusal, refusal=True)
+        for piece in delta.tool_calls or ():
+            yield from self._call(piece)
+
+    def _say(self, kind: Kind, text: str, *, refusal: bool = False) -> Iterator[Delta]:
+        """More text; of a new part where it is of another kind than the last."""
+        if not text:
+            return
+        spoken = "refusal" if refusal else kind
+        if self._prose is None or self._prose[0] != spoken:
+            yield from self._complete_prose()
+            self._proses += 1
+            self._prose = (spoken, self._proses)
+            yield from self._parts.start(self._prose, kind, refusal=refusal)
+        yield from self._parts.append(self._prose, text)
+
+    def _complete_prose(self) -> Iterator[Delta]:
+        if self._prose and (part := self._parts.find(self._prose)):
+            own = part.kind == "reasoning" and self._field
+            yield from self._parts.complete(self._prose, opaque={FIELD: self._field} if own else None)
+            self._prose = None
+
+    def _call(self, piece: ChoiceDeltaToolCall) -> Iterator[Delta]:
+        name = (piece.function and piece.function.name) or ""
+        text = (piece.function and piece.function.arguments) or ""
+        call = self._find(piece, name, text)
+        call.name = call.name or name
+        call.waiting += text
+        if call.name:
+            yield from self._complete_prose()
+            yield from self._parts.start_call(call.key, self._call_id(call), call.name)
+            yield from self._parts.append(call.key, call.waiting)
+            call.waiting = ""
+
+    def _find(self, piece: ChoiceDeltaToolCall, name: str, text: str) -> _Call:
+        """The call that a piece belongs to: by index, unless the host gives one index to all."""
+        index = cast("int | None", piece.index)
+        known = self._by_index.get(index) if index is not None else (self._calls[-1] if self._calls else None)
+        if known is None or self._is_another(known, piece.id or "", name, text):
+            known = _Call(f"call {len(self._calls)}", piece.id or "")
+            self._calls.append(known)
+            if index is not None:
+                self._by_index[index] = known
+        return known
+
+    def _is_another(self, known: _Call, wire_id: str, name: str, text: str) -> bool:
+        if not name or not known.name:
+            return False
+        if wire_id and known.wire_id:
+            return wire_id != known.wire_id
+        part = self._parts.find(known.key)
+        return part is not None and bool(text) and is_object(part.text)
+
+    def _call_id(self, call: _Call) -> str:
+        return call.wire_id or made_call_id(self._request, self._calls.index(call) + 1)
+
+
+def _pieces(content: object) -> Iterator[tuple[Kind, str]]:
+    """Text, or a list of pieces of text and thinking, which may be lists themselves."""
+    if isinstance(content, str):
+        yield "text", content
+    elif isinstance(content, Sequence):
+        for piece in cast("Sequence[dict[str, object]]", content):
+            thinking = piece.get("type") == "thinking"
+            inner = "".join(text for _, text in _pieces(piece.get("thinking" if thinking else "text")))
+            yield "reasoning" if thinking else "text", inner
+
+
+def _usage(used: object) -> Usage:
+    return Usage(
+        input_tokens=count(used, "prompt_tokens"),
+        output_tokens=count(used, "completion_tokens"),
+        cached_input_tokens=count(used, "prompt_tokens_details", "cached_tokens"),
+        reasoning_tokens=count(used, "completion_tokens_details", "reasoning_tokens"),
+    )

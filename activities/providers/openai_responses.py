@@ -1,0 +1,192 @@
+"""OpenAI's Responses API, and hosts that speak it."""
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Any, cast
+
+from openai import AsyncOpenAI
+from openai.types import responses as wire
+from typing_extensions import override
+
+from activities.providers.assembly import Assembly, drain, made_call_id
+from activities.providers.errors import ended_early, provider_failures, reported
+from activities.providers.openai_responses_request import responses_body
+from activities.providers.provider import Completed, Delta, ModelRequest, Provider
+from activities.providers.usage import count
+from workflows.contract.messages import FinishReason, Opaque, Usage
+
+_BETWEEN = "\n\n"
+_INCOMPLETE: dict[str | None, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+
+
+class OpenAIResponses(Provider):
+    """``openai/NAME``."""
+
+    def __init__(self, client: AsyncOpenAI) -> None:
+        self._client = client
+
+    @override
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+        asked = f"openai/{request.model}"
+        reader = _Reader(request, asked)
+        with provider_failures(asked):
+            body = responses_body(request, asked)
+            stream = await self._client.responses.create(**body, stream=True)
+            async with stream:
+                async for event in stream:
+                    for delta in reader.read(event):
+                        yield delta
+                    if reader.completed:
+                        await drain(stream)
+                        yield reader.completed
+                        return
+        raise ended_early(asked)
+
+    @override
+    async def aclose(self) -> None:
+        await self._client.close()
+
+
+class _Reader:
+    """Reads one response. Parts are keyed by output index and, within a message, content index."""
+
+    def __init__(self, request: ModelRequest, asked: str) -> None:
+        self.completed: Completed | None = None
+        self._request = request
+        self._asked = asked
+        self._parts = Assembly(asked)
+        self._done: set[int] = set()
+        self._sections: dict[int, dict[tuple[str, int], None]] = {}
+        self._handlers: dict[str, Callable[[Any], Iterator[Delta]]] = {
+            "response.output_item.added": self._added,
+            "response.output_text.delta": self._text,
+            "response.refusal.delta": self._refusal,
+            "response.reasoning_summary_text.delta": self._summary,
+            "response.reasoning_text.delta": self._thought,
+            "response.function_call_arguments.delta": self._arguments,
+            "response.output_item.done": self._item_done,
+            "response.completed": self._end,
+            "response.incomplete": self._end,
+            "response.failed": self._failed,
+            "error": self._error,
+        }
+
+    def read(self, event: wire.ResponseStreamEvent) -> Iterator[Delta]:
+        """What an event adds; one that we do not know adds nothing."""
+        handler = self._handlers.get(event.type)
+        return iter(()) if handler is None else handler(event)
+
+    def _added(self, event: wire.ResponseOutputItemAddedEvent) -> Iterator[Delta]:
+        if event.item.type == "function_call":
+            yield from self._start_call(event.output_index, event.item)
+
+    def _start_call(self, index: int, item: wire.ResponseFunctionToolCall) -> Iterator[Delta]:
+        call_id = item.call_id or made_call_id(self._request, self._parts.calls + 1)
+        return self._parts.start_call((index, 0), call_id, item.name)
+
+    def _text(self, event: wire.ResponseTextDeltaEvent) -> Iterator[Delta]:
+        key = (event.output_index, event.content_index)
+        yield from self._parts.start(key, "text")
+        yield from self._parts.append(key, event.delta)
+
+    def _refusal(self, event: wire.ResponseRefusalDeltaEvent) -> Iterator[Delta]:
+        key = (event.output_index, event.content_index)
+        yield from self._parts.start(key, "text", refusal=True)
+        yield from self._parts.append(key, event.delta)
+
+    def _summary(self, event: wire.ResponseReasoningSummaryTextDeltaEvent) -> Iterator[Delta]:
+        return self._reasoning(event.output_index, ("summary", event.summary_index), event.delta)
+
+    def _thought(self, event: wire.ResponseReasoningTextDeltaEvent) -> Iterator[Delta]:
+        return self._reasoning(event.output_index, ("content", event.content_index), event.delta)
+
+    def _reasoning(self, index: int, section: tuple[str, int], text: str) -> Iterator[Delta]:
+        """More of a reasoning item, whose sections become one part with blank lines between them."""
+        sections = self._sections.setdefault(index, {})
+        yield from self._parts.start((index, 0), "reasoning")
+        yield from self._parts.append((index, 0), _BETWEEN if sections and section not in sections else "")
+        sections[section] = None
+        yield from self._parts.append((index, 0), text)
+
+    def _arguments(self, event: wire.ResponseFunctionCallArgumentsDeltaEvent) -> Iterator[Delta]:
+        key = (event.output_index, 0)
+        if self._parts.find(key):
+            yield from self._parts.append(key, event.delta)
+
+    def _item_done(self, event: wire.ResponseOutputItemDoneEvent) -> Iterator[Delta]:
+        return self._complete(event.output_index, event.item)
+
+    def _complete(self, index: int, item: wire.ResponseOutputItem) -> Iterator[Delta]:
+        """The whole item, in which we trust more than in the pieces."""
+        self._done.add(index)
+        if item.type == "message":
+            yield from self._complete_message(index, item)
+        elif item.type == "reasoning":
+            yield from self._complete_reasoning(index, item)
+        elif item.type == "function_call":
+            yield from self._start_call(index, item)
+            # A call that the limit cut stays open: nobody may take it for a wish of the model.
+            if item.status != "incomplete":
+                own: Opaque | None = {"id": item.id} if item.id else None
+                yield from self._parts.complete((index, 0), item.arguments or None, own)
+        else:
+            yield from self._parts.opaque(cast("Opaque", item.to_dict(mode="json")))
+
+    def _complete_message(self, index: int, item: wire.ResponseOutputMessage) -> Iterator[Delta]:
+        own = {"id": item.id, "phase": item.phase} if item.phase else {"id": item.id}
+        for number, content in enumerate(item.content):
+            key = (index, number)
+            if content.type == "refusal":
+                yield from self._parts.start(key, "text", refusal=True)
+                yield from self._parts.complete(key, content.refusal or None, {**own})
+            elif content.text or self._parts.find(key):
+                yield from self._parts.start(key, "text")
+                yield from self._parts.complete(key, content.text or None, {**own})
+
+    def _complete_reasoning(self, index: int, item: wire.ResponseReasoningItem) -> Iterator[Delta]:
+        texts = {("summary", number): part.text for number, part in enumerate(item.summary or ())}
+        texts |= {("content", number): part.text for number, part in enumerate(item.content or ())}
+        order = {**dict.fromkeys(self._sections.get(index, {})), **dict.fromkeys(texts)}
+        whole = _BETWEEN.join(texts.get(section, "") for section in order) if texts else None
+        opaque = cast("Opaque", item.to_dict(mode="json")) if item.encrypted_content else None
+        if whole or self._parts.find((index, 0)):
+            yield from self._parts.start((index, 0), "reasoning")
+            yield from self._parts.complete((index, 0), whole, opaque)
+        elif opaque:
+            yield from self._parts.opaque(opaque)
+
+    def _end(self, event: wire.ResponseCompletedEvent | wire.ResponseIncompleteEvent) -> Iterator[Delta]:
+        response = event.response
+        for index, item in enumerate(response.output or ()):
+            if index not in self._done:
+                yield from self._complete(index, item)
+        for key in self._parts.keys():  # noqa: SIM118 - not a dict
+            part = self._parts.find(key)
+            if part and part.kind != "tool_call":
+                yield from self._parts.complete(key)
+        self.completed = Completed(self._finish_reason(response), _usage(response))
+
+    def _finish_reason(self, response: wire.Response) -> FinishReason:
+        if response.status == "incomplete":
+            details = response.incomplete_details
+            return _INCOMPLETE.get(details.reason if details else None, "other")
+        if self._parts.calls:
+            return "tool_calls"
+        return "refusal" if self._parts.refused else "stop"
+
+    def _failed(self, event: wire.ResponseFailedEvent) -> Iterator[Delta]:
+        error = event.response.error
+        raise reported(self._asked, error.code if error else None, error.message if error else None)
+
+    def _error(self, event: wire.ResponseErrorEvent) -> Iterator[Delta]:
+        raise reported(self._asked, event.code, event.message)
+
+
+def _usage(response: wire.Response) -> Usage:
+    used = response.usage
+    return Usage(
+        input_tokens=count(used, "input_tokens"),
+        output_tokens=count(used, "output_tokens"),
+        cached_input_tokens=count(used, "input_tokens_details", "cached_tokens"),
+        cache_write_tokens=count(used, "input_tokens_details", "cache_write_tokens"),
+        reasoning_tokens=count(used, "output_tokens_details", "reasoning_tokens"),
+    )

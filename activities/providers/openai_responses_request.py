@@ -1,0 +1,133 @@
+"""A conversation as the input of OpenAI's Responses API, stateless: everything is sent, nothing is stored there."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from activities.providers.arguments import argument_text
+from activities.providers.provider import ModelRequest
+from workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+
+Item = dict[str, Any]
+
+ENCRYPTED = "reasoning.encrypted_content"
+_WITHOUT_REASONING = ("gpt-3", "gpt-4", "chatgpt-4", "ft:gpt-3", "ft:gpt-4")
+
+
+def responses_body(request: ModelRequest, asked: str) -> dict[str, Any]:
+    """The arguments of ``responses.create``.
+
+    Args:
+        request: What is asked.
+        asked: The model with its provider: opaque parts of other models are left out.
+    """
+    params = request.params
+    body: dict[str, Any] = {
+        "model": request.model,
+        "input": [item for message in request.messages for item in _items(message, asked)],
+        "store": False,
+        "stream_options": {"include_obfuscation": False},
+    }
+    # Models that cannot reason refuse the wish for encrypted reasoning.
+    if not request.model.startswith(_WITHOUT_REASONING):
+        body["include"] = [ENCRYPTED]
+    if request.system:
+        body["instructions"] = request.system
+    if request.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "name": t.name,
+                "description": t.description,
+                "parameters": t.parameters,
+                "strict": False,
+            }
+            for t in request.tools
+        ]
+        body["parallel_tool_calls"] = params.parallel_tool_calls
+    if params.temperature is not None:
+        body["temperature"] = params.temperature
+    if params.max_output_tokens is not None:
+        body["max_output_tokens"] = params.max_output_tokens
+    if params.reasoning_effort is not None:
+        shown = {} if params.reasoning_effort == "none" else {"summary": "auto"}
+        body["reasoning"] = {"effort": params.reasoning_effort, **shown}
+    return body
+
+
+def _items(message: Message, asked: str) -> Iterator[Item]:
+    if message.role == "tool":
+        results = (part for part in message.parts if isinstance(part, ToolResultPart))
+        yield from ({"type": "function_call_output", "call_id": r.call_id, "output": r.content} for r in results)
+    elif message.role != "assistant":
+        yield {"role": message.role, "content": message.text}
+    elif message.provider == asked and _replayable(message.parts):
+        yield from _replayed(message.parts)
+    else:
+        yield from _retold(message.parts)
+
+
+def _replayable(parts: Sequence[Part]) -> bool:
+    """Whether items may go back under their ids: one that misses the reasoning before it is refused."""
+    whole = [part for part in parts if isinstance(part, ReasoningPart) and not part.cut]
+    return all(part.opaque and part.opaque.get("encrypted_content") for part in whole)
+
+
+def _retold(parts: Sequence[Part]) -> Iterator[Item]:
+    """Another model's message: what it said and called, without its thinking."""
+    for part in parts:
+        if isinstance(part, TextPart) and part.text:
+            yield {"role": "assistant", "content": part.text}
+        elif isinstance(part, ToolCallPart) and not part.cut:
+            yield _call(part)
+
+
+def _replayed(parts: Sequence[Part]) -> Iterator[Item]:
+    """The model's own items, unchanged. Reasoning that led to nothing whole is left out: alone it is refused."""
+    reasoning: list[Item] = []
+    items: list[Item] = []
+    for part in parts:
+        if (thought := _reasoning(part)) is not None:
+            reasoning.append(thought)
+            continue
+        item = _replay(part, items[-1] if items and not reasoning else None)
+        if item is not None:
+            items += [*reasoning, item] if _whole(part) else [item]
+        if item is not None or not _whole(part):
+            reasoning = []
+    yield from items
+
+
+def _whole(part: Part) -> bool:
+    return not getattr(part, "cut", False)
+
+
+def _reasoning(part: Part) -> Item | None:
+    if isinstance(part, ReasoningPart | OpaquePart) and part.opaque and part.opaque.get("type") == "reasoning":
+        return dict(part.opaque)
+    return None
+
+
+def _replay(part: Part, before: Item | None) -> Item | None:
+    """The item of a part, ``None`` where it has none or has joined the item before it."""
+    if isinstance(part, OpaquePart):
+        return dict(part.opaque)
+    if isinstance(part, ToolCallPart):
+        own = {"id": part.opaque["id"]} if part.opaque and part.opaque.get("id") else {}
+        return None if part.cut else {**_call(part), **own}
+    return _said(part, before) if isinstance(part, TextPart) and part.text else None
+
+
+def _said(part: TextPart, before: Item | None) -> Item | None:
+    if not part.opaque or not part.opaque.get("id"):
+        return {"role": "assistant", "content": part.text}
+    text: Item = {"type": "output_text", "text": part.text, "annotations": []}
+    content: Item = {"type": "refusal", "refusal": part.text} if part.refusal else text
+    if before is not None and before.get("type") == "message" and before.get("id") == part.opaque["id"]:
+        before["content"].append(content)
+        return None
+    return {"type": "message", "role": "assistant", "status": "completed", **part.opaque, "content": [content]}
+
+
+def _call(part: ToolCallPart) -> Item:
+    text = argument_text(part.arguments)
+    return {"type": "function_call", "call_id": part.call_id, "name": part.name, "arguments": text}
