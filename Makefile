@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed
+# Each run imports its workflow anew: without bytecode on disk it would be compiled each time.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup temporal demo dev test lint check bench
@@ -38,7 +40,7 @@ lint: $(INSTALLED) ## Check form, rules, types and imports
 check: lint test ## lint and test: what a change must pass
 
 bench: $(INSTALLED) temporal ## Measure against a bare Temporal workflow
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 temporal: $(INSTALLED)
 	@$(BIN)/python -m gateway.temporal_server || echo "Going on: what needs a Temporal server is skipped."
