@@ -157,7 +157,7 @@ class FakeCatalog:
 
 async def _pass(obstacle: Gate | Exception) -> None:
     if isinstance(obstacle, Exception):
-        raise obstacle
+        raise obstacle.with_traceback(None)
     await obstacle.passed()
 
 
