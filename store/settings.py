@@ -15,7 +15,8 @@ class Settings(BaseSettings):
     """``LONGRUN_*`` from the environment, then from ``.env``.
 
     ``home`` is the data folder; ``database_url`` an SQLAlchemy URL, by default ``longrun.db`` in it; ``model`` the
-    model of agents that name none; ``url`` where the command line finds a gateway that is elsewhere.
+    model of agents that name none; ``url`` where the command line finds a gateway that is elsewhere;
+    ``keep_alive`` the seconds between the comments that keep an idle stream open.
     """
 
     model_config = SettingsConfigDict(env_prefix="LONGRUN_", env_file=".env", extra="ignore")
@@ -26,6 +27,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8283, ge=0, le=65535)
     model: str = "scripted/hello"
     url: str = ""
+    keep_alive: float = Field(default=15.0, gt=0)
     workspace: Path | None = None
     tools: str = ""
     allow_private_http: bool = False

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +11,19 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
-from activities.providers.catalog import ProviderCatalog
-from activities.providers.settings import ProviderSettings
 from temporalio.client import Client
 from typing_extensions import override
 
+from activities.model import Catalog
+from activities.providers.catalog import ProviderCatalog
+from activities.providers.provider import ModelRequest
+from activities.providers.settings import ProviderSettings
+from activities.toolbox.registry import Tool, Toolbox
 from activities.worker import Process
 from gateway.app import create_app
 from store.agents import new_id
 from store.settings import Settings, temporal_connection
+from tests.provider_fake import FakeCatalog, FakeProvider, Turn
 
 NO_TEMPORAL = "127.0.0.1:9"
 """An address that nobody answers."""
@@ -115,13 +119,16 @@ async def serving(settings: Settings, temporal_address: str = NO_TEMPORAL) -> As
 
 
 @asynccontextmanager
-async def working(settings: Settings, temporal_address: str) -> AsyncGenerator[None]:
-    """A worker in this process, ready when the block begins."""
+async def working(
+    settings: Settings, temporal_address: str, catalog: Catalog | None = None, toolbox: Toolbox | None = None
+) -> AsyncGenerator[None]:
+    """A worker in this process; ready when the block begins."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEMPORAL_ADDRESS", temporal_address)
         client = await Client.connect(**temporal_connection())
+        models = catalog or ProviderCatalog(ProviderSettings())
         stop = asyncio.Event()
-        async with aclosing(Process(settings, client, ProviderCatalog(ProviderSettings()))) as process:
+        async with aclosing(Process(settings, client, models, toolbox)) as process:
             served = asyncio.create_task(process.serve(stop))
             try:
                 yield
@@ -132,22 +139,33 @@ async def working(settings: Settings, temporal_address: str) -> AsyncGenerator[N
 
 @asynccontextmanager
 async def running(
-    temporal_address: str, folder: Path, *, scripts: Mapping[str, str] | None = None, tools: str = ""
+    temporal_address: str,
+    folder: Path,
+    *,
+    scripts: Mapping[str, str] | None = None,
+    says: Callable[[ModelRequest], Turn] | None = None,
+    tools: Sequence[Tool] = (),
 ) -> AsyncGenerator[Front]:
     """A gateway and a worker over one folder, on a task queue of their own.
 
     Args:
         temporal_address: What the ``temporal`` fixture gives.
         folder: A temporary folder.
-        scripts: For ``scripted/NAME``, the YAML of each name.
-        tools: Modules with more tools.
+        scripts: For ``scripted/NAME``, the YAML of each name; all models are the real ones then, and all tools ours.
+        says: In their place: what every model answers.
+        tools: With ``says``: the tools that there are.
     """
-    settings = Settings(home=folder / "home", task_queue=f"longrun-{new_id()}", tools=tools)
+    settings = Settings(home=folder / "home", task_queue=f"longrun-{new_id()}")
     scripts_folder = folder / "scripts"
     scripts_folder.mkdir()
     for name, script in (scripts or {}).items():
         (scripts_folder / f"{name}.yaml").write_text(script)
+    catalog = FakeCatalog(FakeProvider(says)) if says else None
+    toolbox = Toolbox(tools) if says else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LONGRUN_SCRIPTS", str(scripts_folder))
-        async with serving(settings, temporal_address) as front, working(settings, temporal_address):
+        async with (
+            serving(settings, temporal_address) as front,
+            working(settings, temporal_address, catalog, toolbox),
+        ):
             yield front

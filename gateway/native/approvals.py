@@ -53,7 +53,8 @@ async def decide(request: Request) -> Response:
         if needed and getattr(body, field) is None:
             raise wrong(field, f"is needed for the decision {body.decision!r}")
     run_id = await _run_that_asks(request, call_id, body.run_id)
-    decision = Decision(call_id=call_id, id=new_id(), **body.model_dump(exclude={"run_id"}))
+    said = {**body.model_dump(exclude={"run_id"}), "call_id": call_id, "id": body.id or new_id()}
+    decision = Decision.model_validate(said)
     row = await parts_of(request).service.decide(run_id, decision)
     if row is None:
         return as_json(Delivered(run_id=run_id, delivery="accepted"), 202)

@@ -151,6 +151,7 @@ class DecideBody(BaseModel):
 
     ``edit`` needs ``args``, which replace the model's; ``answer`` needs ``answer``, which becomes the call's result.
     ``run_id`` is needed where two runs wait with the same call id, and for a decision before the call is known.
+    ``id`` makes a repeat harmless: the same decision with the same id is one.
     """
 
     decision: Verdict
@@ -159,6 +160,7 @@ class DecideBody(BaseModel):
     reason: str | None = Field(default=None, max_length=20_000)
     by: str = Field(default="api", min_length=1, max_length=200)
     run_id: str | None = None
+    id: str | None = Field(default=None, pattern=_CALL_ID)
 
 
 class AgentView(BaseModel):

@@ -9,14 +9,16 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from gateway.away import TemporalAwayError
 from gateway.native.incoming import read_query, run_of
 from gateway.native.operations import Answer, Operation
 from gateway.native.problems import wrong
@@ -29,8 +31,6 @@ from workflows.contract.runs import FINAL
 
 logger = logging.getLogger(__name__)
 
-KEEP_ALIVE = 15
-"""Seconds between the comments that keep an idle connection open."""
 _FAREWELL = b": the gateway stops; come back with the last id\nretry: 1000\n\n"
 _FIRST_PAGE = 50
 """Segments of the first read of a log that is complete, so that its first byte is early."""
@@ -43,7 +43,9 @@ class StreamQuery(BaseModel):
     The default of ``view`` is ``settled`` once the run is over, else ``raw``.
     """
 
-    starting_after: int = Field(default=0, ge=0)
+    starting_after: Annotated[int, BeforeValidator(lambda given: given if given not in {"", "null"} else 0)] = Field(
+        default=0, ge=0
+    )
     view: View | None = None
 
 
@@ -124,16 +126,17 @@ class LogStream(EventSourceResponse):
 
     Args:
         content: What to send.
+        keep_alive: Seconds between the comments that keep an idle connection open.
         status: The HTTP status.
         headers: More headers.
     """
 
-    def __init__(self, content: _Frames, status: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, content: _Frames, keep_alive: float, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType] # a bare dict in the library's annotation
             content.pieces(),
             status,
             headers,
-            ping=KEEP_ALIVE,
+            ping=keep_alive,
             ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep="\n"),
             sep="\n",
         )
@@ -143,7 +146,7 @@ class LogStream(EventSourceResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
-        except (StoreAwayError, GoneError) as error:
+        except (StoreAwayError, TemporalAwayError, GoneError) as error:
             logger.warning("a stream breaks off: %s", error)
         if not self._content.whole and scope["method"] != "HEAD":
             # Without a last piece the server closes the connection in the middle, which no client takes for the end.
@@ -157,7 +160,7 @@ async def follow(parts: Parts, place: Place, status: int = 200, headers: Mapping
         GoneError: The run is over and the place is gone for good.
     """
     first = await parts.tail.read(place.row.id, place.after, place.view, _FIRST_PAGE) if place.over else []
-    return LogStream(_Frames(parts.tail, place, first), status, headers or {})
+    return LogStream(_Frames(parts.tail, place, first), parts.settings.keep_alive, status, headers or {})
 
 
 def whole_log(row: RunRow) -> Place:
