@@ -2,32 +2,22 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 from sqlmodel import col
 
 from store.database import Database, Tx
 from store.log import Append, already, append, lock, lock_open
 from store.recorder import Recorder
-from store.rows import insert_row
-from store.tables import ApprovalRow, LegRow, RunRow
-from workflows.contract.runs import Decision
+from store.rows import insert_into, run_sql
+from store.tables import ApprovalRow
+from workflows.contract.runs import Decision, PendingApproval
 from workflows.contract.steps import Pause, Paused, Recorded, Stamp, Verdicts
-
-
-def current_leg(tx: Tx, run_id: str, leg: int) -> str:
-    """The public id of a leg."""
-    return tx.execute(
-        select(col(LegRow.leg_id)).where(col(LegRow.run_id) == run_id, col(LegRow.leg) == leg)
-    ).scalar_one()
 
 
 def end_leg(tx: Tx, run_id: str, leg: int, last_seq: int, reason: str) -> None:
     """Close a leg."""
-    tx.execute(
-        update(LegRow)
-        .where(col(LegRow.run_id) == run_id, col(LegRow.leg) == leg)
-        .values(last_seq=last_seq, stop_reason=reason)
-    )
+    end = "UPDATE legs SET last_seq = ?, stop_reason = ? WHERE run_id = ? AND leg = ?"
+    run_sql(tx, end, last_seq, reason, run_id, leg)
 
 
 class Approvals:
@@ -52,28 +42,29 @@ class Approvals:
         if stamp := already(tx, pause.run_id, source):
             return Paused(pause=pause, stamp=stamp)
         lock_open(tx, pause.run_id)
-        events = self._recorder.pausing(pause, current_leg(tx, pause.run_id, pause.leg), now)
+        find_leg = "SELECT leg_id FROM legs WHERE run_id = ? AND leg = ?"
+        leg_id: str = run_sql(tx, find_leg, pause.run_id, pause.leg).scalar_one()
+        events = self._recorder.pausing(pause, leg_id, now)
         span = append(tx, Append(pause.run_id, source, events, pause.step, once=False))
-        asked_before = col(ApprovalRow.call_id).in_([call.call_id for call in pause.calls])
-        tx.execute(delete(ApprovalRow).where(col(ApprovalRow.run_id) == pause.run_id, asked_before))
         for call in pause.calls:
-            insert_row(
-                tx,
-                ApprovalRow(
-                    **call.model_dump(),
-                    run_id=pause.run_id,
-                    leg=pause.leg,
-                    requested_at=now,
-                    expires_at=pause.expires_at,
-                ),
-            )
+            self._ask(tx, pause, call, now)
         end_leg(tx, pause.run_id, pause.leg, span.last, "requires_approval")
-        tx.execute(
-            update(RunRow)
-            .where(col(RunRow.id) == pause.run_id, col(RunRow.status) == "running")
-            .values(status="waiting", usage=pause.usage.model_dump_json(exclude_none=True))
-        )
+        wait = "UPDATE runs SET status = 'waiting', usage = ? WHERE id = ? AND status = 'running'"
+        run_sql(tx, wait, pause.usage.model_dump_json(exclude_none=True), pause.run_id)
         return Paused(pause=pause, stamp=Stamp(first=span.first, at=now))
+
+    def _ask(self, tx: Tx, pause: Pause, call: PendingApproval, now: datetime) -> None:
+        run_sql(tx, "DELETE FROM approvals WHERE run_id = ? AND call_id = ?", pause.run_id, call.call_id)
+        insert_into(
+            tx,
+            "approvals",
+            **call.model_dump(),
+            run_id=pause.run_id,
+            leg=pause.leg,
+            status="pending",
+            requested_at=now,
+            expires_at=pause.expires_at,
+        )
 
     async def record(self, verdicts: Verdicts, now: datetime) -> Recorded:
         """Write what was decided; a second time changes nothing.
@@ -103,23 +94,20 @@ class Approvals:
 
     def _resume(self, tx: Tx, run_id: str, leg: int, begin: Stamp) -> None:
         leg_id = self._recorder.leg_id(run_id, leg, begin.at)
-        insert_row(tx, LegRow(run_id=run_id, leg=leg, leg_id=leg_id, first_seq=begin.first))
-        tx.execute(
-            update(RunRow)
-            .where(col(RunRow.id) == run_id, col(RunRow.status) == "waiting")
-            .values(status="running", leg=leg)
-        )
+        insert_into(tx, "legs", run_id=run_id, leg=leg, leg_id=leg_id, first_seq=begin.first)
+        resume = "UPDATE runs SET status = 'running', leg = ? WHERE id = ? AND status = 'waiting'"
+        run_sql(tx, resume, leg, run_id)
 
     def _set(self, tx: Tx, run_id: str, call_id: str, now: datetime, decision: Decision | None) -> None:
         status = {"approve": "approved", "deny": "denied", "edit": "edited", "answer": "answered"}
-        tx.execute(
-            update(ApprovalRow)
-            .where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.call_id) == call_id)
-            .values(
-                status=status[decision.decision] if decision else "expired",
-                decision=decision.model_dump_json(exclude_none=True) if decision else None,
-                decided_at=now,
-            )
+        run_sql(
+            tx,
+            "UPDATE approvals SET status = ?, decision = ?, decided_at = ? WHERE run_id = ? AND call_id = ?",
+            status[decision.decision] if decision else "expired",
+            decision.model_dump_json(exclude_none=True) if decision else None,
+            now,
+            run_id,
+            call_id,
         )
 
     async def find(

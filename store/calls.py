@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, select, update
-from sqlmodel import col
+from sqlalchemy import Row
 
 from store.database import Database, Tx
-from store.log import Append, append, call_fence, lock
+from store.log import Append, Fence, append, call_fence, lock
 from store.messages import insert_message
 from store.recorder import Recorder
-from store.rows import find_row
-from store.tables import CallRow, SegmentRow
+from store.rows import run_sql
 from workflows.contract.events import EVENT, ToolProgress
 from workflows.contract.messages import Message, ToolResultPart
 from workflows.contract.steps import Answer, Progress, Stamp, ToolCall, ToolOutcome
@@ -67,20 +66,16 @@ class Calls:
             outcome = ToolOutcome.model_validate_json(row.outcome)
             return BegunCall(row.attempt, arguments, outcome.started or outcome.completed, outcome=outcome)
         attempt = row.attempt + 1
-        values: dict[str, object] = {"attempt": attempt, "worker": by[0]}
         if row.started is None:
             draft = _outcome(row, Answer(call_id=row.call_id, name=row.name, status="ok", content=""), by[1])
             event = self._recorder.tool_started(call.run_id, draft, arguments, by[1])
             span = append(tx, Append(call.run_id, f"call:{row.call_id}:started", [event], once=False))
             started = Stamp(first=span.first, at=by[1])
-            values |= {"started": started.model_dump_json(), "edited": edited}
         else:
             started = Stamp.model_validate_json(row.started)
-        tx.execute(
-            update(CallRow)
-            .where(col(CallRow.run_id) == call.run_id, col(CallRow.call_id) == call.call_id)
-            .values(values)
-        )
+            edited = row.edited
+        begin = "UPDATE calls SET attempt = ?, worker = ?, started = ?, edited = ? WHERE run_id = ? AND call_id = ?"
+        run_sql(tx, begin, attempt, by[0], started.model_dump_json(), edited, call.run_id, call.call_id)
         return BegunCall(attempt, arguments, started, interrupted=row.attempt > 0)
 
     async def progress(self, call: ToolCall, attempt: int, place: int, data: JsonValue, now: datetime) -> None:
@@ -142,17 +137,12 @@ class Calls:
 
     def close_open(self, tx: Tx, run_id: str, content: str, now: datetime) -> tuple[ToolOutcome, ...]:
         """Answer every call that has no result, because the run ends."""
-        rows = tx.execute(
-            select(col(CallRow.call_id), col(CallRow.name))
-            .where(col(CallRow.run_id) == run_id, col(CallRow.outcome).is_(None))
-            .order_by(col(CallRow.step), col(CallRow.place))
-        ).all()
-        answers = [Answer(call_id=row[0], name=row[1], status="cancelled", content=content) for row in rows]
+        find = "SELECT call_id, name FROM calls WHERE run_id = ? AND outcome IS NULL ORDER BY step, place"
+        rows = run_sql(tx, find, run_id).all()
+        answers = [Answer(call_id=row.call_id, name=row.name, status="cancelled", content=content) for row in rows]
         return self._answer(tx, run_id, answers, now) if answers else ()
 
-    def _keep(
-        self, tx: Tx, run_id: str, row: CallRow, outcome: ToolOutcome, fence: ColumnElement[bool] | None
-    ) -> ToolOutcome:
+    def _keep(self, tx: Tx, run_id: str, row: Row[Any], outcome: ToolOutcome, fence: Fence | None) -> ToolOutcome:
         outcome = outcome.model_copy(update={"progress": _reported(tx, run_id, row.call_id)})
         event = self._recorder.tool_completed(run_id, outcome)
         entry = Append(run_id, f"call:{row.call_id}:completed", [event], once=False)
@@ -161,11 +151,8 @@ class Calls:
         result = ToolResultPart(call_id=row.call_id, name=row.name, content=outcome.content, status=outcome.status)
         message = Message(id=f"{run_id}:{row.call_id}", role="tool", parts=(result,))
         insert_message(tx, run_id, (row.step, row.place), message)
-        tx.execute(
-            update(CallRow)
-            .where(col(CallRow.run_id) == run_id, col(CallRow.call_id) == row.call_id)
-            .values(outcome=outcome.model_dump_json(), attempt=outcome.attempt)
-        )
+        keep = "UPDATE calls SET outcome = ?, attempt = ? WHERE run_id = ? AND call_id = ?"
+        run_sql(tx, keep, outcome.model_dump_json(), outcome.attempt, run_id, row.call_id)
         return outcome
 
 
@@ -173,14 +160,14 @@ def _progress_source(call_id: str) -> str:
     return f"call:{call_id}:progress:"
 
 
-def _row(tx: Tx, run_id: str, call_id: str) -> CallRow:
-    row = find_row(tx, CallRow, col(CallRow.run_id) == run_id, col(CallRow.call_id) == call_id)
+def _row(tx: Tx, run_id: str, call_id: str) -> Row[Any]:
+    row = run_sql(tx, "SELECT * FROM calls WHERE run_id = ? AND call_id = ?", run_id, call_id).first()
     if row is None:
         raise UnknownCallError(f"run {run_id} made no call {call_id}")
     return row
 
 
-def _outcome(row: CallRow, answer: Answer, now: datetime) -> ToolOutcome:
+def _outcome(row: Row[Any], answer: Answer, now: datetime) -> ToolOutcome:
     return ToolOutcome(
         step=row.step,
         call_id=row.call_id,
@@ -197,15 +184,8 @@ def _outcome(row: CallRow, answer: Answer, now: datetime) -> ToolOutcome:
 def _reported(tx: Tx, run_id: str, call_id: str) -> tuple[Progress, ...]:
     """What the call has reported, read back from the log: an earlier attempt's reports are known only there."""
     source = _progress_source(call_id)
-    bodies = tx.execute(
-        select(col(SegmentRow.body))
-        .where(
-            col(SegmentRow.run_id) == run_id,
-            col(SegmentRow.source) > source,
-            col(SegmentRow.source) < f"{source}~",
-        )
-        .order_by(col(SegmentRow.first_seq))
-    ).scalars()
+    find = "SELECT body FROM segments WHERE run_id = ? AND source > ? AND source < ? ORDER BY first_seq"
+    bodies = run_sql(tx, find, run_id, source, f"{source}~").scalars()
     events = [EVENT.validate_json(body) for body in bodies]
     return tuple(
         Progress(stamp=Stamp(first=event.seq, at=event.at), attempt=event.attempt or 1, data=event.data)

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, exists, func, select, text, update
-from sqlmodel import and_, col
+from sqlalchemy import func, select, text, update
+from sqlmodel import col
 
 from store.database import Database, Tx, touch
-from store.rows import insert_row
-from store.tables import CallRow, HeadRow, RunRow, SegmentRow, StepRow
+from store.rows import insert_into, run_sql
+from store.tables import HeadRow, SegmentRow
 from workflows.contract.events import EVENT, Event, encode, number
 from workflows.contract.runs import FINAL
 from workflows.contract.steps import Span, Stamp
@@ -53,28 +53,24 @@ class Append:
     once: bool = True
 
 
-def step_fence(run_id: str, step: int, attempt: int) -> ColumnElement[bool]:
+@dataclass(frozen=True)
+class Fence:
+    """A condition of an append, as SQL over the run's rows."""
+
+    sql: str
+    values: tuple[str | int, ...]
+
+
+def step_fence(run_id: str, step: int, attempt: int) -> Fence:
     """Holds while ``attempt`` is the newest one of the step and the step has no message yet."""
-    return exists().where(
-        and_(
-            col(StepRow.run_id) == run_id,
-            col(StepRow.step) == step,
-            col(StepRow.attempt) == attempt,
-            col(StepRow.reply).is_(None),
-        )
-    )
+    sql = "SELECT 1 FROM steps WHERE run_id = ? AND step = ? AND attempt = ? AND reply IS NULL"
+    return Fence(sql, (run_id, step, attempt))
 
 
-def call_fence(run_id: str, call_id: str, attempt: int) -> ColumnElement[bool]:
+def call_fence(run_id: str, call_id: str, attempt: int) -> Fence:
     """Holds while ``attempt`` is the newest one of the call and the call has no result yet."""
-    return exists().where(
-        and_(
-            col(CallRow.run_id) == run_id,
-            col(CallRow.call_id) == call_id,
-            col(CallRow.attempt) == attempt,
-            col(CallRow.outcome).is_(None),
-        )
-    )
+    sql = "SELECT 1 FROM calls WHERE run_id = ? AND call_id = ? AND attempt = ? AND outcome IS NULL"
+    return Fence(sql, (run_id, call_id, attempt))
 
 
 def lock(tx: Tx, run_id: str) -> None:
@@ -83,7 +79,7 @@ def lock(tx: Tx, run_id: str) -> None:
     What is read after it is up to date. SQLite has one writer at a time anyway.
     """
     if tx.dialect.name != "sqlite":
-        tx.execute(select(col(HeadRow.last_seq)).where(col(HeadRow.run_id) == run_id).with_for_update())
+        run_sql(tx, "SELECT last_seq FROM heads WHERE run_id = ? FOR UPDATE", run_id)
 
 
 def lock_open(tx: Tx, run_id: str) -> None:
@@ -93,7 +89,7 @@ def lock_open(tx: Tx, run_id: str) -> None:
         FencedError: There is no such run, or it has ended.
     """
     lock(tx, run_id)
-    status = tx.execute(select(col(RunRow.status)).where(col(RunRow.id) == run_id)).scalar()
+    status = run_sql(tx, "SELECT status FROM runs WHERE id = ?", run_id).scalar()
     if status is None or status in FINAL:
         raise FencedError(f"run {run_id} has ended" if status else f"there is no run {run_id}")
 
@@ -105,12 +101,12 @@ def already(tx: Tx, run_id: str, source: str) -> Stamp | None:
 
 
 def _find(tx: Tx, run_id: str, source: str) -> tuple[int, int, bytes] | None:
-    columns = (col(SegmentRow.first_seq), col(SegmentRow.last_seq), col(SegmentRow.body))
-    row = tx.execute(select(*columns).where(col(SegmentRow.run_id) == run_id, col(SegmentRow.source) == source)).first()
-    return (row[0], row[1], row[2]) if row else None
+    find = "SELECT first_seq, last_seq, body FROM segments WHERE run_id = ? AND source = ?"
+    row = run_sql(tx, find, run_id, source).first()
+    return (row.first_seq, row.last_seq, row.body) if row else None
 
 
-def append(tx: Tx, entry: Append, fence: ColumnElement[bool] | None = None) -> Span:
+def append(tx: Tx, entry: Append, fence: Fence | None = None) -> Span:
     """Give the events their places and write them.
 
     Raises:
@@ -121,25 +117,25 @@ def append(tx: Tx, entry: Append, fence: ColumnElement[bool] | None = None) -> S
     if entry.once and (known := _find(tx, entry.run_id, entry.source)):
         return Span(first=known[0], last=known[1])
     count = len(entry.events)
-    grow = update(HeadRow).where(col(HeadRow.run_id) == entry.run_id).values(last_seq=HeadRow.last_seq + count)
+    grow, values = "UPDATE heads SET last_seq = last_seq + ? WHERE run_id = ?", (count, entry.run_id)
     if fence is not None:
-        grow = grow.where(fence)
-    head = tx.execute(grow.returning(col(HeadRow.last_seq))).first()
+        grow, values = f"{grow} AND EXISTS ({fence.sql})", (*values, *fence.values)
+    head = run_sql(tx, f"{grow} RETURNING last_seq", *values).first()
     if head is None:
         raise FencedError(f"{entry.source} of run {entry.run_id} was overtaken")
     last: int = head[0]
     first = last - count + 1
-    insert_row(
+    insert_into(
         tx,
-        SegmentRow(
-            run_id=entry.run_id,
-            first_seq=first,
-            last_seq=last,
-            source=entry.source,
-            step=entry.step,
-            attempt=entry.attempt,
-            body=b"\n".join(number(first + i, encode(event)) for i, event in enumerate(entry.events)),
-        ),
+        "segments",
+        run_id=entry.run_id,
+        first_seq=first,
+        last_seq=last,
+        source=entry.source,
+        step=entry.step,
+        attempt=entry.attempt,
+        superseded=False,
+        body=b"\n".join(number(first + i, encode(event)) for i, event in enumerate(entry.events)),
     )
     touch(tx, entry.run_id)
     return Span(first=first, last=last)
@@ -178,16 +174,15 @@ def restore(tx: Tx, run_id: str, lines: Mapping[int, bytes], last_seq: int) -> N
     covered = {seq for first, last in have for seq in range(first, last + 1)}
     missing = [seq for seq in range(1, last_seq + 1) if seq not in covered]
     for first, last, kept in _stretches(missing, lines):
-        insert_row(
+        insert_into(
             tx,
-            SegmentRow(
-                run_id=run_id,
-                first_seq=first,
-                last_seq=last,
-                source=f"restored:{first}",
-                superseded=not kept,
-                body=b"\n".join(lines[seq] for seq in range(first, last + 1)) if kept else b"",
-            ),
+            "segments",
+            run_id=run_id,
+            first_seq=first,
+            last_seq=last,
+            source=f"restored:{first}",
+            superseded=not kept,
+            body=b"\n".join(lines[seq] for seq in range(first, last + 1)) if kept else b"",
         )
     tx.execute(
         update(HeadRow).where(col(HeadRow.run_id) == run_id, col(HeadRow.last_seq) < last_seq).values(last_seq=last_seq)

@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from store.database import Database, Tx
-from store.rows import insert_row
+from store.rows import insert_into
 from store.tables import MessageRow, RunRow
 from workflows.contract.messages import Message
 
@@ -18,7 +18,7 @@ def insert_message(tx: Tx, run_id: str, at: tuple[int, int], message: Message) -
     """Keep a message at (step, place)."""
     step, place = at
     body = message.model_dump_json(exclude_none=True)
-    insert_row(tx, MessageRow(run_id=run_id, step=step, place=place, role=message.role, body=body))
+    insert_into(tx, "messages", run_id=run_id, step=step, place=place, role=message.role, body=body)
 
 
 class Messages:

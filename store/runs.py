@@ -5,23 +5,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlmodel import col
 
-from store.approvals import current_leg, end_leg
+from store.approvals import end_leg
 from store.calls import Calls
 from store.database import Database, Tx
 from store.log import Append, FencedError, append, lock
 from store.messages import insert_message
 from store.recorder import Recorder
-from store.rows import find_row, insert_row
+from store.rows import find_row, insert_into, run_sql
 from store.steps import Steps
-from store.tables import ApprovalRow, HeadRow, LegRow, MessageRow, RunRow, ThreadRow
+from store.tables import RunRow, ThreadRow
 from workflows.contract.messages import Message
 from workflows.contract.runs import FINAL, RunOrder
 from workflows.contract.steps import Finish, Finished, Stamp
 
+_ENDING = (
+    "SELECT r.thread_id, r.status, r.leg, r.finished, l.leg_id"
+    " FROM runs AS r JOIN legs AS l ON l.run_id = r.id AND l.leg = r.leg WHERE r.id = ?"
+)
 OnBusy = Literal["queue", "reject"]
 
 
@@ -107,30 +110,32 @@ class Runs:
     def insert(self, tx: Tx, order: RunOrder, idempotency: tuple[str | None, str | None]) -> None:
         """Insert a run's rows, without its events."""
         at = order.accepted_at
-        place = select(func.coalesce(func.max(RunRow.place), 0)).where(col(RunRow.thread_id) == order.thread_id)
-        insert_row(
+        places = "SELECT COALESCE(MAX(place), 0) FROM runs WHERE thread_id = ?"
+        insert_into(
             tx,
-            RunRow(
-                id=order.run_id,
-                thread_id=order.thread_id,
-                place=tx.execute(place).scalar_one() + 1,
-                agent=order.agent.name,
-                status="queued",
-                order=order.model_dump_json(exclude_none=True),
-                idempotency_key=idempotency[0],
-                idempotency_hash=idempotency[1],
-                created_at=at,
-            ),
+            "runs",
+            id=order.run_id,
+            thread_id=order.thread_id,
+            place=run_sql(tx, places, order.thread_id).scalar_one() + 1,
+            agent=order.agent.name,
+            status="queued",
+            dispatched=False,
+            step=0,
+            leg=1,
+            usage="{}",
+            order=order.model_dump_json(exclude_none=True),
+            idempotency_key=idempotency[0],
+            idempotency_hash=idempotency[1],
+            created_at=at,
         )
-        insert_row(tx, HeadRow(run_id=order.run_id))
+        insert_into(tx, "heads", run_id=order.run_id, last_seq=0)
         leg_id = self._recorder.leg_id(order.run_id, 1, at)
-        insert_row(tx, LegRow(run_id=order.run_id, leg=1, leg_id=leg_id, first_seq=1))
+        insert_into(tx, "legs", run_id=order.run_id, leg=1, leg_id=leg_id, first_seq=1)
         insert_message(tx, order.run_id, (0, 0), order.input)
 
     async def dispatched(self, run_id: str) -> None:
         """Remember that the run's workflow was started."""
-        statement = update(RunRow).where(col(RunRow.id) == run_id).values(dispatched=True)
-        await self._database.write(lambda tx: tx.execute(statement))
+        await self._database.write(lambda tx: run_sql(tx, "UPDATE runs SET dispatched = TRUE WHERE id = ?", run_id))
 
     async def finish(self, finish: Finish, now: datetime) -> tuple[Finished, RunOrder | None]:
         """End a run: close what is open, write the end, release the thread. A second time changes nothing.
@@ -164,7 +169,7 @@ class Runs:
     def _finish(self, tx: Tx, finish: Finish, now: datetime) -> tuple[Finished, RunOrder | None]:
         run_id, outcome = finish.run_id, finish.outcome
         lock(tx, run_id)
-        row = find_row(tx, RunRow, col(RunRow.id) == run_id)
+        row = run_sql(tx, _ENDING, run_id).first()
         if row is None:
             raise FencedError(f"there is no run {run_id}")
         if row.finished is not None:
@@ -172,27 +177,14 @@ class Runs:
         open_steps = self._steps.close_open(tx, run_id, now)
         closed = self._calls.close_open(tx, run_id, f"Not run: the run ended ({outcome.stop_reason}).", now)
         output = _output(tx, run_id)
-        events = self._recorder.ending(finish, current_leg(tx, run_id, row.leg), now, output)
-        span = append(tx, Append(run_id, "finish", events, once=False))
+        span = append(tx, Append(run_id, "finish", self._recorder.ending(finish, row.leg_id, now, output), once=False))
         finished = Finished(finish=finish, open_steps=open_steps, closed=closed, stamp=Stamp(first=span.first, at=now))
         end_leg(tx, run_id, row.leg, span.last, outcome.stop_reason)
         if row.status == "waiting":
-            pending = update(ApprovalRow).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.status) == "pending")
-            tx.execute(pending.values(status="cancelled", decided_at=now))
-        tx.execute(
-            update(RunRow)
-            .where(col(RunRow.id) == run_id)
-            .values(
-                status=outcome.status,
-                stop_reason=outcome.stop_reason,
-                usage=finish.usage.model_dump_json(exclude_none=True),
-                output=output,
-                finished=finished.model_dump_json(),
-                ended_at=now,
-            )
-        )
-        _pass_thread_on(tx, row)
-        return finished, _next_run(tx, row.thread_id)
+            cancel = "UPDATE approvals SET status = 'cancelled', decided_at = ? WHERE run_id = ? AND status = 'pending'"
+            run_sql(tx, cancel, now, run_id)
+        _write_end(tx, finished, output)
+        return finished, _pass_thread_on(tx, row.thread_id, run_id)
 
     async def get(self, run_id: str) -> RunRow | None:
         """One run."""
@@ -243,42 +235,54 @@ class Runs:
 
 def _take_thread(tx: Tx, order: RunOrder) -> str:
     """Take the thread if it is free; the run that has it now. Nobody else joins the thread before the commit."""
-    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    thread = {"id": order.thread_id, "created_at": order.accepted_at}
-    tx.execute(insert(ThreadRow).values(thread).on_conflict_do_nothing())
-    active = func.coalesce(col(ThreadRow.active_run), order.run_id)
-    taken = update(ThreadRow).where(col(ThreadRow.id) == order.thread_id).values(active_run=active)
-    return tx.execute(taken.returning(col(ThreadRow.active_run))).scalar_one() or ""
+    make = "INSERT INTO threads (id, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
+    run_sql(tx, make, order.thread_id, order.accepted_at)
+    take = "UPDATE threads SET active_run = COALESCE(active_run, ?) WHERE id = ? RETURNING active_run"
+    active: str = run_sql(tx, take, order.run_id, order.thread_id).scalar_one()
+    return active
 
 
-def _pass_thread_on(tx: Tx, row: RunRow) -> None:
-    mine = (col(ThreadRow.id) == row.thread_id, col(ThreadRow.active_run) == row.id)
-    if tx.dialect.name != "sqlite":  # a run that is being accepted must be seen here, or must see that we have left
-        tx.execute(select(col(ThreadRow.id)).where(*mine).with_for_update())
-    following = (
-        select(col(RunRow.id))
-        .where(col(RunRow.thread_id) == row.thread_id, col(RunRow.status) == "queued", col(RunRow.id) != row.id)
-        .order_by(col(RunRow.place))
-        .limit(1)
+def _write_end(tx: Tx, finished: Finished, output: str) -> None:
+    finish = finished.finish
+    run_sql(
+        tx,
+        "UPDATE runs SET status = ?, stop_reason = ?, usage = ?, output = ?, finished = ?, ended_at = ? WHERE id = ?",
+        finish.outcome.status,
+        finish.outcome.stop_reason,
+        finish.usage.model_dump_json(exclude_none=True),
+        output,
+        finished.model_dump_json(),
+        finished.stamp.at,
+        finish.run_id,
     )
-    following_id = tx.execute(following).scalar()
-    tx.execute(update(ThreadRow).where(*mine).values(active_run=following_id))
+
+
+def _pass_thread_on(tx: Tx, thread_id: str, run_id: str) -> RunOrder | None:
+    """Give the thread to its next run if this one had it; the order of that run, if nobody has started it."""
+    if tx.dialect.name != "sqlite":  # a run that is being accepted must be seen here, or must see that we have left
+        run_sql(tx, "SELECT id FROM threads WHERE id = ? FOR UPDATE", thread_id)
+    find = (
+        """SELECT id, "order", dispatched FROM runs WHERE thread_id = ? AND status = 'queued' ORDER BY place LIMIT 1"""
+    )
+    following = run_sql(tx, find, thread_id).first()
+    give = "UPDATE threads SET active_run = ? WHERE id = ? AND active_run = ?"
+    passed = run_sql(tx, give, following.id if following else None, thread_id, run_id).rowcount
+    if not passed or following is None or following.dispatched:
+        return None
+    return RunOrder.model_validate_json(following.order)
 
 
 def _next_run(tx: Tx, thread_id: str) -> RunOrder | None:
-    order = tx.execute(
-        select(col(RunRow.order))
-        .join(ThreadRow, col(ThreadRow.active_run) == col(RunRow.id))
-        .where(col(ThreadRow.id) == thread_id, col(RunRow.status) == "queued", col(RunRow.dispatched).is_(False))
-    ).scalar()
+    """The run that has the thread, if nobody has started it."""
+    find = (
+        'SELECT r."order" FROM threads AS t JOIN runs AS r ON r.id = t.active_run'
+        " WHERE t.id = ? AND r.status = 'queued' AND NOT r.dispatched"
+    )
+    order: str | None = run_sql(tx, find, thread_id).scalar()
     return RunOrder.model_validate_json(order) if order else None
 
 
 def _output(tx: Tx, run_id: str) -> str:
-    body = tx.execute(
-        select(col(MessageRow.body))
-        .where(col(MessageRow.run_id) == run_id, col(MessageRow.role) == "assistant")
-        .order_by(col(MessageRow.step).desc())
-        .limit(1)
-    ).scalar()
+    find = "SELECT body FROM messages WHERE run_id = ? AND role = 'assistant' ORDER BY step DESC LIMIT 1"
+    body: str | None = run_sql(tx, find, run_id).scalar()
     return Message.model_validate_json(body).text if body else ""

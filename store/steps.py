@@ -3,20 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import select, update
-from sqlmodel import col
+from sqlalchemy import Row
 
 from store.database import Database, Tx
 from store.log import Append, append, lock, lock_open, step_fence, supersede
 from store.messages import answer_place, insert_message
 from store.recorder import Recorder
-from store.rows import find_row, find_rows, insert_row
-from store.tables import CallRow, MessageRow, RunRow, StepRow
+from store.rows import insert_into, run_sql
 from workflows.contract.events import Event
 from workflows.contract.steps import ModelCall, ModelReply, OpenStep, Span, Stamp, StepBegin, Superseded
 
+_FIND = "SELECT run_id, step, attempt, begin, superseded, reply FROM steps WHERE run_id = ?"
 _GONE: TypeAdapter[tuple[Superseded, ...]] = TypeAdapter(tuple[Superseded, ...])
 
 
@@ -30,18 +30,13 @@ class BegunStep:
     reply: ModelReply | None = None
 
 
-def _load(tx: Tx, row: StepRow) -> BegunStep:
+def _load(tx: Tx, row: Row[Any]) -> BegunStep:
     begin = StepBegin.model_validate_json(row.begin)
     gone = _GONE.validate_json(row.superseded)
     if row.reply is None:
         return BegunStep(row.attempt, begin, gone)
-    body = tx.execute(
-        select(col(MessageRow.body)).where(
-            col(MessageRow.run_id) == row.run_id,
-            col(MessageRow.step) == row.step,
-            col(MessageRow.place) == answer_place(len(begin.said)),
-        )
-    ).scalar_one()
+    find = "SELECT body FROM messages WHERE run_id = ? AND step = ? AND place = ?"
+    body: str = run_sql(tx, find, row.run_id, row.step, answer_place(len(begin.said))).scalar_one()
     reply = ModelReply.model_validate_json('{"message":' + body + "," + row.reply[1:])
     return BegunStep(row.attempt, begin, gone, reply)
 
@@ -66,7 +61,7 @@ class Steps:
 
     def _begin(self, tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> BegunStep:
         lock(tx, call.run_id)
-        row = find_row(tx, StepRow, col(StepRow.run_id) == call.run_id, col(StepRow.step) == call.step)
+        row = run_sql(tx, f"{_FIND} AND step = ?", call.run_id, call.step).first()
         if row is None:
             return self._begin_first(tx, call, model, by)
         known = _load(tx, row)
@@ -74,11 +69,8 @@ class Steps:
             return known
         lock_open(tx, call.run_id)
         gone = self._supersede(tx, call.run_id, call.step, known, by[1])
-        tx.execute(
-            update(StepRow)
-            .where(col(StepRow.run_id) == call.run_id, col(StepRow.step) == call.step)
-            .values(attempt=known.attempt + 1, worker=by[0], superseded=_GONE.dump_json(gone).decode())
-        )
+        again = "UPDATE steps SET attempt = ?, worker = ?, superseded = ? WHERE run_id = ? AND step = ?"
+        run_sql(tx, again, known.attempt + 1, by[0], _GONE.dump_json(gone).decode(), call.run_id, call.step)
         return BegunStep(known.attempt + 1, known.begin, gone)
 
     def _begin_first(self, tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> BegunStep:
@@ -88,20 +80,26 @@ class Steps:
         events = self._recorder.begun(call.run_id, call.step, begin)
         span = append(tx, Append(call.run_id, f"step:{call.step}", events, once=False))
         begin = begin.model_copy(update={"stamp": Stamp(first=span.first, at=now)})
-        insert_row(
+        insert_into(
             tx,
-            StepRow(run_id=call.run_id, step=call.step, attempt=1, worker=worker, begin=begin.model_dump_json()),
+            "steps",
+            run_id=call.run_id,
+            step=call.step,
+            attempt=1,
+            worker=worker,
+            begin=begin.model_dump_json(),
+            superseded="[]",
         )
         for place, said in enumerate(call.said):
             insert_message(
                 tx, call.run_id, (call.step, place), self._recorder.said_message(call.run_id, call.step, place, said)
             )
-        running = update(RunRow).where(col(RunRow.id) == call.run_id)
+        running = (
+            "UPDATE runs SET status = 'running', dispatched = TRUE, started_at = ? WHERE id = ? AND status = 'queued'"
+        )
         if call.step == 1:
-            queued = col(RunRow.status) == "queued"
-            tx.execute(running.where(queued).values(status="running", dispatched=True, started_at=now, step=1))
-        else:
-            tx.execute(running.values(step=call.step))
+            run_sql(tx, running, now, call.run_id)
+        run_sql(tx, "UPDATE runs SET step = ? WHERE id = ?", call.step, call.run_id)
         return BegunStep(1, begin, ())
 
     def _supersede(self, tx: Tx, run_id: str, step: int, known: BegunStep, now: datetime) -> tuple[Superseded, ...]:
@@ -153,16 +151,12 @@ class Steps:
     def close_open(self, tx: Tx, run_id: str, now: datetime) -> tuple[OpenStep, ...]:
         """Supersede what steps without a message have written, because the run ends."""
         closed: list[OpenStep] = []
-        rows = find_rows(tx, StepRow, col(StepRow.run_id) == run_id, col(StepRow.reply).is_(None))
-        for row in sorted(rows, key=lambda row: row.step):
+        for row in run_sql(tx, f"{_FIND} AND reply IS NULL ORDER BY step", run_id).all():
             known = _load(tx, row)
             left = self._supersede(tx, run_id, row.step, known, now)
             closed.append(OpenStep(step=row.step, begin=known.begin, superseded=left))
-            tx.execute(
-                update(StepRow)
-                .where(col(StepRow.run_id) == run_id, col(StepRow.step) == row.step)
-                .values(attempt=row.attempt + 1, superseded=_GONE.dump_json(left).decode())
-            )
+            close = "UPDATE steps SET attempt = ?, superseded = ? WHERE run_id = ? AND step = ?"
+            run_sql(tx, close, row.attempt + 1, _GONE.dump_json(left).decode(), run_id, row.step)
         return tuple(closed)
 
 
@@ -170,20 +164,17 @@ def _keep(tx: Tx, call: ModelCall, reply: ModelReply) -> ModelReply:
     place = answer_place(len(reply.begin.said))
     insert_message(tx, call.run_id, (call.step, place), reply.message)
     for index, part in enumerate(reply.message.calls):
-        insert_row(
+        insert_into(
             tx,
-            CallRow(
-                run_id=call.run_id,
-                call_id=part.call_id,
-                step=call.step,
-                place=place + 1 + index,
-                name=part.name,
-                arguments=part.arguments,
-            ),
+            "calls",
+            run_id=call.run_id,
+            call_id=part.call_id,
+            step=call.step,
+            place=place + 1 + index,
+            name=part.name,
+            arguments=part.arguments,
+            attempt=0,
         )
-    tx.execute(
-        update(StepRow)
-        .where(col(StepRow.run_id) == call.run_id, col(StepRow.step) == call.step)
-        .values(reply=reply.model_dump_json(exclude={"message"}))
-    )
+    keep = "UPDATE steps SET reply = ? WHERE run_id = ? AND step = ?"
+    run_sql(tx, keep, reply.model_dump_json(exclude={"message"}), call.run_id, call.step)
     return reply
