@@ -181,11 +181,11 @@ async def unserved(address: str, home: Path, script: Script, tools: Sequence[Too
 
 def worker(stage: Stage, **options: Any) -> Worker:  # noqa: ANN401 - Worker's own
     """A worker like the process's own, which a test can end."""
+    options.setdefault("activities", stage.process.activities)
     return Worker(
         stage.client,
         task_queue=stage.settings.task_queue,
         workflows=[AgentRun],
-        activities=stage.process.activities,
         workflow_runner=sandbox(),
         max_heartbeat_throttle_interval=timedelta(seconds=0.2),
         default_heartbeat_throttle_interval=timedelta(seconds=0.2),

@@ -1,0 +1,214 @@
+"""A run that asks people: before its calls, and in between."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.logcheck import of_type
+from tests.provider_fake import Gate, call, in_turn, text, turn
+from tests.stage import order, staged
+from tests.tools import TOOLS, held, noted
+from workflows.agent_run import AgentRun
+from workflows.attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID
+from workflows.contract.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    LegEnded,
+    MessageReceived,
+    RunFailed,
+    ToolCompleted,
+    ToolStarted,
+)
+from workflows.contract.runs import Cancel, Decision, Said
+
+pytestmark = pytest.mark.server
+
+PAYS = turn("I pay.", call("c1", "pay", {"amount": 5}))
+PAYS_TWICE = turn(call("c1", "pay", {"amount": 1}), call("c2", "pay", {"amount": 2}), call("c3", "look", {"what": "x"}))
+ENDS = turn("Done.")
+
+
+@pytest.mark.parametrize(
+    ("said", "answered", "paid"),
+    [
+        ({"decision": "approve"}, ("ok", "paid 5"), ["5"]),
+        ({"decision": "edit", "args": {"amount": 2}}, ("ok", "paid 2"), ["2"]),
+        ({"decision": "answer", "answer": "ask again tomorrow"}, ("ok", "ask again tomorrow"), []),
+        ({"decision": "deny"}, ("denied", "A reviewer denied this call."), []),
+        ({"decision": "deny", "reason": "too much"}, ("denied", "A reviewer denied this call. Reason: too much"), []),
+    ],
+)
+async def test_a_decision_says_what_becomes_of_a_call(
+    temporal: str, tmp_path: Path, said: dict[str, Any], answered: tuple[str, str], paid: list[str]
+) -> None:
+    async with staged(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as stage:
+        handle = await stage.start(order("pay"))
+        snapshot = await stage.phase(handle, "waiting")
+        await stage.seen(handle.id, "run.waiting")
+        waiting = await stage.row(handle.id)
+        await handle.signal("decide", {"call_id": "c1", "by": "ann", **said})
+        outcome, events = await stage.ended(handle)
+        spent = noted(stage.settings.workspace_folder)
+    assert [call.call_id for call in snapshot.pending] == ["c1"]
+    assert snapshot.expires_at is not None
+    assert waiting.status == "waiting"
+    assert outcome.status == "completed"
+    assert spent == paid
+    (result,) = of_type(events, "tool.completed")
+    assert isinstance(result, ToolCompleted)
+    assert (result.status, result.content) == answered
+    (decided,) = of_type(events, "approval.decided")
+    assert isinstance(decided, ApprovalDecided)
+    assert (decided.by, decided.decision) == ("ann", said["decision"])
+
+
+async def test_an_edited_call_is_logged_with_the_arguments_it_ran_with(temporal: str, tmp_path: Path) -> None:
+    async with staged(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as stage:
+        handle = await stage.start(order("pay"))
+        await handle.signal(AgentRun.decide, Decision(call_id="c1", decision="edit", args={"amount": 7}))
+        _, events = await stage.ended(handle)
+    (started,) = of_type(events, "tool.started")
+    assert isinstance(started, ToolStarted)
+    assert started.arguments == '{"amount":7}'
+
+
+@pytest.mark.parametrize(
+    ("approval", "asks"),
+    [
+        (None, True),
+        ("always", True),
+        ("never", False),
+        ({"when": [{"argument": "amount", "operator": "greater", "value": 4}]}, True),
+        ({"when": [{"argument": "amount", "operator": "greater", "value": 5}]}, False),
+    ],
+)
+async def test_the_agent_says_over_the_tools_default_who_is_asked(
+    temporal: str, tmp_path: Path, approval: object, asks: bool
+) -> None:
+    async with staged(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as stage:
+        handle = await stage.start(order({"name": "pay", "approval": approval}))
+        await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
+        _, events = await stage.ended(handle)
+    assert bool(of_type(events, "approval.requested")) is asks
+
+
+async def test_a_call_without_arguments_asks_too(temporal: str, tmp_path: Path) -> None:
+    async with staged(temporal, tmp_path, in_turn(turn(call("c1", "pay", "")), ENDS), TOOLS) as stage:
+        handle = await stage.start(order("pay"))
+        await stage.phase(handle, "waiting")
+        await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
+        await stage.ended(handle)
+        assert noted(stage.settings.workspace_folder) == ["1"]
+
+
+async def test_a_decision_that_comes_before_its_call_is_kept(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+    script = in_turn(turn(text("I", gate, " pay."), call("c1", "pay")), ENDS)
+    async with staged(temporal, tmp_path, script, TOOLS) as stage:
+        handle = await stage.start(order("pay"))
+        await gate.reached.wait()
+        await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
+        await handle.signal("decide", {"call_id": "nobody's", "decision": "approve"})
+        gate.open()
+        _, events = await stage.ended(handle)
+    assert [event.type for event in events if event.type.startswith("approval.")] == [
+        "approval.requested",
+        "approval.decided",
+    ]
+
+
+async def test_the_first_decision_counts_and_the_tool_runs_once(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+    script = in_turn(PAYS, turn(text("Done", gate, ".")))
+    async with staged(temporal, tmp_path, script, TOOLS) as stage:
+        handle = await stage.start(order("pay"))
+        await stage.phase(handle, "waiting")
+        for decision in ("approve", "approve", "deny"):
+            await handle.signal("decide", {"call_id": "c1", "decision": decision})
+        await gate.reached.wait()
+        await handle.signal("decide", {"call_id": "c1", "decision": "deny", "reason": "late"})
+        gate.open()
+        _, events = await stage.ended(handle)
+        assert noted(stage.settings.workspace_folder) == ["5"]
+    assert len(of_type(events, "approval.decided")) == 1
+
+
+async def test_the_calls_of_a_message_are_decided_one_by_one_and_then_all_run(temporal: str, tmp_path: Path) -> None:
+    async with staged(temporal, tmp_path, in_turn(PAYS_TWICE, ENDS), TOOLS) as stage:
+        handle = await stage.start(order("pay", "look"))
+        await stage.phase(handle, "waiting")
+        await handle.signal("decide", {"call_id": "c2", "decision": "approve"})
+        await stage.seen(handle.id, "approval.decided")
+        between = await handle.query(AgentRun.status)
+        nothing_yet = of_type(await stage.events(handle.id), "tool.started")
+        await handle.signal("decide", {"call_id": "c1", "decision": "deny"})
+        _, events = await stage.ended(handle)
+    (asked,) = of_type(events, "approval.requested")
+    assert isinstance(asked, ApprovalRequested)
+    assert [waiting.call_id for waiting in asked.calls] == ["c1", "c2"]
+    assert (between.phase, [decided.call_id for decided in between.decided]) == ("waiting", ["c2"])
+    assert nothing_yet == []
+    assert [event.call_id for event in events if isinstance(event, ApprovalDecided)] == ["c2", "c1"]
+    assert {event.call_id for event in events if isinstance(event, ToolStarted)} == {"c2", "c3"}
+    assert [event.leg for event in events if isinstance(event, LegEnded)] == [1, 2]
+
+
+async def test_nobody_deciding_in_time_ends_the_run(temporal: str, tmp_path: Path) -> None:
+    async with staged(temporal, tmp_path, in_turn(PAYS_TWICE, ENDS), TOOLS) as stage:
+        handle = await stage.start(order("pay", "look", approval_timeout=1.0))
+        await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
+        outcome, events = await stage.ended(handle)
+        rows = await stage.stores.approvals.find(run_id=handle.id)
+    assert (outcome.status, outcome.stop_reason) == ("failed", "expired")
+    assert isinstance(events[-1], RunFailed)
+    assert {row.call_id: row.status for row in rows} == {"c1": "approved", "c2": "expired"}
+    expired = [event.content for event in events if isinstance(event, ToolCompleted) and event.call_id == "c2"]
+    assert expired == ["Nobody approved this call in time."]
+
+
+async def test_the_web_ui_shows_who_waits(temporal: str, tmp_path: Path) -> None:
+    async with staged(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as stage:
+        handle = await stage.start(order("pay"))
+        await stage.phase(handle, "waiting")
+        await stage.seen(handle.id, "run.waiting")
+        waiting = (await handle.describe()).typed_search_attributes
+        await handle.signal(AgentRun.cancel, Cancel())
+        await stage.ended(handle)
+        ended = (await handle.describe()).typed_search_attributes
+    assert (waiting[RUN_STATUS], waiting[AGENT_NAME], waiting[THREAD_ID]) == ("waiting", "helper", handle.id)
+    assert (ended[RUN_STATUS], ended[STOP_REASON]) == ("cancelled", "cancelled")
+
+
+async def test_what_is_said_during_a_step_joins_at_the_next_once(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+    script = in_turn(turn(call("c1", "hold")), ENDS)
+    async with staged(temporal, tmp_path, script, [held(gate)]) as stage:
+        handle = await stage.start(order("hold"))
+        await gate.reached.wait()
+        for _ in range(2):
+            await handle.signal(AgentRun.say, Said(text="faster", by="ann", id="s1"))
+        await handle.signal("say", {"text": "please"})
+        await handle.query(AgentRun.status)
+        gate.open()
+        _, events = await stage.ended(handle)
+        seen = [message.text for message in stage.provider.requests[1].messages if message.role == "user"]
+    assert seen == ["hello", "faster", "please"]
+    received = [event for event in events if isinstance(event, MessageReceived)]
+    assert [(event.step, event.by) for event in received] == [(2, "ann"), (2, "unknown")]
+
+
+async def test_what_is_said_during_the_last_answer_is_answered_too(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+    script = in_turn(turn(text("Good", gate, "bye.")), turn("One more thing."))
+    async with staged(temporal, tmp_path, script) as stage:
+        handle = await stage.start(order())
+        await gate.reached.wait()
+        await handle.signal("say", {"text": "wait"})
+        await handle.query(AgentRun.status)
+        gate.open()
+        outcome, events = await stage.ended(handle)
+        seen = [(message.role, message.text) for message in stage.provider.requests[1].messages]
+    assert outcome.stop_reason == "end_turn"
+    assert seen == [("user", "hello"), ("assistant", "Goodbye."), ("user", "wait")]
+    assert len(of_type(events, "step.started")) == 2
