@@ -1,89 +1,9 @@
-import asyncio
-import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
 
 from gateway.client import Api, ApiError, ClientError, Patience, UnreachableError, open_api
-from tests.build import START
-from workflows.contract.events import RunCompleted, TextDelta, encode, number
-from workflows.contract.messages import Usage
+from tests.gateway.answering import AWAY, HANGS_UP, QUICK, broken, frames, plain, playing, problem, whole
+from workflows.contract.events import RunCompleted
 from workflows.contract.runs import Decision
-
-QUICK = Patience(attempts=4, starts=3, first=0.001, most=0.01)
-HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
-
-
-def frames(first: int, last: int, *, ends: bool = False) -> str:
-    """The events of a run as its stream sends them; with ``ends`` the last one is its end."""
-    found = ""
-    for seq in range(first, last + 1):
-        delta = TextDelta(run_id="r", step=1, attempt=1, at=START, message_id="m", part=0, delta=f"{seq} ")
-        done = RunCompleted(run_id="r", at=START, stop_reason="end_turn", usage=Usage(), output="")
-        event = done if ends and seq == last else delta
-        found += f"id: {seq}\nevent: {event.type}\ndata: {number(seq, encode(event)).decode()}\n\n"
-    return found
-
-
-def whole(body: str) -> bytes:
-    """An answer that is complete."""
-    return f"{HEAD}Content-Length: {len(body.encode())}\r\n\r\n{body}".encode()
-
-
-def broken(body: str) -> bytes:
-    """An answer whose connection ends in the middle."""
-    return f"{HEAD}Content-Length: {len(body.encode()) + 100}\r\n\r\n{body}".encode()
-
-
-def plain(status: str, body: object, kind: str = "application/json", more: str = "") -> bytes:
-    """A JSON answer."""
-    text = json.dumps(body)
-    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n{more}\r\n{text}".encode()
-
-
-def problem(status: str, detail: str, more: str = "", **members: object) -> bytes:
-    return plain(status, {"detail": detail, **members}, "application/problem+json", more)
-
-
-HANGS_UP = b""
-AWAY = problem("503 Service Unavailable", "the store does not answer", "Retry-After: 1\r\n")
-
-
-@dataclass
-class Played:
-    """A server that gives its answers in order, one per connection, whatever is asked; and what was asked."""
-
-    answers: Sequence[bytes]
-    url: str = ""
-    asked: list[str] = field(default_factory=list[str])
-    headers: list[str] = field(default_factory=list[str])
-    bodies: list[Any] = field(default_factory=list[Any])
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            length = next((int(h[16:]) for h in head.lower().split("\r\n") if h.startswith("content-length: ")), 0)
-            body = await reader.readexactly(length)
-            self.asked.append(head.split(" HTTP/")[0])
-            self.headers.append(head.lower())
-            self.bodies.append(json.loads(body) if body else None)
-            writer.write(self.answers[len(self.asked) - 1])
-            await writer.drain()
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def playing(*answers: bytes) -> AsyncGenerator[tuple[Api, Played]]:
-    played = Played(answers)
-    server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
-    played.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    notices: list[str] = []
-    async with server, open_api(played.url, notices.append, QUICK) as api:
-        yield api, played
 
 
 async def seqs(api: Api, after: int = 0) -> list[int]:
