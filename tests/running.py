@@ -88,12 +88,18 @@ class Front:
             return [(int(sse.id), sse.event, sse.data) async for sse in httpx2.EventSource(response)]
 
 
+def _listening() -> socket.socket:
+    """A socket on a free port. Its protocol is named, else asyncio does not switch Nagle's delay off: 40 ms each."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    return listening
+
+
 @asynccontextmanager
 async def serving(settings: Settings, temporal_address: str = NO_TEMPORAL) -> AsyncGenerator[Front]:
     """A gateway on a free port, without a worker."""
-    with pytest.MonkeyPatch.context() as patch, socket.socket() as listening:
+    with pytest.MonkeyPatch.context() as patch, _listening() as listening:
         patch.setenv("TEMPORAL_ADDRESS", temporal_address)
-        listening.bind(("127.0.0.1", 0))
         base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(
             create_app(settings),
