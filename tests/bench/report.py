@@ -1,0 +1,156 @@
+"""The figures as a table, and the files that keep them."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+BEGIN = "<!-- figures -->"
+END = "<!-- /figures -->"
+
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what, ours, what it is held against, how they compare, what is wanted."""
+
+    what: str
+    ours: str
+    other: str = ""
+    compared: str = ""
+    target: str = ""
+
+
+def machine(temporal: str) -> dict[str, Any]:
+    """What a reader must know of the machine to judge the figures."""
+    names = ("temporalio", "openai", "starlette", "uvicorn", "sqlalchemy")
+    return {
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "temporal": temporal,
+        "packages": {name: version(name) for name in names},
+    }
+
+
+def rows(figures: Figures) -> list[Row]:
+    """The lines for whatever was measured."""
+    makers = {
+        "throughput": _throughput,
+        "first_token": _first_token,
+        "token_delay": _token_delay,
+        "viewers": _viewers,
+        "resume": _resume,
+    }
+    return [row for name, make in makers.items() if name in figures for row in make(figures[name])]
+
+
+def _throughput(found: Figures) -> Iterator[Row]:
+    for concurrency, each in found.items():
+        ours, bare = each["longrun"], each["bare"]
+        yield Row(
+            f"runs per second, {concurrency} at a time",
+            f"{ours['runs_per_second']:.1f}",
+            f"{bare['runs_per_second']:.1f} (bare)",
+            f"{each['ratio']:.0%}",
+            "≥ 60 %" if concurrency != "1" else "",
+        )
+        yield Row(
+            f"CPU per run, {concurrency} at a time",
+            f"{ours['cpu_ms']['total']:.1f} ms ({_split(ours['cpu_ms'])})",
+            f"{bare['cpu_ms']['total']:.1f} ms ({_split(bare['cpu_ms'])})",
+            f"{each['cpu_ms_added']:+.1f} ms",
+            "≤ +25 ms",
+        )
+
+
+def _split(cpu: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in cpu.items() if name not in ("total", "client"))
+
+
+def _first_token(found: Figures) -> Iterator[Row]:
+    ours, sdk = found["longrun"], found["sdk"]
+    for share, target in (("p50", "≤ +60 ms"), ("p95", "")):
+        yield Row(
+            f"first token, {share}",
+            f"{ours['whole'][share]:.1f} ms",
+            f"{sdk['whole'][share]:.1f} ms (SDK)",
+            f"{found['added_ms'][share]:+.1f} ms",
+            target,
+        )
+    yield Row(
+        "of it: request to provider, p50",
+        f"{ours['to_provider']['p50']:.1f} ms",
+        f"{sdk['to_provider']['p50']:.1f} ms (SDK)",
+    )
+    yield Row(
+        "of it: provider to client, p50",
+        f"{ours['to_client']['p50']:.1f} ms",
+        f"{sdk['to_client']['p50']:.1f} ms (SDK)",
+    )
+
+
+def _token_delay(found: Figures) -> Iterator[Row]:
+    targets = {"1": "p50 ≤ 5 ms", "50": "p50 ≤ 40 ms"}
+    for streams, each in found.items():
+        runs = "one run" if streams == "1" else f"{streams} runs at once"
+        yield Row(
+            f"token delay, {runs} of 50 tokens/s, p50 / p95 / p99",
+            _shares(each["longrun"]),
+            f"{_shares(each['sdk'])} (SDK)",
+            f"{each['longrun']['p50'] - each['sdk']['p50']:+.1f} ms",
+            targets.get(streams, ""),
+        )
+
+
+def _shares(delays: Mapping[str, float]) -> str:
+    return f"{delays['p50']:.1f} / {delays['p95']:.1f} / {delays['p99']:.1f} ms"
+
+
+def _viewers(found: Figures) -> Iterator[Row]:
+    watched = f"{found['viewers']} viewers of one run of {found['events']} events"
+    lost = f"{found['events_lost']} lost, {found['viewers_with_the_whole_log']} have the whole log"
+    yield Row(f"{watched}: events lost", lost, target="0, all")
+    yield Row("their token delay, p50 / p95 / p99", _shares(found["delays"]))
+    yield Row("gateway CPU per frame", f"{found['gateway_cpu_us_per_frame']:.1f} µs")
+
+
+def _resume(found: list[Figures]) -> Iterator[Row]:
+    for each in found:
+        largest = each["events"] == max(one["events"] for one in found) and each["after"] == 0
+        yield Row(
+            f"a finished run of {each['events']:,} events read after seq {each['after']:,}: first / last byte",
+            f"{each['first_byte_ms']:.1f} / {each['last_byte_ms']:.1f} ms",
+            target="≤ 10 / ≤ 150 ms for 5,000" if largest else "",
+        )
+
+
+def table(figures: Figures) -> str:
+    """The figures in Markdown."""
+    head = ["| what | longrun | held against | compared | target |", "|---|---|---|---|---|"]
+    lines = [f"| {row.what} | {row.ours} | {row.other} | {row.compared} | {row.target} |" for row in rows(figures)]
+    return "\n".join([*head, *lines])
+
+
+def spliced(page: str, figures: Figures) -> str:
+    """A page with the text between its marks replaced."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    found = figures["machine"]
+    where = (
+        f"Measured on {figures['date']}: {found['cores']} cores, {found['system']}, Python {found['python']}, "
+        f"{found['temporal']}, temporalio {found['packages']['temporalio']}."
+    )
+    return f"{before}{BEGIN}\n{where}\n\n{table(figures)}\n{END}{after}"
+
+
+def keep(figures: Figures, folder: Path) -> None:
+    """Write the figures and put their table into the page."""
+    (folder / "performance.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    page = folder / "performance.md"
+    page.write_text(spliced(page.read_text(encoding="utf-8"), figures), encoding="utf-8")

@@ -1,0 +1,252 @@
+"""The processes that are measured, on free ports over a home of their own: started, metered and ended."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import httpx2
+
+from gateway.dev_plan import WORKER_READY
+from gateway.dev_ports import Wanted, choose_ports
+from gateway.temporal_config import TemporalConfig, config_file, read_config
+from gateway.temporal_find import TemporalFinder
+from gateway.temporal_server import connect_when_up, ensure_retention, ensure_search_attributes
+from tests.bench import bare, load
+
+ROOT = Path(__file__).parents[2]
+_PATIENCE = 60
+_GRACE = 10
+_TICKS = os.sysconf("SC_CLK_TCK")
+_LINE = 2**26
+
+Ready = Callable[[], Awaitable[bool]]
+
+
+class BenchError(Exception):
+    """The bench cannot go on; the message has the end of the log that says why."""
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+class Part:
+    """A running process.
+
+    Args:
+        name: What it is called in results.
+        process: The process.
+        log: Where its output goes.
+    """
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.name = name
+        self._process = process
+        self._log = log
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU so far."""
+        self.check()
+        return cpu_seconds(self._process.pid)
+
+    def check(self) -> None:
+        """Fail if the process has ended.
+
+        Raises:
+            BenchError: It has.
+        """
+        if self._process.returncode is not None:
+            raise BenchError(f"{self.name} ended with {self._process.returncode}:\n{self.said()[-3000:]}")
+
+    def said(self) -> str:
+        """What it has written."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    async def until(self, ready: Ready) -> None:
+        """Wait until a condition holds.
+
+        Raises:
+            BenchError: The process has ended, or it takes too long.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while not await ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.name} is not ready after {_PATIENCE} s:\n{self.said()[-3000:]}")
+            await asyncio.sleep(0.05)
+
+    async def until_said(self, words: str) -> None:
+        """Wait for words in its output."""
+
+        async def heard() -> bool:
+            return words in self.said()
+
+        await self.until(heard)
+
+    async def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a job to a process that takes jobs, and wait for the result."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps(job).encode() + b"\n")
+        line = await stdout.readline()
+        if not line:
+            raise BenchError(f"{self.name} ended in {job}:\n{self.said()[-3000:]}")
+        result: dict[str, Any] = json.loads(line)
+        if "error" in result:
+            raise BenchError(f"{job}: {result['error']}")
+        return result
+
+    async def stop(self) -> None:
+        """End the process."""
+        if self._process.returncode is None:
+            self._process.terminate()
+        try:
+            async with asyncio.timeout(_GRACE):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+class System:
+    """Everything that runs.
+
+    Args:
+        home: The data folder, and where the logs go.
+        stack: Ends what was started.
+    """
+
+    def __init__(self, home: Path, stack: AsyncExitStack) -> None:
+        self.home = home
+        self._stack = stack
+        self._warden: asyncio.subprocess.Process | None = None
+        self.parts: dict[str, Part] = {}
+
+    def meter(self) -> dict[str, float]:
+        """The CPU seconds of each process so far."""
+        return {name: part.cpu for name, part in self.parts.items()}
+
+    async def load(self, kind: str, **details: object) -> dict[str, Any]:
+        """Have a client do something."""
+        return await self.parts["client"].ask({"kind": kind, **details})
+
+    async def start(self, name: str, command: list[str], environ: Mapping[str, str], *, asked: bool = False) -> Part:
+        """Start a process; one that is asked for jobs keeps its output to itself."""
+        log = self.home / f"{name}.log"
+        file: IO[bytes] = await asyncio.to_thread(log.open, "wb")
+        with file:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=self.home,
+                env=environ,
+                stdin=asyncio.subprocess.PIPE if asked else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if asked else file,
+                stderr=file,
+                limit=_LINE,
+                start_new_session=True,  # Ctrl-C is for the bench, which then ends its parts in order
+            )
+        part = self.parts[name] = Part(name, process, log)
+        self._stack.push_async_callback(part.stop)
+        if self._warden and self._warden.stdin:
+            self._warden.stdin.write(b"+%d\n" % process.pid)
+        if asked and process.stdout is not None:
+            await process.stdout.readline()
+        return part
+
+    async def guard(self) -> None:
+        """See to it that nothing is left when the bench itself is killed."""
+        warden = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.dev_warden"),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._warden = warden
+        self._stack.push_async_callback(self._dismiss, warden)
+
+    @staticmethod
+    async def _dismiss(warden: asyncio.subprocess.Process) -> None:
+        warden.kill()
+        await warden.wait()
+
+
+def environment(inherited: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """What the processes get: nothing of another server or a real provider."""
+    foreign = ("LONGRUN_", "TEMPORAL_", "OPENAI_", "ANTHROPIC_")
+    kept = {name: value for name, value in inherited.items() if not name.startswith(foreign)}
+    # Without compiled modules the workflow sandbox would compile anew for each run.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "TEMPORAL_CONFIG_FILE": os.devnull, **given}
+
+
+@asynccontextmanager
+async def running(home: Path) -> AsyncGenerator[System]:
+    """Start all; end all afterwards, in the reverse order."""
+    found = await TemporalFinder(environment(os.environ, {}), _say).find()
+    wanted = [Wanted("127.0.0.1", 0, name, "") for name in ("the gateway", "the provider", "Temporal")]
+    port, provider_port, temporal_port = choose_ports(wanted)
+    config = read_config(config_file(ROOT)).model_copy(update={"port": temporal_port})
+    environ = environment(
+        os.environ,
+        {
+            "LONGRUN_HOME": str(home),
+            "LONGRUN_PORT": str(port),
+            "TEMPORAL_ADDRESS": config.address,
+            "OPENAI_API_KEY": "bench",
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{provider_port}/v1",
+        },
+    )
+    python = [sys.executable, "-m"]
+    async with AsyncExitStack() as stack:
+        system = System(home, stack)
+        await system.guard()
+        await _start_temporal(system, config, found.binary, environ)
+        provider = await system.start("provider", [*python, "tests.bench.provider", str(provider_port)], environ)
+        gateway = await system.start("gateway", [*python, "gateway.cli", "gateway"], environ)
+        await gateway.until(_answers(f"http://127.0.0.1:{port}/api/ready"))
+        worker = await system.start("worker", [*python, "activities.worker"], environ)
+        opponent = await system.start("bare worker", [*python, bare.__name__, config.address], environ)
+        await provider.until_said("provider ready")
+        await worker.until_said(WORKER_READY)
+        await opponent.until_said(bare.READY)
+        await system.start("client", [*python, load.__name__, str(port), config.address], environ, asked=True)
+        yield system
+
+
+async def _start_temporal(system: System, config: TemporalConfig, binary: Path, environ: Mapping[str, str]) -> None:
+    server = await system.start("temporal", config.command(binary, system.home, headless=True), environ)
+
+    async def prepared() -> bool:
+        client = await connect_when_up({"target_host": config.address})
+        if client is None:
+            return False
+        await ensure_retention(client, config.retention)
+        await ensure_search_attributes(client, config.search_attributes)
+        return True
+
+    await server.until(prepared)
+
+
+def _answers(url: str) -> Ready:
+    async def answers() -> bool:
+        async with httpx2.AsyncClient(trust_env=False, timeout=5) as client:
+            try:
+                return (await client.get(url)).is_success
+            except httpx2.TransportError:
+                return False
+
+    return answers
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
