@@ -12,7 +12,7 @@ _END_EVENTS = 2
 
 @dataclass
 class Results:
-    """Collected while the history is read from its beginning; the same result twice counts once.
+    """Collected while the history is read from its beginning. Of two results for one thing the first one counts.
 
     ``order`` is what the run was started with, ``None`` if the history's beginning is gone. ``asked`` are the steps
     and calls that were asked for and have no result yet. ``settled`` is the last seq before which all is known that
@@ -42,32 +42,32 @@ class Results:
 
     def reply(self, step: int, reply: ModelReply) -> None:
         """A step has its message."""
-        self.replies[step] = reply
+        self.replies.setdefault(step, reply)
         self.asked.discard(step)
         self._settle(reply.spans[-1].last)
 
     def outcome(self, outcomes: Iterable[ToolOutcome]) -> None:
         """Calls have their results."""
         for outcome in outcomes:
-            self.outcomes[outcome.call_id] = outcome
+            self.outcomes.setdefault(outcome.call_id, outcome)
             self.asked.discard(outcome.call_id)
             self._settle(outcome.completed.first)
 
     def pause(self, paused: Paused) -> None:
         """A leg has ended."""
-        self.pauses[paused.pause.leg] = paused
+        self.pauses.setdefault(paused.pause.leg, paused)
         self._settle(paused.stamp.first + _PAUSE_EVENTS - 1)
 
     def record(self, recorded: Recorded) -> None:
         """Verdicts were written."""
         verdicts = recorded.verdicts
         count = len(verdicts.decisions) + len(verdicts.expired) + int(verdicts.resume)
-        self.verdicts[recorded.stamp.first] = recorded
+        self.verdicts.setdefault(recorded.stamp.first, recorded)
         self._settle(recorded.stamp.first + count - 1)
 
     def finish(self, finished: Finished) -> None:
         """The run has ended."""
-        self.finished = finished
+        self.finished = self.finished or finished
         self.asked.clear()
         self._settle(finished.stamp.first + _END_EVENTS - 1)
 

@@ -98,6 +98,10 @@ class Reconciler:
         await self._end_abrupt()
         await self._look_at_active()
 
+    def look_at_all(self) -> None:
+        """Look at every active run in the next round."""
+        self._swept = None
+
     async def _start_accepted(self) -> None:
         for order in await self._runs.undispatched(now() - timedelta(seconds=INTERVAL)):
             await self._dispatch(order)

@@ -54,6 +54,7 @@ def restore_run(tx: Tx, rows: RunRows, lines: Mapping[int, bytes], last_seq: int
     known = find_row(tx, RunRow, col(RunRow.id) == run_id)
     if known is None or (known.status not in FINAL and rows.run.status in FINAL):
         _put_rows(tx, rows, known)
+        last_seq = max(lines, default=last_seq)  # what lies between was written by calls that the store lost too
     restore(tx, run_id, lines, last_seq)
     return complete_to(tx, run_id)
 

@@ -1,0 +1,115 @@
+"""The gateway's parts behind its doors, over a stage."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+
+from temporalio.client import Client
+
+from activities.toolbox.registry import Tool, tool
+from activities.toolbox.tool import ToolContext
+from gateway.history import Historian, Rebuilt
+from gateway.reconcile import Reconciler
+from gateway.runs import RunService
+from store.agents import new_id
+from store.log import Segment
+from store.signals import Signals
+from tests.build import Stores
+from tests.logcheck import parsed
+from tests.provider_fake import Gate
+from tests.stage import Stage
+from workflows.contract.runs import Decision, Verdict
+
+
+@dataclass(frozen=True)
+class Backstage:
+    """What the gateway does without being asked over HTTP."""
+
+    stores: Stores
+    signals: Signals
+    service: RunService
+    historian: Historian
+    reconciler: Reconciler
+
+    async def settled(self, run_id: str) -> list[bytes]:
+        """The events of a run that stand."""
+        return await self.stores.lines(run_id, settled=True)
+
+    async def segments(self, run_id: str) -> list[Segment]:
+        """The run's log as it is kept."""
+        return await self.stores.log.page(run_id, 0, 10_000)
+
+    async def rebuilt(self, run_id: str) -> Rebuilt:
+        """The run from its history, which must have it."""
+        rebuilt = await self.historian.rebuild(run_id)
+        assert rebuilt is not None
+        return rebuilt
+
+    async def assert_rebuilt(self, run_id: str) -> None:
+        """Check that history tells of a run that has ended exactly what the store tells."""
+        rebuilt = await self.rebuilt(run_id)
+        assert [rebuilt.lines[seq] for seq in sorted(rebuilt.lines)] == await self.settled(run_id)
+        assert rebuilt.final
+        assert rebuilt.last_seq == await self.stores.log.head(run_id)
+
+    def rows(self) -> dict[str, list[str]]:
+        """All rows but the segments, by table."""
+        tables = ("runs", "threads", "heads", "legs", "messages", "steps", "calls", "approvals")
+        with closing(sqlite3.connect(self.stores.database.url.removeprefix("sqlite:///"))) as connection:
+            found = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
+        return {name: sorted(str(row) for row in rows) for name, rows in found.items()}
+
+    async def told(self, run_id: str, kind: str) -> bool:
+        """Whether history tells of an event of this type."""
+        return any(event.type == kind for event in parsed((await self.rebuilt(run_id)).lines.values()))
+
+    async def approved(self, run_id: str, call_id: str) -> bool:
+        """Whether a call has been approved."""
+        return any(row.status == "approved" for row in await self.stores.approvals.find(run_id=run_id, call_id=call_id))
+
+    async def head(self, run_id: str) -> int:
+        """The last seq that the run has given."""
+        return await self.stores.log.head(run_id) or 0
+
+    async def decide(self, run_id: str, call_id: str, decision: Verdict, **more: object) -> None:
+        """Decide a call."""
+        word = {"call_id": call_id, "decision": decision, "by": "ann", "id": new_id(), **more}
+        await self.service.decide(run_id, Decision.model_validate(word))
+
+
+def backstage(stage: Stage, client: Client | None = None) -> Backstage:
+    """The parts over a stage's store.
+
+    Args:
+        stage: The stage.
+        client: Another way to Temporal than the stage's.
+    """
+    stores, way = stage.stores, client or stage.client
+    signals = Signals(stores.database)
+    service = RunService(way, stage.settings.task_queue, stores.runs, stores.approvals, signals)
+    historian = Historian(way, stores.database, stores.runs, stores.log)
+    return Backstage(stores, signals, service, historian, Reconciler(service, stores.runs, signals, historian))
+
+
+def tools(gate: Gate) -> list[Tool]:
+    """A tool that reports, one that asks, and one that waits at a gate."""
+
+    @tool()
+    async def echo(text: str, context: ToolContext) -> str:
+        """Say it again, word by word."""
+        for word in text.split():
+            await context.progress({"word": word})
+        return text
+
+    @tool(effect="write", approval="always")
+    async def note(text: str) -> str:
+        """Write it down."""
+        return f"noted {text}"
+
+    @tool(effect="write")
+    async def hold() -> str:
+        """Wait until it is enough."""
+        await gate.passed()
+        return "enough"
+
+    return [echo, note, hold]

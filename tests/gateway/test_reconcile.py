@@ -1,0 +1,272 @@
+"""What the reconciler starts, delivers and ends."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from gateway.away import TemporalAwayError
+from store.clock import now
+from store.database import Tx
+from store.restore import restore_run
+from store.runs import Acceptance
+from store.tables import RunRow, SignalRow
+from tests.gateway.backstage import Backstage, backstage, tools
+from tests.logcheck import check_settled, of_type
+from tests.provider_fake import Gate, call, in_turn, turn
+from tests.stage import Script, Stage, order, staged, unserved, until
+from workflows.contract.runs import Cancel, RunOrder, Said
+
+pytestmark = pytest.mark.server
+
+NO_TEMPORAL = "127.0.0.1:9"
+DONE = turn("That is all.")
+WAITS = in_turn(turn(call("c1", "note", {"text": "milk"})), DONE)
+LONG_AGO = timedelta(minutes=1)
+
+
+@asynccontextmanager
+async def behind(
+    temporal: str, home: Path, script: Script, gate: Gate | None = None
+) -> AsyncGenerator[tuple[Stage, Backstage]]:
+    async with staged(temporal, home, script, tools(gate or Gate())) as stage:
+        yield stage, backstage(stage)
+
+
+@asynccontextmanager
+async def reconciling(parts: Backstage) -> AsyncGenerator[None]:
+    task = asyncio.create_task(parts.reconciler.serve())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def is_over(parts: Backstage, run_id: str) -> RunRow | None:
+    row = await parts.stores.runs.get(run_id)
+    return row if row is not None and row.finished else None
+
+
+async def over(parts: Backstage, run_id: str) -> RunRow:
+    """Wait until the store says that a run has ended."""
+    return await until(lambda: is_over(parts, run_id), "the run's end")
+
+
+async def accept(parts: Backstage, given: RunOrder) -> RunOrder:
+    """Accept a run as a gateway that died at once would have left it."""
+    await parts.stores.runs.accept(Acceptance(given))
+    return given
+
+
+async def aged(parts: Backstage) -> None:
+    """Let everything have been accepted some time ago."""
+
+    def job(tx: Tx) -> None:
+        tx.execute(update(RunRow).values(created_at=now() - LONG_AGO))
+        tx.execute(update(SignalRow).values(created_at=now() - LONG_AGO))
+
+    await parts.stores.database.write(job)
+
+
+async def test_an_accepted_run_that_nobody_started_is_started(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, in_turn(DONE)) as (stage, parts):
+        given = await accept(parts, order())
+        async with reconciling(parts):
+            await over(parts, given.run_id)
+        await stage.ended(stage.handle(given.run_id))
+
+
+async def test_a_run_accepted_while_temporal_is_away_starts_when_it_is_back(temporal: str, tmp_path: Path) -> None:
+    nobody = await Client.connect(NO_TEMPORAL, data_converter=pydantic_data_converter, lazy=True)
+    async with behind(temporal, tmp_path, in_turn(turn(call("c1", "hold")), DONE)) as (stage, parts):
+        away = backstage(stage, nobody)
+        given = order("hold")
+        accepted = await away.service.start(Acceptance(given))
+        assert accepted.created
+        row = await stage.row(given.run_id)
+        assert await away.service.say(row, Said(text="And one more thing.", by="ann", id="said")) == "accepted"
+        assert await away.service.cancel(row, Cancel(by="ann")) == "accepted"
+        await aged(away)
+        with pytest.raises(TemporalAwayError):
+            await away.reconciler.round()
+        async with reconciling(parts):
+            row = await over(parts, given.run_id)
+        assert row.status == "cancelled"
+        assert not await parts.signals.undelivered(now() + LONG_AGO)
+
+
+async def test_signals_wait_for_a_workflow_that_is_yet_to_be_started(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, WAITS) as (_, parts):
+        given = await accept(parts, order("note"))
+        await parts.decide(given.run_id, "c1", "approve")
+        assert await parts.signals.undelivered(now() + LONG_AGO)
+        await aged(parts)
+        async with reconciling(parts):
+            assert (await over(parts, given.run_id)).stop_reason == "end_turn"
+        assert not await parts.signals.undelivered(now() + LONG_AGO)
+
+
+async def test_a_terminated_run_is_ended_and_its_thread_goes_on(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, WAITS) as (stage, parts):
+        first = order("note")
+        handle = await stage.start(first)
+        await stage.phase(handle, "waiting")
+        second = await accept(parts, order("note", thread_id=first.thread_id))
+        async with reconciling(parts):
+            await handle.terminate(reason="I have seen enough")
+            row = await over(parts, first.run_id)
+            await stage.phase(stage.handle(second.run_id), "waiting")
+        assert (row.status, row.stop_reason) == ("failed", "terminated")
+        events = await stage.events(first.run_id)
+        check_settled(events)
+        assert "I have seen enough" in events[-1].model_dump_json()
+        assert events[-1].model_dump(include={"usage": {"input_tokens"}}) == {"usage": {"input_tokens": 10}}
+        await parts.assert_rebuilt(first.run_id)
+        await parts.service.cancel(await stage.row(second.run_id), Cancel(by="ann"))
+        await stage.ended(stage.handle(second.run_id))
+
+
+async def test_a_run_terminated_while_nobody_looked_is_ended(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+    async with behind(temporal, tmp_path, in_turn(turn(call("c1", "hold")), DONE), gate) as (stage, parts):
+        handle = await stage.start(order("hold"))
+        await gate.reached.wait()
+        await handle.terminate()
+        await parts.reconciler.round()
+        row = await stage.row(handle.id)
+        assert row.stop_reason == "terminated"
+        (result,) = of_type(await stage.events(handle.id), "tool.completed")
+        assert '"cancelled"' in result.model_dump_json()
+        check_settled(await stage.events(handle.id))
+        gate.open()
+
+
+async def test_a_workflow_that_timed_out_ends_its_run_as_expired(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, WAITS) as (stage, parts):
+        handle = await stage.start(order("note"), execution_timeout=timedelta(seconds=1))
+        async with reconciling(parts):
+            row = await over(parts, handle.id)
+        assert (row.status, row.stop_reason) == ("failed", "expired")
+        check_settled(await stage.events(handle.id))
+
+
+async def test_a_run_that_goes_on_is_left_alone(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, WAITS) as (stage, parts):
+        handle = await stage.start(order("note"))
+        await stage.phase(handle, "waiting")
+        await parts.reconciler.round()
+        assert (await stage.row(handle.id)).status == "waiting"
+        await parts.decide(handle.id, "c1", "approve")
+        await stage.ended(handle)
+
+
+async def test_a_run_that_was_reset_is_not_over(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, WAITS) as (stage, parts):
+        handle = await stage.start(order("note"))
+        await stage.phase(handle, "waiting")
+        await reset(stage, handle.id)
+        await parts.reconciler.round()
+        assert (await stage.row(handle.id)).status == "waiting"
+        again = stage.handle(handle.id)
+        await stage.phase(again, "waiting")
+        await parts.decide(handle.id, "c1", "approve")
+        await stage.ended(again)
+        await parts.assert_rebuilt(handle.id)
+
+
+async def reset(stage: Stage, run_id: str) -> None:
+    """Set a run back to its first task, as the Web UI does."""
+    described = await stage.handle(run_id).describe()
+    execution = WorkflowExecution(workflow_id=run_id, run_id=described.run_id)
+    request = ResetWorkflowExecutionRequest(
+        namespace=stage.client.namespace,
+        workflow_execution=execution,
+        reason="once more",
+        workflow_task_finish_event_id=4,
+        request_id=run_id,
+    )
+    await stage.client.workflow_service.reset_workflow_execution(request)
+
+
+async def test_a_run_whose_workflow_is_gone_is_ended(temporal: str, tmp_path: Path) -> None:
+    async with unserved(temporal, tmp_path, in_turn(DONE)) as stage:
+        parts = backstage(stage)
+        given = await accept(parts, order())
+        await parts.stores.runs.dispatched(given.run_id)
+        await parts.stores.database.write(lambda tx: tx.execute(update(RunRow).values(step=1, status="running")))
+        await parts.reconciler.round()
+        assert (await stage.row(given.run_id)).stop_reason == "terminated"
+
+
+async def test_a_run_whose_start_was_lost_is_started_again(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, in_turn(DONE)) as (stage, parts):
+        given = await accept(parts, order())
+        await parts.stores.runs.dispatched(given.run_id)
+        await parts.reconciler.round()
+        await stage.ended(stage.handle(given.run_id))
+
+
+async def test_runs_that_go_on_are_brought_back_into_a_new_database(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, WAITS) as (stage, parts):
+        handle = await stage.start(order("note"))
+        await stage.phase(handle, "waiting")
+        (tmp_path / "longrun.db").unlink()
+
+        async def brought_back() -> bool:
+            parts.reconciler.look_at_all()
+            await parts.reconciler.round()
+            return await parts.stores.runs.get(handle.id) is not None
+
+        await until(brought_back, "the run in the new database")
+        await parts.decide(handle.id, "c1", "approve")
+        await stage.ended(handle)
+        await parts.assert_rebuilt(handle.id)
+
+
+async def test_a_run_that_ended_behind_an_old_copy_of_the_database_is_caught_up(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, WAITS) as (stage, parts):
+        handle = await stage.start(order("note"))
+        await stage.phase(handle, "waiting")
+        rows, lines = await parts.rebuilt(handle.id), await parts.settled(handle.id)
+        await parts.decide(handle.id, "c1", "approve")
+        await stage.ended(handle)
+        whole = parts.rows()
+        (tmp_path / "longrun.db").unlink()
+        await parts.stores.database.write(lambda tx: restore_run(tx, rows.rows, rows.lines, rows.last_seq))
+        assert await parts.settled(handle.id) == lines
+        await parts.reconciler.round()
+        assert parts.rows() == whole
+        await parts.assert_rebuilt(handle.id)
+
+
+async def test_a_start_that_temporal_refuses_ends_the_run(temporal: str, tmp_path: Path) -> None:
+    async with unserved(temporal, tmp_path, in_turn(DONE)) as stage:
+        parts = backstage(stage)
+        given = await accept(parts, order(text="x" * 3_000_000))
+        await aged(parts)
+        await parts.reconciler.round()
+        row = await stage.row(given.run_id)
+        assert (row.status, row.stop_reason) == ("failed", "error")
+
+
+async def test_the_loop_outlives_temporal_and_the_store(
+    temporal: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nobody = await Client.connect(NO_TEMPORAL, data_converter=pydantic_data_converter, lazy=True)
+    async with unserved(temporal, tmp_path, in_turn(DONE)) as stage:
+        away = backstage(stage, nobody)
+        async with reconciling(away):
+            await until(lambda: warned(caplog), "a warning")
+
+
+async def warned(caplog: pytest.LogCaptureFixture) -> bool:
+    return sum("when it is back" in record.message for record in caplog.records) == 1
