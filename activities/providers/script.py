@@ -76,13 +76,14 @@ def _turn(given: object) -> object:
 
 def _items(given: object) -> object:
     """One item per key, in the order in which they are written."""
-    if isinstance(given, dict):
-        return [{key: value} for key, value in cast("dict[str, object]", given).items()]
-    if not isinstance(given, list):
+    if not isinstance(given, dict | list):
         return given
     items: list[object] = []
-    for each in cast("list[object]", given):
-        items += cast("list[object]", _items(each)) if isinstance(each, dict) else [each]
+    for each in cast("list[object]", given if isinstance(given, list) else [given]):
+        if isinstance(each, dict):
+            items += [{key: value} for key, value in cast("dict[str, object]", each).items()]
+        else:
+            items.append(each)
     return items
 
 

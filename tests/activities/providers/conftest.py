@@ -1,0 +1,23 @@
+"""A wire-true server, and the real SDKs pointed at it."""
+
+from collections.abc import AsyncGenerator
+
+import pytest_asyncio
+
+from activities.providers.catalog import ProviderCatalog
+from tests import wire
+from tests.activities.providers.asking import catalog_for
+from tests.wire import Wire
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncGenerator[Wire]:
+    async with wire.start() as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def catalog(server: Wire) -> AsyncGenerator[ProviderCatalog]:
+    made = catalog_for(server)
+    yield made
+    await made.aclose()
