@@ -79,7 +79,7 @@ class _Shapes:
             current = waiting.pop()
             if "properties" in current:
                 current["additionalProperties"] = False
-            names = set(_references(current)) - seen
+            names = set(references(current)) - seen
             seen |= names
             waiting += [self.definitions[name] for name in names]
 
@@ -88,7 +88,7 @@ def _unique(shapes: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(shapes))
 
 
-def _references(schema: object) -> list[str]:
+def references(schema: object) -> list[str]:
     """The names of all definitions that a schema refers to itself."""
     return re.findall(f'"\\$ref": "{_REF}([^"]+)"', json.dumps(schema))
 

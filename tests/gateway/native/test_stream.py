@@ -201,8 +201,6 @@ async def test_a_gateway_that_stops_breaks_its_streams_off_and_says_when_to_come
 
 async def test_a_log_that_is_lost_while_temporal_is_away_is_no_end(stand: Stand) -> None:
     run_id = await complete(stand.stores, 60)
-    async with stand.stores.database.session() as session:
-        await session.connection()
     await stand.stores.database.write(
         lambda tx: tx.exec_driver_sql(
             "DELETE FROM segments WHERE run_id = ? AND first_seq > 2 AND last_seq < 55", (run_id,)

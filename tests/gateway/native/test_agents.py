@@ -1,0 +1,68 @@
+"""Agents over HTTP."""
+
+from store.clock import now
+from tests.gateway.native.conftest import Stand
+from workflows.contract.agents import ToolSpec
+
+SPEC = {"name": "writer", "model": "scripted/hello", "system": "Be brief.", "tools": ["list_files"]}
+
+
+async def test_an_agent_is_kept_found_changed_and_deleted(stand: Stand) -> None:
+    http = stand.front.http
+    created = await http.post("/api/agents", json=SPEC)
+    assert created.status_code == 201
+    agent = created.json()
+    assert created.headers["location"] == f"/api/agents/{agent['id']}"
+    assert (await http.get("/api/agents/writer")).json() == agent
+    changed = await http.patch(f"/api/agents/{agent['id']}", json={"system": "Be long.", "name": "poet"})
+    assert changed.json() == {
+        **agent,
+        "system": "Be long.",
+        "name": "poet",
+        "updated_at": changed.json()["updated_at"],
+    }
+    assert [each["name"] for each in (await http.get("/api/agents")).json()["agents"]] == ["poet"]
+    assert (await http.delete("/api/agents/poet")).status_code == 204
+    assert (await http.get("/api/agents/poet")).status_code == 404
+
+
+async def test_an_agent_without_a_model_gets_the_servers(stand: Stand) -> None:
+    created = await stand.front.http.post("/api/agents", json={"name": "plain"})
+    assert created.json()["model"] == stand.front.settings.model
+
+
+async def test_a_name_can_be_taken_only_once(stand: Stand) -> None:
+    await stand.front.http.post("/api/agents", json={"name": "first"})
+    await stand.front.http.post("/api/agents", json={"name": "second"})
+    again = await stand.front.http.post("/api/agents", json={"name": "first"})
+    renamed = await stand.front.http.patch("/api/agents/second", json={"name": "first"})
+    for response in (again, renamed):
+        assert response.status_code == 409
+        assert [error["field"] for error in response.json()["errors"]] == ["name"]
+
+
+async def test_a_change_is_checked_as_a_whole(stand: Stand) -> None:
+    await stand.front.http.post("/api/agents", json={"name": "whole"})
+    response = await stand.front.http.patch("/api/agents/whole", json={"params": {"temperature": 9}})
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == ["params.temperature"]
+
+
+async def test_a_tool_that_no_worker_offers_is_named_with_those_that_there_are(stand: Stand) -> None:
+    known = (
+        ToolSpec(name="clock", description="Time.", parameters={}),
+        ToolSpec(name="dig", description="", parameters={}),
+    )
+    agent = {"name": "digger", "tools": ["clock", "fly"]}
+    unchecked = await stand.front.http.post("/api/agents", json=agent)
+    assert unchecked.status_code == 201  # no worker has said what there is
+    await stand.stores.agents.offer_tools(known, now())
+    listed = await stand.front.http.get("/api/tools")
+    assert [tool["name"] for tool in listed.json()["tools"]] == ["clock", "dig"]
+    kept = await stand.front.http.post("/api/agents", json={**agent, "name": "other"})
+    inline = await stand.front.http.post("/api/runs", json={"agent": {"tools": ["fly"]}, "input": "go"})
+    for response, field in ((kept, "tools.1"), (inline, "agent.tools.0")):
+        assert response.status_code == 422
+        (error,) = response.json()["errors"]
+        assert error["field"] == field
+        assert "clock, dig" in error["message"]

@@ -1,0 +1,57 @@
+"""The document says what there is, and all of it."""
+
+from typing import Any
+
+from starlette.routing import Route
+
+from gateway.app import create_app
+from gateway.native import openapi
+from gateway.native.routes import OPERATIONS
+from store.settings import Settings
+from tests.gateway.native.conftest import Stand
+from workflows.contract.events import EVENT
+
+DOCUMENT = openapi.build(OPERATIONS)
+
+
+def test_every_route_is_in_the_document_and_every_path_of_it_is_a_route() -> None:
+    routes = {
+        (route.path, method)
+        for route in create_app(Settings()).routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    described = {(path, method.upper()) for path, methods in DOCUMENT["paths"].items() for method in methods}
+    assert described == routes
+
+
+def test_every_reference_leads_somewhere() -> None:
+    names = set(openapi.references(DOCUMENT))
+    assert names <= set(DOCUMENT["components"]["schemas"])
+    assert {"Event", "RunView", "CreateRun", "ProblemDocument"} <= names
+
+
+def test_the_stream_is_described_event_by_event() -> None:
+    content = DOCUMENT["paths"]["/api/runs/{run_id}/stream"]["get"]["responses"]["200"]["content"]
+    item = content["text/event-stream"]["itemSchema"]
+    assert item["properties"]["data"]["contentSchema"] == {"$ref": "#/components/schemas/Event"}
+    union = DOCUMENT["components"]["schemas"]["Event"]
+    assert len(union["oneOf"]) == len(EVENT.json_schema()["oneOf"])
+
+
+def test_a_body_takes_no_other_fields_at_any_depth() -> None:
+    schemas: dict[str, Any] = DOCUMENT["components"]["schemas"]
+    for name in ("CreateRun", "InlineAgent", "ToolUse", "ModelParams", "Limits", "DecideBody"):
+        assert schemas[name]["additionalProperties"] is False
+
+
+def test_the_names_of_the_operations_are_different() -> None:
+    names = [method["operationId"] for path in DOCUMENT["paths"].values() for method in path.values()]
+    assert len(set(names)) == len(names)
+
+
+async def test_the_document_is_served(stand: Stand) -> None:
+    response = await stand.front.http.get("/openapi.json")
+    assert response.json() == DOCUMENT
+    assert response.json()["openapi"].startswith("3.2")

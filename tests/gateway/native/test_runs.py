@@ -1,0 +1,157 @@
+"""Starting, listing and steering runs while Temporal is away: they are accepted and kept."""
+
+import asyncio
+
+import pytest
+
+from store.agents import new_id
+from tests.gateway.native.conftest import Stand
+
+AGENT = {"model": "scripted/hello"}
+
+
+async def test_an_accepted_run_says_where_to_find_it(stand: Stand) -> None:
+    body = {"agent": AGENT, "input": "hello", "metadata": {"ticket": [1, None]}, "limits": {"max_steps": 3}}
+    response = await stand.front.http.post("/api/runs", json=body)
+    run = response.json()
+    assert response.status_code == 201
+    assert response.headers["location"] == f"/api/runs/{run['id']}"
+    assert response.headers["x-run-id"] == run["id"]
+    assert (run["status"], run["agent"]["name"], run["metadata"]) == ("queued", "inline", {"ticket": [1, None]})
+    assert run["limits"]["max_steps"] == 3
+    assert await stand.front.run(run["id"]) == run
+    assert (await stand.front.http.get(run["links"]["events"])).json()["events"][0]["type"] == "run.started"
+
+
+async def test_a_run_of_a_kept_agent_is_a_snapshot_of_it(stand: Stand) -> None:
+    await stand.front.http.post("/api/agents", json={"name": "changing", "system": "old"})
+    run = await stand.front.start("changing")
+    await stand.front.http.patch("/api/agents/changing", json={"system": "new"})
+    assert (await stand.front.run(run["id"]))["agent"]["system"] == "old"
+
+
+async def test_an_input_can_be_a_message_of_several_parts(stand: Stand) -> None:
+    said = {"role": "user", "parts": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}
+    response = await stand.front.http.post("/api/runs", json={"agent": AGENT, "input": said})
+    events = (await stand.front.http.get(response.json()["links"]["events"])).json()["events"]
+    assert [part["text"] for part in events[0]["input"]["parts"]] == ["one", "two"]
+
+
+async def test_the_same_key_at_the_same_time_starts_one_run(stand: Stand) -> None:
+    key = {"Idempotency-Key": new_id()}
+    body = {"agent": AGENT, "input": "hello", "metadata": {"a": 1, "b": 2}}
+    turned = {"metadata": {"b": 2, "a": 1}, "input": "hello", "agent": AGENT}
+    before = await stand.rows()
+    answers = await asyncio.gather(
+        *(stand.front.http.post("/api/runs", json=given, headers=key) for given in (body, turned, body))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 201]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    after = await stand.rows()
+    assert (after["runs"] - before["runs"], after["segments"] - before["segments"]) == (1, 1)
+
+
+async def test_a_key_with_another_body_is_refused(stand: Stand) -> None:
+    key = {"Idempotency-Key": new_id()}
+    await stand.front.http.post("/api/runs", json={"agent": AGENT, "input": "one"}, headers=key)
+    response = await stand.front.http.post("/api/runs", json={"agent": AGENT, "input": "two"}, headers=key)
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == ["Idempotency-Key"]
+
+
+async def test_a_busy_thread_queues_or_refuses_as_asked(stand: Stand) -> None:
+    thread = new_id()
+    first = await stand.front.start(AGENT, thread_id=thread)
+    second = await stand.front.start(AGENT, thread_id=thread)
+    body = {"agent": AGENT, "input": "x", "thread_id": thread, "on_busy": "reject"}
+    refused = await stand.front.http.post("/api/runs", json=body)
+    assert (first["status"], second["status"]) == ("queued", "queued")
+    assert refused.status_code == 409
+    assert refused.json()["run_id"] == first["id"]
+
+
+async def test_runs_are_listed_newest_first_in_pages(stand: Stand) -> None:
+    thread = new_id()
+    started = [(await stand.front.start(AGENT, thread_id=thread))["id"] for _ in range(5)]
+    found: list[str] = []
+    path = f"/api/runs?thread={thread}&status=queued&agent=inline&limit=2"
+    cursor = ""
+    while cursor is not None:
+        page = (await stand.front.http.get(f"{path}&before={cursor}" if cursor else path)).json()
+        found += [run["id"] for run in page["runs"]]
+        cursor = page["next"]
+    assert found == started[::-1]
+
+
+async def test_a_run_that_waits_for_its_thread_is_cancelled_at_once(stand: Stand) -> None:
+    thread = new_id()
+    await stand.front.start(AGENT, thread_id=thread)
+    second = await stand.front.start(AGENT, thread_id=thread)
+    response = await stand.front.http.post(f"/api/runs/{second['id']}/cancel", json={"reason": "enough", "by": "me"})
+    assert (response.status_code, response.json()["delivery"]) == (200, "delivered")
+    run = await stand.front.run(second["id"])
+    assert (run["status"], run["stop_reason"]) == ("cancelled", "cancelled")
+    *_, last = await stand.front.frames(second["id"])
+    assert last[1] == "run.cancelled"
+    assert '"reason":"enough","by":"me"' in last[2]
+
+
+@pytest.mark.parametrize(("path", "body"), [("cancel", None), ("messages", {"text": "more"})])
+async def test_what_is_said_to_a_run_is_kept_until_temporal_is_back(
+    stand: Stand, path: str, body: dict[str, str] | None
+) -> None:
+    run = await stand.front.start(AGENT)
+    response = await stand.front.http.post(f"/api/runs/{run['id']}/{path}", json=body)
+    assert response.status_code == 202
+    assert response.json() == {"run_id": run["id"], "delivery": "accepted"}
+
+
+async def test_to_cancel_what_is_over_changes_nothing(stand: Stand) -> None:
+    before = await stand.front.run(stand.finished)
+    response = await stand.front.http.post(f"/api/runs/{stand.finished}/cancel")
+    assert (response.status_code, response.json()["delivery"]) == (200, "over")
+    assert await stand.front.run(stand.finished) == before
+
+
+async def test_a_finished_run_shows_how_it_ended(stand: Stand) -> None:
+    run = await stand.front.run(stand.finished)
+    assert (run["status"], run["stop_reason"], run["error"]) == ("completed", "end_turn", None)
+    assert run["output"].startswith("abcd")
+    assert run["usage"]["output_tokens"] == 5
+
+
+async def test_a_waiting_run_shows_what_it_waits_for(stand: Stand) -> None:
+    run = await stand.front.run(stand.waiting)
+    (pending,) = run["pending_approvals"]
+    assert (run["status"], pending["call_id"], pending["arguments"]) == ("waiting", "call-1", '{"q": "é"}')
+
+
+async def test_approvals_are_listed_by_state_and_run(stand: Stand) -> None:
+    listed = (await stand.front.http.get("/api/approvals?status=pending")).json()["approvals"]
+    assert [each["call_id"] for each in listed].count("twin-1") == 2
+    own = (await stand.front.http.get(f"/api/approvals?run_id={stand.waiting}")).json()["approvals"]
+    assert [each["call_id"] for each in own] == ["call-1"]
+
+
+async def test_a_decision_before_the_call_is_kept_and_the_second_is_told_of_it(stand: Stand) -> None:
+    run = await stand.front.start(AGENT)
+    body = {"decision": "deny", "reason": "no", "by": "ann", "run_id": run["id"], "id": "one"}
+    kept = await stand.front.http.post("/api/approvals/to-come", json=body)
+    repeated = await stand.front.http.post("/api/approvals/to-come", json=body)
+    second = await stand.front.http.post("/api/approvals/to-come", json={"decision": "approve", "run_id": run["id"]})
+    assert (kept.status_code, repeated.status_code, second.status_code) == (202, 202, 409)
+    assert second.json()["decision"]["by"] == "ann"
+
+
+async def test_a_decision_for_a_run_that_is_over_is_refused(stand: Stand) -> None:
+    body = {"decision": "approve", "run_id": stand.finished}
+    response = await stand.front.http.post("/api/approvals/call-9", json=body)
+    assert response.status_code == 409
+    assert [error["field"] for error in response.json()["errors"]] == ["run_id"]
+
+
+async def test_the_gateway_lives_without_temporal_but_is_not_ready(stand: Stand) -> None:
+    assert (await stand.front.http.get("/api/health")).json() == {"status": "ok"}
+    response = await stand.front.http.get("/api/ready")
+    assert response.status_code == 503
+    assert response.json() == {"status": "not_ready", "temporal": "away", "store": "ok"}
