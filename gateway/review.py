@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError
@@ -18,6 +19,8 @@ from workflows.contract.runs import Decision, PendingApproval, Snapshot
 WAITING = "WorkflowType = 'AgentRun' AND RunStatus = 'waiting' AND ExecutionStatus = 'Running'"
 CONFIRMED_WITHIN = 10.0
 """Seconds for the run to say which decision counted."""
+QUERY_TIMEOUT = timedelta(seconds=5)
+"""For a worker's answer: one that has never seen the run reads its whole history first."""
 _AT_ONCE = 10
 _POLL = 0.05
 
@@ -189,7 +192,7 @@ class Reviews:
         """What the run says of itself; ``None`` if no worker answers for it."""
         handle = self._client.get_workflow_handle_for(AgentRun.run, run_id)
         try:
-            return await handle.query(AgentRun.status, rpc_timeout=RPC_TIMEOUT)
+            return await handle.query(AgentRun.status, rpc_timeout=QUERY_TIMEOUT)
         except (RPCError, WorkflowQueryFailedError):
             return None
 
