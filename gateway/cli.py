@@ -15,12 +15,15 @@ from rich.console import Console
 from gateway import review_cli, watch
 from gateway.away import TemporalAwayError
 from gateway.client import ClientError
+from gateway.demo import MODEL, DemoOptions, demonstrate
 from gateway.dev import develop
 from gateway.dev_plan import DevOptions
 from gateway.doctor import examine, report
+from gateway.rebuild import rebuild as rebuild_log
 from gateway.review import ReviewError
 from gateway.serve import serve
 from gateway.temporal_config import SetupError
+from store.database import StoreAwayError
 from store.settings import Settings
 
 app = typer.Typer(
@@ -131,6 +134,22 @@ def _watch(url: str | None, after: int = 0, *, as_json: bool = False) -> watch.W
 
 
 @app.command()
+def rebuild(run_id: RunId) -> None:
+    """Rebuild a run's log from its history, compare it with the store's, and put back what is missing."""
+    raise typer.Exit(asyncio.run(rebuild_log(run_id, Settings(), Console(highlight=False))))
+
+
+@app.command()
+def demo(
+    *,
+    model: Annotated[str, typer.Option(help="The model; a real one needs its key.")] = MODEL,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder.")] = False,
+) -> None:
+    """Show what longrun does, in a folder of its own, and check it: 0 when all of it was proved."""
+    raise typer.Exit(asyncio.run(demonstrate(DemoOptions(model, keep), Console(highlight=False))))
+
+
+@app.command()
 def doctor() -> None:
     """Say what is there, what is missing and how to get it."""
     findings = asyncio.run(examine(os.environ, Path.cwd()))
@@ -143,7 +162,7 @@ def main() -> None:
     load_dotenv(Path(".env"))
     try:
         app()
-    except (SetupError, ClientError, ReviewError, TemporalAwayError) as error:
+    except (SetupError, ClientError, ReviewError, TemporalAwayError, StoreAwayError) as error:
         _refuse(str(error))
     except ValidationError as error:
         if error.title != Settings.__name__:

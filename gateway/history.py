@@ -18,13 +18,25 @@ from store.runs import Runs
 from workflows.contract.runs import FINAL
 from workflows.contract.steps import Finished
 
-__all__ = ["Historian", "Rebuilt", "TemporalAwayError"]
+__all__ = ["Comparison", "Historian", "Rebuilt", "TemporalAwayError"]
 
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN = 5.0
 """Seconds for which a history that has not grown since a vain attempt is not read again."""
 _MOST_REMEMBERED = 1000
+
+
+_PAGE = 500
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many events of a history are in the store as they should be, differ there, or are missing."""
+
+    equal: int
+    different: int
+    missing: int
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ class Historian:
             self._last[run_id] = last
             return last.complete_to
         rebuilt = await self._rebuild(run_id, tip)
-        complete_to = await self._put_back(rebuilt) if rebuilt else 0
+        complete_to = await self.put_back(rebuilt) if rebuilt else 0
         if not tip.over:
             self._remember(run_id, _Attempt(tip, complete_to, monotonic()))
         return complete_to
@@ -116,7 +128,29 @@ class Historian:
             del self._last[next(iter(self._last))]
         self._last[run_id] = attempt
 
-    async def _put_back(self, rebuilt: Rebuilt) -> int:
+    async def compare(self, rebuilt: Rebuilt) -> Comparison:
+        """Look for each event in the store, up to where the history is complete.
+
+        Raises:
+            StoreAwayError: The store failed.
+        """
+        kept: dict[int, bytes] = {}
+        after = 0
+        while page := await self._log.page(rebuilt.run_id, after, _PAGE):
+            for segment in page:
+                if not segment.superseded:
+                    kept.update(enumerate(segment.lines(segment.first - 1), segment.first))
+            after = page[-1].last
+        there = [kept[seq] == line for seq, line in rebuilt.lines.items() if seq in kept]
+        missing = sum(seq not in kept for seq in rebuilt.lines if seq <= rebuilt.last_seq)
+        return Comparison(sum(there), len(there) - sum(there), missing)
+
+    async def put_back(self, rebuilt: Rebuilt) -> int:
+        """Put back what the store has lost of a run; the seq up to which its log is complete now.
+
+        Raises:
+            StoreAwayError: The store failed.
+        """
         return await self._database.write(lambda tx: restore_run(tx, rebuilt.rows, rebuilt.lines, rebuilt.last_seq))
 
     async def restore_unknown(self, run_id: str) -> bool:

@@ -1,0 +1,40 @@
+"""A run whose history became too long and went on in another, rebuilt from both."""
+
+from pathlib import Path
+
+import pytest
+
+from activities.providers.provider import ModelRequest
+from tests.gateway.backstage import backstage, tools
+from tests.provider_fake import Gate, Turn, call, turn
+from tests.stage import order, staged
+from workflows.contract.runs import Said
+
+pytestmark = pytest.mark.server
+STEPS = 12
+
+
+def script(request: ModelRequest) -> Turn:
+    if request.step == STEPS:
+        return turn("That is all.")
+    tool = "note" if request.step in (2, 9) else "echo"
+    return turn("On and on.", call(f"c{request.step}", tool, {"text": "one two"}))
+
+
+async def test_a_run_in_several_links_is_rebuilt_and_restored(impatient_temporal: str, tmp_path: Path) -> None:
+    async with staged(impatient_temporal, tmp_path, script, tools(Gate())) as stage:
+        parts = backstage(stage)
+        handle = await stage.start(order("echo", "note"))
+        await stage.phase(handle, "waiting")
+        await parts.service.say(await stage.row(handle.id), Said(text="Hurry.", by="ann", id="s1"))
+        for step in (2, 9):
+            await parts.decide(handle.id, f"c{step}", "approve")
+        await stage.ended(handle)
+        described = await stage.handle(handle.id).describe()
+        assert described.run_id != handle.first_execution_run_id
+        await parts.assert_rebuilt(handle.id)
+        rows, lines = parts.rows(), await parts.settled(handle.id)
+        (tmp_path / "longrun.db").unlink()
+        assert await parts.historian.restore_unknown(handle.id)
+        assert parts.rows() == rows
+        assert await parts.settled(handle.id) == lines
