@@ -113,7 +113,8 @@ class AgentRun:
     async def _watch_deadline(self) -> None:
         left = policy.seconds_left(self._order.limits, self._began, workflow.now())
         if left is not None:
-            await workflow.sleep(left, summary="the run's deadline")
+            if left:  # a timer of no time never fires
+                await workflow.sleep(left, summary="the run's deadline")
             self._halt(policy.PAST_DEADLINE)
 
     async def _loop(self) -> Outcome | None:
@@ -122,7 +123,8 @@ class AgentRun:
             outcome = policy.limit_reached(self._order.limits, self._step) or await self._next_step()
             if outcome := self._stopped() or outcome:
                 return outcome
-            if workflow.info().is_continue_as_new_suggested():
+            info = workflow.info()
+            if info.is_continue_as_new_suggested() or policy.long_enough(info.get_current_history_length()):
                 return None
 
     async def _next_step(self) -> Outcome | None:
@@ -181,7 +183,7 @@ class AgentRun:
 
     async def _decision_comes(self, pause: Pause, open_calls: list[str]) -> bool:
         """Wait for a decision on one of the calls; false if the time ran out."""
-        left = max(0.0, (pause.expires_at - workflow.now()).total_seconds())
+        left = policy.seconds_until(pause.expires_at, workflow.now())
         try:
             await workflow.wait_condition(
                 lambda: bool(self._inbox.decided(open_calls)), timeout=left, timeout_summary="the approval's expiry"

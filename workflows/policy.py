@@ -28,14 +28,23 @@ DENIED = "A reviewer denied this call."
 EXPIRED = "Nobody approved this call in time."
 UNKNOWN = "There is no tool of this name here."
 UNREADABLE = "This call was not run, because its arguments are not a JSON object:"
+LONGEST_HISTORY = 3500
+"""Events; a step may add some hundred, and Temporal warns from 4,096."""
+
 PAST_DEADLINE = Outcome(
     status="failed", stop_reason="expired", error=ErrorInfo(type="expired", message="the run's deadline has passed")
 )
 APPROVAL_EXPIRED = Outcome(
     status="failed", stop_reason="expired", error=ErrorInfo(type="expired", message="nobody approved in time")
 )
+SHORTEST = 0.002
 
 _STOP_REASONS: frozenset[str] = frozenset({"llm_api_error", "invalid_llm_response", "context_overflow"})
+
+
+def long_enough(history_events: int) -> bool:
+    """Whether a history is to be continued in a new one, before Temporal itself would suggest it."""
+    return history_events >= LONGEST_HISTORY
 
 
 def limit_reached(limits: Limits, steps: int) -> Outcome | None:
@@ -47,7 +56,13 @@ def seconds_left(limits: Limits, began: datetime, now: datetime) -> float | None
     """Seconds until the run's deadline; 0 when it has passed, ``None`` without one."""
     if limits.deadline is None:
         return None
-    return max(0.0, (began + timedelta(seconds=limits.deadline) - now).total_seconds())
+    return seconds_until(began + timedelta(seconds=limits.deadline), now)
+
+
+def seconds_until(moment: datetime, now: datetime) -> float:
+    """Seconds until a moment; 0 when it has passed or is nearer than a timer, which counts milliseconds, can tell."""
+    left = (moment - now).total_seconds()
+    return left if left >= SHORTEST else 0.0
 
 
 def after_reply(reply: ModelReply) -> Outcome | None:

@@ -1,0 +1,73 @@
+"""A run of a thousand steps: it ends, its histories stay short, and its log can be made again from them."""
+
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from gateway.history import Historian
+from store.database import Database
+from store.log import LogReader
+from store.runs import Runs
+from store.settings import temporal_connection
+from tests.logcheck import check_log
+from tests.running import Front, running
+from workflows import record
+from workflows.contract.events import EVENT
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+
+STEPS = 1000
+SCRIPT = """
+turns:
+  - loop:
+      count: 999
+      turn:
+        - text: Once more.
+        - tool_calls: [{name: list_files}]
+  - - text: Done at last.
+"""
+LONGEST_HISTORY = 4096
+
+
+async def _histories(client: Client, run_id: str) -> list[tuple[int, int]]:
+    """Events and bytes of each link of the run's chain, oldest first."""
+    links = [link async for link in client.list_workflows(f"WorkflowId = '{run_id}'")]
+    found: list[tuple[int, int]] = []
+    for link in sorted(links, key=lambda each: each.start_time):
+        history = await client.get_workflow_handle(run_id, run_id=link.run_id).fetch_history()
+        found.append((len(history.events), sum(event.ByteSize() for event in history.events)))
+    return found
+
+
+async def _lines(front: Front, run_id: str) -> list[str]:
+    return [data for _, _, data in await front.frames(run_id)]
+
+
+async def test_a_run_of_a_thousand_steps_ends_and_can_be_rebuilt(
+    temporal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(temporal, tmp_path, scripts={"long": SCRIPT}) as front:
+        agent = {"model": "scripted/long", "tools": ["list_files"]}
+        run = await front.start(agent, limits={"max_steps": STEPS})
+        lines = await _lines(front, run["id"])
+        events = [EVENT.validate_json(line) for line in lines]
+        check_log(events)
+        assert (await front.run(run["id"]))["status"] == "completed"
+        assert sum(event.type == "message.completed" for event in events) == STEPS
+
+        monkeypatch.setenv("TEMPORAL_ADDRESS", temporal)
+        client = await Client.connect(**temporal_connection())
+        parts = await _histories(client, run["id"])
+        assert max(events_of_part for events_of_part, _ in parts) < LONGEST_HISTORY
+        whole = [size / count for count, size in parts]
+        assert max(whole) < 2 * min(whole), f"bytes per event grow along the chain: {whole}"
+
+        database = Database(front.settings.database)
+        try:
+            historian = Historian(client, database, Runs(database, record), LogReader(database))
+            rebuilt = await historian.rebuild(run["id"])
+        finally:
+            await database.aclose()
+        assert rebuilt is not None
+        assert [rebuilt.lines[seq].decode() for seq in sorted(rebuilt.lines)] == lines
