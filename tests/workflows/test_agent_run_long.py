@@ -1,0 +1,87 @@
+"""A run whose history grows long: it goes on in a new one and nobody notices."""
+
+from pathlib import Path
+
+import pytest
+
+from activities.providers.provider import ModelRequest
+from tests.logcheck import of_type, settled_text
+from tests.provider_fake import Gate, Turn, call, text, turn
+from tests.stage import order, staged
+from tests.tools import TOOLS, held, noted
+from workflows.agent_run import AgentRun
+from workflows.contract.events import ApprovalDecided, MessageReceived
+from workflows.contract.runs import Cancel, Said
+
+pytestmark = pytest.mark.server
+
+STEPS = 16
+
+
+def long(request: ModelRequest) -> Turn:
+    """Looks step by step, and pays before the last one."""
+    if request.step == STEPS:
+        return turn("Done.")
+    if request.step == STEPS - 1:
+        return turn(call("bill", "pay", {"amount": 3}))
+    return turn(f"{request.step} ", call(f"c{request.step}", "look", {"what": "sea"}))
+
+
+async def test_no_signal_is_lost_or_counted_twice_where_a_history_ends(impatient_temporal: str, tmp_path: Path) -> None:
+    words = [f"word {number}" for number in range(40)]
+    async with staged(impatient_temporal, tmp_path, long, TOOLS) as stage:
+        handle = await stage.start(order("look", "pay"))
+        await handle.signal("decide", {"call_id": "bill", "decision": "approve", "by": "early"})
+        for place, word in enumerate(words):
+            for _ in range(2):
+                await handle.signal(AgentRun.say, Said(text=word, id=str(place)))
+            await stage.events(handle.id)
+        outcome, events = await stage.ended(handle)
+        first = handle.first_execution_run_id
+        last = (await stage.handle(handle.id).describe()).run_id
+        assert noted(stage.settings.workspace_folder) == ["3"]
+        told = [message.text for message in stage.provider.requests[-1].messages if message.role == "user"]
+    assert outcome.stop_reason == "end_turn"
+    assert first != last
+    received = [event.message.text for event in events if isinstance(event, MessageReceived)]
+    assert received == words
+    assert told == ["hello", *words]
+    assert [event.by for event in events if isinstance(event, ApprovalDecided)] == ["early"]
+    assert settled_text(events).startswith("1 2 3 4 5 ")
+
+
+async def test_a_later_part_of_a_run_still_knows_its_limits_and_legs(impatient_temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+
+    def script(request: ModelRequest) -> Turn:
+        if request.step == 1:
+            return turn(call("bill", "pay"))
+        return turn(call(f"c{request.step}", "look", {"what": "sea"}) if request.step < 9 else call("c9", "hold"))
+
+    tools = [held(gate), *TOOLS]
+    async with staged(impatient_temporal, tmp_path, script, tools) as stage:
+        handle = await stage.start(order("look", "pay", "hold", max_steps=9))
+        await handle.signal("decide", {"call_id": "bill", "decision": "deny"})
+        await stage.seen(handle.id, "tool.progress")
+        snapshot = await stage.handle(handle.id).query(AgentRun.status)
+        prompts = {request.system for request in stage.provider.requests}
+        await stage.handle(handle.id).signal(AgentRun.cancel, Cancel(by="ann"))
+        outcome, events = await stage.ended(handle)
+    assert (snapshot.step, snapshot.leg, snapshot.limits.max_steps) == (9, 2, 9)
+    assert snapshot.usage.input_tokens == 90
+    assert prompts == {"Be brief."}
+    assert outcome.status == "cancelled"
+    assert len(of_type(events, "step.started")) == 9
+
+
+async def test_a_deadline_counts_from_the_first_history(impatient_temporal: str, tmp_path: Path) -> None:
+    def script(request: ModelRequest) -> Turn:
+        return turn(text(str(request.step)), call(f"c{request.step}", "look", {"what": "sea"}))
+
+    async with staged(impatient_temporal, tmp_path, script, TOOLS) as stage:
+        handle = await stage.start(order("look", deadline=4.0, max_steps=10_000))
+        outcome, events = await stage.ended(handle)
+        last = (await stage.handle(handle.id).describe()).run_id
+    assert outcome.stop_reason == "expired"
+    assert handle.first_execution_run_id != last
+    assert len(of_type(events, "step.started")) > 5
