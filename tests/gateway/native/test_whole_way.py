@@ -3,19 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx2
 import pytest
 import pytest_asyncio
 
 from activities.providers.provider import ModelRequest
-from activities.toolbox.definition import tool
-from activities.toolbox.tool import ToolContext
 from store.agents import new_id
 from tests.build import Stores
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.running import Front, running
+from tests.tools import TOOLS
 
 pytestmark = pytest.mark.server
 
@@ -25,10 +23,11 @@ class Held:
 
     def __init__(self) -> None:
         self.gates: dict[str, Gate] = {}
+        self._asked: dict[str, str] = {}
 
     def says(self, request: ModelRequest) -> Turn:
-        """What the model answers to the first words of its run."""
-        asked = next(message.text for message in request.messages if message.role == "user")
+        """What the model answers to the words that its run began with."""
+        asked = self._asked.setdefault(request.run_id, request.messages[-1].text)
         if asked.startswith("hold"):
             return turn(text("Before. ", self.gates.setdefault(asked, Gate()), "After."))
         if asked.startswith("count"):
@@ -36,16 +35,6 @@ class Held:
         if asked.startswith("pay") and request.step == 1:
             return turn(call(f"{asked}-1", "pay", {"amount": 5}), call(f"{asked}-2", "pay", {"amount": 6}))
         return turn("Done: " + ", ".join(message.text for message in request.messages if message.role == "user"))
-
-
-async def pay(amount: int, context: ToolContext) -> str:
-    """Pay.
-
-    Args:
-        amount: How much.
-        context: Not used.
-    """
-    return f"paid {amount}"
 
 
 AGENT = {"name": "clerk", "model": "scripted/x", "tools": [{"name": "pay", "approval": "always"}]}
@@ -58,7 +47,7 @@ class House:
         self.front = front
         self.gates = held.gates
 
-    async def start(self, words: str, **more: Any) -> str:
+    async def start(self, words: str, **more: object) -> str:
         """Start a run of the clerk."""
         return (await self.front.start(AGENT, words, **more))["id"]
 
@@ -75,7 +64,7 @@ class House:
 async def house(temporal: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     held = Held()
     folder = tmp_path_factory.mktemp("house")
-    async with running(temporal, folder, says=held.says, tools=[tool(pay, effect="write")]) as front:
+    async with running(temporal, folder, says=held.says, tools=TOOLS) as front:
         yield House(front, held)
 
 
