@@ -59,15 +59,13 @@ class Agents:
 
     async def find(self, key: str) -> AgentRow | None:
         """An agent by id or by name."""
-        async with self._database.session() as session:
-            return await session.scalar(
-                select(AgentRow).where((col(AgentRow.id) == key) | (col(AgentRow.name) == key)).limit(1)
-            )
+        query = select(AgentRow).where((col(AgentRow.id) == key) | (col(AgentRow.name) == key)).limit(1)
+        return await self._database.read(lambda session: session.scalar(query))
 
     async def all(self) -> list[AgentRow]:
         """All agents, by name."""
-        async with self._database.session() as session:
-            return list(await session.scalars(select(AgentRow).order_by(col(AgentRow.name))))
+        query = select(AgentRow).order_by(col(AgentRow.name))
+        return list(await self._database.read(lambda session: session.scalars(query).all()))
 
     async def offer_tools(self, specs: tuple[ToolSpec, ...], now: datetime) -> None:
         """Say which tools a worker offers; earlier offers of the same names are replaced."""
@@ -85,9 +83,9 @@ class Agents:
 
     async def tools(self) -> list[ToolSpec]:
         """The tools that workers offer, by name; none before the first worker started."""
-        async with self._database.session() as session:
-            specs = await session.scalars(select(col(ToolRow.spec)).order_by(col(ToolRow.name)))
-            return [ToolSpec.model_validate_json(spec) for spec in specs]
+        query = select(col(ToolRow.spec)).order_by(col(ToolRow.name))
+        specs = await self._database.read(lambda session: session.scalars(query).all())
+        return [ToolSpec.model_validate_json(spec) for spec in specs]
 
     async def _write_unique(self, job: Callable[[Tx], object], name: str) -> None:
         try:

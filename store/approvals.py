@@ -122,5 +122,4 @@ class Approvals:
         ):
             if value is not None:
                 query = query.where(col(column) == value)
-        async with self._database.session() as session:
-            return list(await session.scalars(query))
+        return list(await self._database.read(lambda session: session.scalars(query).all()))

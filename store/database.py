@@ -1,4 +1,4 @@
-"""The connection to the database: many readers, and one writer thread that commits in groups.
+"""The connection to the database: a few reader threads, and one writer thread that commits in groups.
 
 A write is a plain function of a connection. The writer takes every write that waits, runs them in one transaction and
 commits once; under load the groups grow by themselves. A write that fails is taken out, the others are run again
@@ -11,14 +11,14 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 from store.engines import PATIENCE, FileWatch, StoreAwayError, driver, is_sqlite, prepare, sqlite_file
 from store.schema import migrate
@@ -31,6 +31,7 @@ Committed = Callable[[frozenset[str]], None]
 
 logger = logging.getLogger(__name__)
 
+_READERS = 4
 _TOUCHED = "longrun_touched"
 _AWAY = (SQLAlchemyError, sqlite3.Error)  # SQLAlchemy does not wrap what fails while a connection is set up
 _NOTIFY = "SELECT pg_notify('longrun', run_id) FROM unnest(%s::text[]) AS run_id"
@@ -98,15 +99,15 @@ class Database:
         self.is_sqlite = is_sqlite(url)
         self._committed = committed
         self._writer_file, self._reader_file = FileWatch(sqlite_file(url)), FileWatch(sqlite_file(url))
-        self._reopening = asyncio.Lock()
-        self._engine = create_engine(driver(url, asynchronous=False), pool_size=1, max_overflow=0)
-        self._reader: AsyncEngine = create_async_engine(
-            driver(url, asynchronous=True), pool_pre_ping=not self.is_sqlite
-        )
+        self._reopening = threading.Lock()
+        self._engine = create_engine(driver(url), pool_size=1, max_overflow=0)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        self._read_engine = create_engine(driver(url), pool_size=_READERS, pool_pre_ping=not self.is_sqlite)
         prepare(self._engine, "BEGIN IMMEDIATE", patience)
-        prepare(self._reader.sync_engine, "BEGIN", patience)
+        prepare(self._read_engine, "BEGIN", patience)
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     async def write(self, job: Callable[[Tx], T]) -> T:
         """Run ``job`` in a transaction and return what it returned, once that is committed.
@@ -116,6 +117,7 @@ class Database:
         Raises:
             StoreAwayError: The database failed.
         """
+        self._refuse_if_closed()
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
             self._thread.start()
@@ -124,35 +126,45 @@ class Database:
         self._writes.put(_Write(job, done, loop))
         return await done
 
-    @asynccontextmanager
-    async def session(self) -> AsyncGenerator[AsyncSession]:
-        """A session for reading.
+    async def read(self, job: Callable[[Session], T]) -> T:
+        """Run ``job`` on a thread with a session for reading, and return what it returned.
 
         Raises:
             StoreAwayError: The database failed.
         """
-        if self._reader_file.gone():
-            await self._reopen_reader()
+        self._refuse_if_closed()
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, job)
+
+    def _read(self, job: Callable[[Session], T]) -> T:
+        self._reopen_if_gone()
         try:
-            async with AsyncSession(self._reader, expire_on_commit=False) as session:
-                yield session
+            with Session(self._read_engine, expire_on_commit=False) as session:
+                return job(session)
         except _AWAY as error:
             raise StoreAwayError(f"the store could not be read: {error}") from error
 
     async def aclose(self) -> None:
-        """Finish the waiting writes and close the connections."""
+        """Finish what waits and close the connections; from now on the store is away."""
+        self._closed = True
         if self._thread is not None:
             self._writes.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
+        await asyncio.to_thread(self._readers.shutdown)
         self._engine.dispose()
-        await self._reader.dispose()
+        self._read_engine.dispose()
 
-    async def _reopen_reader(self) -> None:
-        async with self._reopening:
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise StoreAwayError("the store is closed")
+
+    def _reopen_if_gone(self) -> None:
+        if not self._reader_file.gone():
+            return
+        with self._reopening:
             if self._reader_file.gone():
-                await self._reader.dispose()
-                await asyncio.to_thread(migrate, self.url)
+                self._read_engine.dispose()
+                migrate(self.url)
                 self._reader_file.accept()
 
     def _serve(self) -> None:

@@ -24,21 +24,18 @@ def sqlite_file(url: str) -> Path | None:
     return Path(make_url(url).database or "") if is_sqlite(url) else None
 
 
-def driver(url: str, *, asynchronous: bool) -> str:
+def driver(url: str) -> str:
     """The URL with the driver that we use for its database.
 
     Raises:
         ValueError: It is neither SQLite nor PostgreSQL.
     """
     parsed = make_url(url)
+    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
     backend = parsed.get_backend_name()
-    if backend == "sqlite":
-        name = "sqlite+aiosqlite" if asynchronous else "sqlite"
-    elif backend == "postgresql":
-        name = "postgresql+psycopg"
-    else:
+    if backend not in drivers:
         raise ValueError(f"LONGRUN_DATABASE_URL: {backend} is not supported; use sqlite or postgresql")
-    return parsed.set(drivername=name).render_as_string(hide_password=False)
+    return parsed.set(drivername=drivers[backend]).render_as_string(hide_password=False)
 
 
 def prepare(engine: Engine, begin: str, patience: float = PATIENCE) -> None:

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from store.database import Database, Tx, touch
@@ -202,16 +204,16 @@ def _stretches(seqs: Iterable[int], lines: Mapping[int, bytes]) -> list[tuple[in
     return found
 
 
-_NEW_SQLITE = text(
-    "SELECT s.run_id, s.first_seq, s.last_seq, s.superseded, s.body"
-    " FROM json_each(:cursors) AS c JOIN segments AS s ON s.run_id = c.key AND s.first_seq > c.value"
-    " ORDER BY s.run_id, s.first_seq LIMIT :most"
+_COLUMNS = "s.run_id, s.first_seq, s.last_seq, s.superseded, s.body"
+_PAGE = f"SELECT {_COLUMNS} FROM segments AS s WHERE s.run_id = ? AND s.last_seq > ? ORDER BY s.first_seq LIMIT ?"  # noqa: S608 - ours
+_NEW_SQLITE = (
+    f"SELECT {_COLUMNS} FROM json_each(?) AS c"  # noqa: S608 - ours
+    " JOIN segments AS s ON s.run_id = c.key AND s.first_seq > c.value ORDER BY s.run_id, s.first_seq LIMIT ?"
 )
-_NEW_POSTGRES = text(
-    "SELECT s.run_id, s.first_seq, s.last_seq, s.superseded, s.body"
-    " FROM json_each_text(CAST(:cursors AS json)) AS c"
+_NEW_POSTGRES = (
+    f"SELECT {_COLUMNS} FROM json_each_text(CAST(? AS json)) AS c"  # noqa: S608 - ours
     " JOIN segments AS s ON s.run_id = c.key AND s.first_seq > CAST(c.value AS bigint)"
-    " ORDER BY s.run_id, s.first_seq LIMIT :most"
+    " ORDER BY s.run_id, s.first_seq LIMIT ?"
 )
 
 
@@ -226,30 +228,33 @@ class LogReader:
         self._new = _NEW_SQLITE if database.is_sqlite else _NEW_POSTGRES
 
     async def page(self, run_id: str, after: int, most: int = 500) -> list[Segment]:
-        """At most ``most`` segments that hold events after ``after``, in order; the first may begin before it."""
-        statement = (
-            select(
-                col(SegmentRow.run_id),
-                col(SegmentRow.first_seq),
-                col(SegmentRow.last_seq),
-                col(SegmentRow.superseded),
-                col(SegmentRow.body),
-            )
-            .where(col(SegmentRow.run_id) == run_id, col(SegmentRow.last_seq) > after)
-            .order_by(col(SegmentRow.first_seq))
-            .limit(most)
-        )
-        async with self._database.session() as session:
-            return [Segment(row[0], row[1], row[2], row[3], row[4]) for row in (await session.execute(statement)).all()]
+        """At most ``most`` segments that hold events after ``after``, in order; the first may begin before it.
+
+        Raises:
+            StoreAwayError: The database failed.
+        """
+        return await self._segments(_PAGE, run_id, after, most)
 
     async def new(self, cursors: Mapping[str, int]) -> list[Segment]:
-        """The segments of many runs that begin after a cursor each, in one query, ordered by run and place."""
-        async with self._database.session() as session:
-            connection = await session.connection()
-            rows = await connection.execute(self._new, {"cursors": json.dumps(dict(cursors)), "most": self.MOST_NEW})
-            return [Segment(row[0], row[1], row[2], bool(row[3]), bytes(row[4])) for row in rows]
+        """The segments of many runs that begin after a cursor each, in one query, ordered by run and place.
+
+        Raises:
+            StoreAwayError: The database failed.
+        """
+        return await self._segments(self._new, json.dumps(dict(cursors)), self.MOST_NEW)
 
     async def head(self, run_id: str) -> int | None:
-        """The last seq that the run has given, or ``None`` for an unknown run."""
-        async with self._database.session() as session:
-            return await session.scalar(select(col(HeadRow.last_seq)).where(col(HeadRow.run_id) == run_id))
+        """The last seq that the run has given, or ``None`` for an unknown run.
+
+        Raises:
+            StoreAwayError: The database failed.
+        """
+        find = "SELECT last_seq FROM heads WHERE run_id = ?"
+        return await self._database.read(lambda session: run_sql(session.connection(), find, run_id).scalar())
+
+    async def _segments(self, sql: str, *values: str | int) -> list[Segment]:
+        def job(session: Session) -> list[Segment]:
+            rows: Iterable[Any] = run_sql(session.connection(), sql, *values)
+            return [Segment(run_id, first, last, bool(gone), body) for run_id, first, last, gone, body in rows]
+
+        return await self._database.read(job)

@@ -1,11 +1,9 @@
 """The messages of runs, and the conversation of a thread."""
 
-from sqlalchemy import select
-from sqlmodel import col
+from sqlalchemy.orm import Session
 
 from store.database import Database, Tx
-from store.rows import insert_into
-from store.tables import MessageRow, RunRow
+from store.rows import insert_into, run_sql
 from workflows.contract.messages import Message
 
 
@@ -21,6 +19,14 @@ def insert_message(tx: Tx, run_id: str, at: tuple[int, int], message: Message) -
     insert_into(tx, "messages", run_id=run_id, step=step, place=place, role=message.role, body=body)
 
 
+_CONVERSATION = """
+    SELECT m.body, m.run_id, m.step, m.role FROM runs AS this
+    JOIN runs AS r ON r.thread_id = this.thread_id AND r.place <= this.place
+    JOIN messages AS m ON m.run_id = r.id
+    WHERE this.id = ? ORDER BY r.place, m.step, m.place
+"""
+
+
 class Messages:
     """Reads conversations."""
 
@@ -28,30 +34,28 @@ class Messages:
         self._database = database
 
     async def conversation(self, run_id: str, before_step: int) -> list[Message]:
-        """What a run's thread has said up to a step: the earlier runs whole, this one to the words before the step."""
-        async with self._database.session() as session:
-            query = select(col(RunRow.thread_id), col(RunRow.place)).where(col(RunRow.id) == run_id)
-            this = (await session.execute(query)).first()
-            if this is None:
-                return []
-            rows = await session.execute(
-                select(col(MessageRow.body), col(MessageRow.run_id), col(MessageRow.step), col(MessageRow.role))
-                .join(RunRow, col(RunRow.id) == col(MessageRow.run_id))
-                .where(col(RunRow.thread_id) == this[0], col(RunRow.place) <= this[1])
-                .order_by(col(RunRow.place), col(MessageRow.step), col(MessageRow.place))
-            )
+        """What a run's thread has said up to a step: the earlier runs whole, this one to the words before the step.
+
+        Raises:
+            StoreAwayError: The database failed.
+        """
+
+        def job(session: Session) -> list[str]:
+            rows = run_sql(session.connection(), _CONVERSATION, run_id).all()
             return [
-                Message.model_validate_json(body)
-                for body, owner, step, role in rows
-                if owner != run_id or step < before_step or (step == before_step and role == "user")
+                row.body
+                for row in rows
+                if row.run_id != run_id or row.step < before_step or (row.step == before_step and row.role == "user")
             ]
 
+        return [Message.model_validate_json(body) for body in await self._database.read(job)]
+
     async def of_run(self, run_id: str) -> list[Message]:
-        """The messages of one run, its input first."""
-        async with self._database.session() as session:
-            rows = await session.scalars(
-                select(col(MessageRow.body))
-                .where(col(MessageRow.run_id) == run_id)
-                .order_by(col(MessageRow.step), col(MessageRow.place))
-            )
-            return [Message.model_validate_json(body) for body in rows]
+        """The messages of one run, its input first.
+
+        Raises:
+            StoreAwayError: The database failed.
+        """
+        find = "SELECT body FROM messages WHERE run_id = ? ORDER BY step, place"
+        bodies = await self._database.read(lambda session: run_sql(session.connection(), find, run_id).scalars().all())
+        return [Message.model_validate_json(body) for body in bodies]

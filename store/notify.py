@@ -30,9 +30,7 @@ class NotifyListener:
 
     def __init__(self, url: str, heard: Callable[[set[str]], None]) -> None:
         self._heard = heard
-        self._engine = create_async_engine(
-            driver(url, asynchronous=True), poolclass=NullPool, isolation_level="AUTOCOMMIT"
-        )
+        self._engine = create_async_engine(driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
         self._errors = (SQLAlchemyError, OSError, self._engine.dialect.loaded_dbapi.Error)
         self._task: asyncio.Task[None] | None = None
 

@@ -188,13 +188,15 @@ class Runs:
 
     async def get(self, run_id: str) -> RunRow | None:
         """One run."""
-        async with self._database.session() as session:
-            return await session.get(RunRow, run_id)
+        return await self._database.read(lambda session: session.get(RunRow, run_id))
 
     async def order(self, run_id: str) -> RunOrder | None:
         """What a run was started with."""
-        row = await self.get(run_id)
-        return RunOrder.model_validate_json(row.order) if row else None
+        find = 'SELECT "order" FROM runs WHERE id = ?'
+        order: str | None = await self._database.read(
+            lambda session: run_sql(session.connection(), find, run_id).scalar()
+        )
+        return RunOrder.model_validate_json(order) if order else None
 
     async def find(self, which: RunFilter) -> list[RunRow]:
         """Runs, newest first."""
@@ -208,8 +210,7 @@ class Runs:
                 query = query.where(col(column) == value)
         if which.before is not None:
             query = query.where(col(RunRow.id) < which.before)
-        async with self._database.session() as session:
-            return list(await session.scalars(query))
+        return list(await self._database.read(lambda session: session.scalars(query).all()))
 
     async def undispatched(self, before: datetime) -> list[RunOrder]:
         """Runs that were accepted before a time, have their thread, and whose workflow nobody has started."""
@@ -219,14 +220,13 @@ class Runs:
             .where(col(RunRow.status) == "queued", col(RunRow.dispatched).is_(False), col(RunRow.created_at) < before)
             .order_by(col(RunRow.id))
         )
-        async with self._database.session() as session:
-            return [RunOrder.model_validate_json(order) for order in await session.scalars(query)]
+        orders = await self._database.read(lambda session: session.scalars(query).all())
+        return [RunOrder.model_validate_json(order) for order in orders]
 
     async def active(self) -> list[RunRow]:
         """Runs whose workflow was started and that have not ended."""
         query = select(RunRow).where(col(RunRow.status).not_in(FINAL), col(RunRow.dispatched).is_(True))
-        async with self._database.session() as session:
-            return list(await session.scalars(query))
+        return list(await self._database.read(lambda session: session.scalars(query).all()))
 
     async def write(self, job: Callable[[Tx], None]) -> None:
         """Run a write of the caller's own on the run's tables."""

@@ -69,7 +69,7 @@ def _config() -> Config:
 
 @contextmanager
 def _engine(url: str, begin: str) -> Generator[Engine]:
-    engine = create_engine(driver(url, asynchronous=False), poolclass=NullPool)
+    engine = create_engine(driver(url), poolclass=NullPool)
     prepare(engine, begin)
     try:
         yield engine

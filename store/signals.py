@@ -59,6 +59,5 @@ class Signals:
             .where(col(SignalRow.delivered_at).is_(None), col(SignalRow.created_at) < before)
             .order_by(col(SignalRow.id))
         )
-        async with self._database.session() as session:
-            rows = await session.scalars(query)
-            return [Signal(row.run_id, row.key, row.kind, row.body) for row in rows]  # pyright: ignore[reportArgumentType] # written from a SignalKind above
+        rows = await self._database.read(lambda session: session.scalars(query).all())
+        return [Signal(row.run_id, row.key, row.kind, row.body) for row in rows]  # pyright: ignore[reportArgumentType] # written from a SignalKind above

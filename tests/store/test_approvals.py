@@ -27,8 +27,7 @@ def verdicts(run_id: str, *decisions: Decision, resume: bool, leg: int = 1, expi
 
 
 async def legs(store: Stores, run_id: str) -> list[tuple[int, str, int, int | None, str | None]]:
-    async with store.database.session() as session:
-        rows = [await session.get(LegRow, (run_id, leg)) for leg in (1, 2, 3)]
+    rows = await store.database.read(lambda session: [session.get(LegRow, (run_id, leg)) for leg in (1, 2, 3)])
     return [(row.leg, row.leg_id, row.first_seq, row.last_seq, row.stop_reason) for row in rows if row]
 
 

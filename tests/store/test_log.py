@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from store.database import Tx
+from store.engines import driver
 from store.log import Append, FencedError, LogReader, Segment, append, restore
 from tests.build import START, Stores, finish, order, says
 from workflows.contract.events import Custom, type_of
@@ -95,27 +96,24 @@ async def test_a_fence_keeps_an_older_attempt_out(store: Stores) -> None:
 
 async def test_a_fence_that_falls_while_an_append_waits_for_the_run_keeps_it_out(postgres_url: str) -> None:
     """What counts is what is true when the append gets the run's lock, not when it began to wait."""
-    old, new = Stores.over(postgres_url), Stores.over(postgres_url)
-    run = await old.accept()
+    store, engine = Stores.over(postgres_url), create_engine(driver(postgres_url))
+    run = await store.accept()
     call = ModelCall(run_id=run.run_id, step=1)
-    first = await old.begin(call)
-    async with new.database.session() as session:
-        await session.execute(text("SELECT last_seq FROM heads FOR UPDATE"))
-        await session.execute(text("UPDATE steps SET attempt = 2"))
-        late = asyncio.create_task(old.babble(call, first, ["late"]))
-        waits = text(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
+    first = await store.begin(call)
+    with engine.begin() as other:
+        other.execute(text("SELECT last_seq FROM heads FOR UPDATE"))
+        other.execute(text("UPDATE steps SET attempt = 2"))
+        late = asyncio.create_task(store.babble(call, first, ["late"]))
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         for _ in range(1000):
-            if await session.scalar(waits):
-                break
             await asyncio.sleep(0.01)
-        await session.commit()
+            if other.execute(text(waits)).scalar():
+                break
+    engine.dispose()
     with pytest.raises(FencedError):
         await late
-    assert await old.log.head(run.run_id) == 2
-    for store in (old, new):
-        await store.database.aclose()
+    assert await store.log.head(run.run_id) == 2
+    await store.database.aclose()
 
 
 async def test_what_an_attempt_wrote_is_marked_and_left_out_of_the_settled_log(store: Stores) -> None:

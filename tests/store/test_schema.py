@@ -29,7 +29,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_the_migrated_tables_are_the_ones_in_the_code(empty_url: str) -> None:
     migrate(empty_url)
-    engine = create_engine(driver(empty_url, asynchronous=False))
+    engine = create_engine(driver(empty_url))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, Row.metadata) == []
