@@ -34,8 +34,7 @@ class AgentRun:
     def __init__(self, state: RunState) -> None:
         self._order = state.order
         self._began = state.began or workflow.now()
-        self._step = state.step
-        self._leg = state.leg
+        self._step, self._leg = state.step, state.leg
         self._usage = state.usage
         self._inbox = Inbox(state.decisions, state.heard, state.heard_ids)
         self._pause: Pause | None = None

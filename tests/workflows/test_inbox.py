@@ -1,0 +1,62 @@
+"""What people have told a run."""
+
+from workflows.contract.runs import Decision, Said
+from workflows.inbox import MOST_DECISIONS, Inbox
+
+
+def decision(call_id: str, by: str = "ann") -> Decision:
+    """An approval."""
+    return Decision(call_id=call_id, decision="approve", by=by)
+
+
+def empty() -> Inbox:
+    """An inbox of a run that has just begun."""
+    return Inbox((), (), ())
+
+
+def test_the_first_decision_for_a_call_is_kept_until_it_is_taken() -> None:
+    inbox = empty()
+    inbox.decide(decision("c1", "ann"))
+    inbox.decide(decision("c1", "bob"))
+    taken = inbox.take_decision("c1")
+    assert taken is not None
+    assert taken.by == "ann"
+    assert inbox.take_decision("c1") is None
+
+
+def test_decisions_are_found_in_the_order_asked_for_and_first_of_in_the_order_they_came() -> None:
+    inbox = empty()
+    for call_id in ("c2", "other", "c1"):
+        inbox.decide(decision(call_id))
+    assert [found.call_id for found in inbox.decided(["c1", "c2", "c3"])] == ["c1", "c2"]
+    first = inbox.first_of(["c1", "c2"])
+    assert first is not None
+    assert first.call_id == "c2"
+    assert inbox.first_of(["c3"]) is None
+
+
+def test_only_so_many_decisions_are_kept_for_calls_that_nobody_made() -> None:
+    inbox = empty()
+    for number in range(MOST_DECISIONS + 5):
+        inbox.decide(decision(str(number)))
+    assert len(inbox.decisions) == MOST_DECISIONS
+
+
+def test_words_with_an_id_are_heard_once_even_after_they_were_taken() -> None:
+    inbox = empty()
+    inbox.say(Said(text="a", id="1"))
+    assert [said.text for said in inbox.take_heard()] == ["a"]
+    inbox.say(Said(text="a", id="1"))
+    inbox.say(Said(text="b"))
+    inbox.say(Said(text="b"))
+    assert [said.text for said in inbox.heard] == ["b", "b"]
+    assert inbox.heard_ids == ("1",)
+
+
+def test_an_inbox_goes_on_where_another_ended() -> None:
+    inbox = empty()
+    inbox.decide(decision("c1"))
+    inbox.say(Said(text="a", id="1"))
+    following = Inbox(inbox.decisions, inbox.heard, inbox.heard_ids)
+    following.say(Said(text="a", id="1"))
+    assert (following.decisions, following.heard) == (inbox.decisions, inbox.heard)
