@@ -13,7 +13,7 @@ Event = Mapping[str, Any]
 
 @dataclass
 class Stall:
-    """Silence until ``go_on`` is set or the client leaves; ``reached`` and ``left`` say that it began and who ended it."""
+    """Silence until ``go_on`` is set or the client leaves; ``reached``, then perhaps ``left``, tell of it."""
 
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)

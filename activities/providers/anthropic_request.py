@@ -19,7 +19,7 @@ _UNSAID = "(no text)"
 
 
 def anthropic_body(request: ModelRequest, asked: str) -> dict[str, Any]:
-    """The arguments of ``messages.create``.
+    """The arguments of ``messages.create``, which has no temperature any more.
 
     Args:
         request: What is asked.
@@ -36,8 +36,6 @@ def anthropic_body(request: ModelRequest, asked: str) -> dict[str, Any]:
     told = [m.text for m in request.messages if m.role == "system"]
     if system := "\n\n".join(text for text in (request.system, *told) if text.strip()):
         body["system"] = system
-    if params.temperature is not None:
-        body["temperature"] = params.temperature
     if params.reasoning_effort == "none":
         body["thinking"] = {"type": "disabled"}
     elif params.reasoning_effort is not None:

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _LOST = (openai.APIConnectionError, anthropic.APIConnectionError, httpx2.RequestError)
 _REFUSED = (openai.APIError, anthropic.APIError)
 # The SDKs build events without validating them: a field that the wire left out is an attribute that is not there.
-_GARBLED = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError)
+_GARBLED = (json.JSONDecodeError, UnicodeDecodeError, AttributeError)
 _STREAMING = 200
 
 
