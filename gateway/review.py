@@ -135,13 +135,10 @@ class Reviews:
             ReviewError: There is no such run, or it has ended.
             TemporalAwayError: Temporal did not answer.
         """
-        over = (await self._tip(run_id)).over
         # A decision that comes too late must not be kept: nothing would ever use it.
         before = await self._standing(run_id, decision.call_id)
         if ruling := _ruling(before, decision):
             return ruling
-        if over:
-            raise ReviewError(f"run {run_id} has ended")
         await self._signal(run_id, decision)
         try:
             async with asyncio.timeout(CONFIRMED_WITHIN):
@@ -155,9 +152,8 @@ class Reviews:
             with answered():
                 await handle.signal(AgentRun.decide, decision, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise
-            raise ReviewError(f"run {run_id} has ended") from error
+            ended = error.status == RPCStatusCode.NOT_FOUND
+            raise ReviewError(f"run {run_id} has ended" if ended else f"Temporal refuses: {error.message}") from error
 
     async def _confirmed(self, run_id: str, decision: Decision, *, asked: bool) -> Ruling:
         while True:

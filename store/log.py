@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -254,7 +254,7 @@ class LogReader:
 
     async def _segments(self, sql: str, *values: str | int) -> list[Segment]:
         def job(session: Session) -> list[Segment]:
-            rows: Iterable[Any] = run_sql(session.connection(), sql, *values)
+            rows = cast("Iterable[tuple[str, int, int, int, bytes]]", run_sql(session.connection(), sql, *values))
             return [Segment(run_id, first, last, bool(gone), body) for run_id, first, last, gone, body in rows]
 
         return await self._database.read(job)

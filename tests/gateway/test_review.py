@@ -220,6 +220,7 @@ async def test_without_a_worker_a_decision_is_delivered_and_not_confirmed(
     monkeypatch.setattr(review, "QUERY_TIMEOUT", review.QUERY_TIMEOUT / 50)
     async with without_worker(temporal, tmp_path) as (run_id, call_id):
         assert f"run {run_id} · inline: no worker answers for it" in await listed(run_id)
+        assert run_id not in (await longrun_review("--json"))[1]
         with pytest.raises(ReviewError, match=r"no worker answers for \d+ waiting runs"):
             await longrun_review("approve", call_id)
         with pytest.raises(ReviewError, match=f"no worker answers for run {run_id}"):

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from typer.testing import CliRunner
 
+from gateway import watch
 from gateway.cli import app, main
 from gateway.client import ApiError
 from store.settings import Settings
@@ -162,6 +163,38 @@ async def test_a_person_at_a_terminal_is_asked_and_sees_the_tool_run(front: Fron
     assert "approved with other arguments by " in screen.seen
     assert "It is written." in screen.seen
     assert (front.settings.workspace_folder / "b.txt").read_text() == "two"
+
+
+@pytest.mark.server
+async def test_a_question_goes_away_when_the_run_ends(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = (await front.start(scripted("writes", "write_file")))["id"]
+    with terminal() as screen, os.fdopen(os.dup(screen.inside)) as keys, os.fdopen(os.dup(screen.inside), "w") as page:
+        monkeypatch.setattr(sys, "stdin", keys)
+        monkeypatch.setattr(sys, "stdout", page)
+        watching = asyncio.create_task(watch.watch(run_id, watch.Watch(front.base_url)))
+        await screen.shows("[s]kip? ")
+        await front.http.post(f"/api/runs/{run_id}/cancel", json={"by": "bob"})
+        assert await watching == 1
+        await screen.shows("cancelled by bob")
+
+
+@pytest.mark.server
+async def test_whoever_stops_watching_is_told_where_to_go_on(front: Front, capsys: pytest.CaptureFixture[str]) -> None:
+    run_id = (await front.start(scripted("writes", "write_file")))["id"]
+    await front.waiting(run_id)
+    watching = asyncio.create_task(watch.watch(run_id, watch.Watch(front.base_url)))
+    output = ""
+    async with asyncio.timeout(10):
+        while True:
+            output += capsys.readouterr().out
+            if "`longrun review`" in output:
+                break
+            await asyncio.sleep(0.01)
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert re.search(rf"`longrun watch {run_id} --after \d+`", capsys.readouterr().out)
+    await front.http.post(f"/api/runs/{run_id}/cancel", json={})
 
 
 @pytest.mark.server

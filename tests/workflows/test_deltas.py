@@ -1,0 +1,79 @@
+"""A message in pieces, and whole again."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from tests.build import START
+from tests.workflows.parts import cuts, some_message
+from workflows.contract.events import (
+    Event,
+    ReasoningCompleted,
+    ReasoningDelta,
+    TextCompleted,
+    TextDelta,
+    ToolCallCompleted,
+    ToolCallDelta,
+)
+from workflows.contract.messages import Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
+from workflows.deltas import PART_DONE, Attempt, played, text_of
+
+ATTEMPT = Attempt("run", 3, 2, START, "m")
+
+
+def some_marks(message: Message, seed: int) -> Iterator[int]:
+    """Any way to cut a message: parts one after the other, or taking turns."""
+    random = Random(seed)  # noqa: S311 - a test's
+    streams: list[tuple[int, list[int]]] = [
+        (index, [len(piece) for piece in cuts(random, text_of(part))] + [PART_DONE])
+        for index, part in enumerate(message.parts)
+        if not isinstance(part, OpaquePart)
+    ]
+    current = -1
+    while streams:
+        index, left = random.choice(streams)
+        if index != current:
+            yield -index - 1
+            current = index
+        yield left.pop(0)
+        streams = [(i, lengths) for i, lengths in streams if lengths]
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_the_deltas_of_a_part_join_to_it(seed: int) -> None:
+    message = some_message(seed)
+    joined: dict[int, str] = {}
+    wholes: dict[int, str] = {}
+    for event in played(ATTEMPT, message, some_marks(message, seed)):
+        if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):
+            assert event.part not in wholes
+            joined[event.part] = joined.get(event.part, "") + event.delta
+        elif isinstance(event, ToolCallCompleted):
+            wholes[event.part] = event.arguments
+        else:
+            assert isinstance(event, TextCompleted | ReasoningCompleted)
+            wholes[event.part] = event.text
+    streamed = {index: text_of(part) for index, part in enumerate(message.parts) if not isinstance(part, OpaquePart)}
+    assert wholes == streamed
+    assert joined == {index: text for index, text in streamed.items() if text}
+
+
+def test_a_delta_carries_the_time_at_which_its_attempt_began() -> None:
+    event: Event = ATTEMPT.delta(1, ToolCallPart(call_id="c", name="look", arguments=""), "{")
+    assert event == ToolCallDelta(
+        run_id="run", step=3, attempt=2, at=START, message_id="m", part=1, call_id="c", name="look", delta="{"
+    )
+
+
+def test_a_refusal_is_marked() -> None:
+    event = ATTEMPT.completed(0, TextPart(text="no", refusal=True))
+    assert isinstance(event, TextCompleted)
+    assert event.refusal
+
+
+@pytest.mark.parametrize("part", [OpaquePart(opaque={}), ToolResultPart(call_id="c", name="n", content="")])
+def test_parts_that_are_not_streamed_have_no_text_and_no_completion(part: OpaquePart | ToolResultPart) -> None:
+    assert text_of(part) == ""
+    with pytest.raises(TypeError, match="not streamed"):
+        ATTEMPT.completed(0, part)

@@ -1,0 +1,68 @@
+"""A conversation as every provider takes it."""
+
+import pytest
+
+from tests.workflows.parts import conversation
+from workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from workflows.transcript import LOST, paired
+
+SEEDS = range(300)
+
+
+def message(role: str, *parts: object, name: str = "m") -> Message:
+    """A message."""
+    return Message.model_validate({"id": name, "role": role, "parts": parts})
+
+
+def answer(call_id: str, content: str = "saw") -> Message:
+    """A result in a message of its own, as the store keeps it."""
+    return message("tool", ToolResultPart(call_id=call_id, name="look", content=content), name=call_id)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_call_has_its_one_result_right_after_its_message(seed: int) -> None:
+    given = conversation(seed)
+    sent = paired(given)
+    for before, after in zip(sent, [*sent[1:], None], strict=True):
+        answered = [part.call_id for part in after.parts if isinstance(part, ToolResultPart)] if after else []
+        assert answered == [call.call_id for call in before.calls]
+    assert all(part.parts for part in sent)
+    assert paired(sent) == sent
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_that_can_be_sent_is_lost(seed: int) -> None:
+    given = conversation(seed)
+    sent = paired(given)
+    assert "".join(each.text for each in sent) == "".join(each.text for each in given)
+    assert [call for each in sent for call in each.calls] == [call for each in given for call in each.calls]
+
+
+def test_results_follow_the_order_of_the_calls() -> None:
+    calls = [ToolCallPart(call_id=call_id, name="look", arguments="{}") for call_id in ("a", "b")]
+    sent = paired([message("assistant", *calls), answer("b"), message("user", TextPart(text="hm")), answer("a")])
+    assert [each.role for each in sent] == ["assistant", "tool", "user"]
+    assert [part.call_id for part in sent[1].parts if isinstance(part, ToolResultPart)] == ["a", "b"]
+
+
+def test_the_first_result_counts_and_a_lost_one_is_said_to_be_lost() -> None:
+    calls = [ToolCallPart(call_id=call_id, name="look", arguments="{}") for call_id in ("a", "b")]
+    sent = paired([message("assistant", *calls), answer("a", "one"), answer("a", "two"), answer("z")])
+    results = [(part.content, part.status) for part in sent[1].parts if isinstance(part, ToolResultPart)]
+    assert results == [("one", "ok"), (LOST, "cancelled")]
+
+
+def test_what_a_cancel_cut_is_not_sent_unless_it_is_text() -> None:
+    parts = [
+        ReasoningPart(text="hm", cut=True),
+        TextPart(text="half a", cut=True),
+        TextPart(text="", cut=True),
+        ToolCallPart(call_id="a", name="look", arguments='{"wh', cut=True),
+    ]
+    sent = paired([message("assistant", *parts), message("assistant", parts[0], name="n")])
+    assert [each.parts for each in sent] == [(parts[1],)]
+
+
+def test_an_empty_text_with_a_signature_is_sent() -> None:
+    signed = TextPart(text="", opaque={"signature": "x"})
+    assert paired([message("assistant", signed)])[0].parts == (signed,)
