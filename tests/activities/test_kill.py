@@ -1,0 +1,222 @@
+"""Workers that are killed or freeze, in the middle of whatever a worker does: the run goes on, and its log is one."""
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from activities.tools import INTERRUPTED
+from tests.activities.house import Ended, House, house
+from tests.activities.waiting_tools import release
+from tests.logcheck import check_log, check_settled, of_type, settled_text
+from tests.stage import until
+from tests.tools import noted
+from tests.wire import Wire
+from tests.wire_answers import Answer, Stall, chat_stream
+from workflows.contract.events import ToolStarted
+
+pytestmark = pytest.mark.server
+
+STORY = "One went out. Two came back. Three stayed."
+LATE_TEXT = r"step:1:1:\w+ of run \S+ was overtaken"
+LATE_RESULT = r"call:\S+:completed of run \S+ was overtaken"
+
+
+def _told() -> tuple[Answer, Stall]:
+    """The story over Chat Completions, held up in its middle."""
+    pieces = chat_stream(
+        *({"content": f"{word} "} for word in STORY.split()[:-1]), {"content": STORY.rsplit(maxsplit=1)[-1]}
+    )
+    stall = Stall()
+    return Answer([*pieces[:6], stall, *pieces[6:]]), stall
+
+
+async def kill(house: House) -> dict[str, Ended]:
+    """Kill a worker with six runs in its hands; of two, it has kept the last step, but told nobody."""
+    (lost, _), (kept, kept_stall), (again, again_stall) = _told(), _told(), _told()
+    again_stall.go_on.set()
+    house.wire.play(lost, kept, again)
+    async with house.worker(house.relay.address) as first:
+        await house.start("told by script", "scripted/story")
+        await house.start("told by wire", "openai-chat/gpt-test")
+        await house.logged("told by wire", "came")
+        await house.start("told to the end", "openai-chat/gpt-test")
+        await house.start("watched", "scripted/watching", tools=["watch"])
+        await house.start("struck", "scripted/striking", tools=["strike"])
+        await house.start("struck to the end", "scripted/striking", tools=["strike"])
+        await house.logged("told to the end", "came")
+        await house.logged("told by script", "came")
+        for name in ("watched", "struck", "struck to the end"):
+            await house.noted(f"{name} 1")
+        house.relay.hold()
+        kept_stall.go_on.set()
+        release(house.workspace, "struck to the end", 1)
+        await house.logged("told to the end", "message.completed")
+        await house.logged("struck to the end", "tool.completed")
+        first.signal(signal.SIGKILL)
+        await first.ended()
+        house.relay.cut()
+    release(house.workspace, "watched", 2)
+    async with house.worker(house.relay.target):
+        return await house.ended()
+
+
+async def freeze(house: House) -> tuple[dict[str, Ended], str]:
+    """Freeze a worker until another one has its work, and let it go on then; also what it had to say about that."""
+    (begun, begun_stall), (again, again_stall) = _told(), _told()
+    house.wire.play(begun, again)
+    async with house.worker(house.relay.address) as frozen:
+        await house.start("told by wire", "openai-chat/gpt-test")
+        await house.start("watched", "scripted/watching", tools=["watch"])
+        await house.logged("told by wire", "came")
+        await house.noted("watched 1")
+        frozen.signal(signal.SIGSTOP)
+        house.relay.cut()
+        async with house.worker(house.relay.target):
+            await house.noted("watched 2")
+            async with asyncio.timeout(20):
+                await again_stall.reached.wait()
+            begun_stall.go_on.set()
+            release(house.workspace, "watched", 1)
+            frozen.signal(signal.SIGCONT)
+
+            async def refused() -> bool:
+                return all(re.search(refusal, frozen.said()) for refusal in (LATE_TEXT, LATE_RESULT))
+
+            await until(refused, "two refusals")
+            house.relay.restore()
+            again_stall.go_on.set()
+            release(house.workspace, "watched", 2)
+            ended = await house.ended()
+        frozen.signal(signal.SIGTERM)
+        assert await frozen.ended() == 0
+        return ended, frozen.said()
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What became of the runs, when it is known."""
+
+    killed: "asyncio.Task[dict[str, Ended]]"
+    frozen: "asyncio.Task[tuple[dict[str, Ended], str]]"
+    wires: Mapping[str, Wire]
+    workspaces: Mapping[str, Path]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def rounds(temporal: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rounds]:
+    """Both rounds at once: most of their time is waiting for the heartbeats that do not come."""
+    async with (
+        house(temporal, tmp_path_factory.mktemp("killed")) as one,
+        house(temporal, tmp_path_factory.mktemp("frozen")) as two,
+    ):
+        rounds = Rounds(
+            asyncio.create_task(kill(one)),
+            asyncio.create_task(freeze(two)),
+            {"killed": one.wire, "frozen": two.wire},
+            {"killed": one.workspace, "frozen": two.workspace},
+        )
+        try:
+            yield rounds
+        finally:
+            tasks: list[asyncio.Task[Any]] = [
+                rounds.killed,
+                rounds.frozen,
+                *one.readers.values(),
+                *two.readers.values(),
+            ]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def check(ended: Ended) -> None:
+    """Check what must hold of every run, whatever was killed under it."""
+    assert (ended.run["status"], ended.run["stop_reason"]) == ("completed", "end_turn")
+    check_log(ended.raw)
+    check_settled(ended.settled)
+    assert ended.live == ended.raw
+
+
+@pytest.mark.parametrize("way", ["told by script", "told by wire"])
+async def test_a_model_call_whose_worker_is_killed_tells_each_sentence_once(rounds: Rounds, way: str) -> None:
+    ended = (await rounds.killed)[way]
+    check(ended)
+    assert settled_text(ended.settled) == STORY
+    assert ended.run["output"] == STORY
+    (notice,) = ended.superseded
+    assert notice.attempt == 1
+    assert [event.attempt for event in of_type(ended.raw, "message.completed")] == [2]
+
+
+async def test_a_reader_of_what_stands_sees_nothing_of_the_lost_attempt_but_the_notice(rounds: Rounds) -> None:
+    ended = (await rounds.killed)["told by wire"]
+    (notice,) = ended.superseded
+    seqs = {event.seq for event in ended.settled}
+    assert notice.seq in seqs
+    assert not seqs & set(range(notice.first, notice.last + 1))
+    assert [event for event in ended.raw if event.seq in seqs] == ended.settled
+
+
+async def test_a_tool_that_only_reads_is_run_again_and_has_one_result(rounds: Rounds) -> None:
+    ended = (await rounds.killed)["watched"]
+    check(ended)
+    assert (ended.result.status, ended.result.attempt) == ("ok", 2)
+    assert ended.run["output"] == "watched came at attempt 2"
+    assert len([event for event in ended.raw if isinstance(event, ToolStarted)]) == 1
+    assert [line for line in noted(rounds.workspaces["killed"]) if "watched" in line] == ["watched 1", "watched 2"]
+
+
+async def test_a_tool_with_an_effect_is_not_run_again_and_the_model_is_told(rounds: Rounds) -> None:
+    ended = (await rounds.killed)["struck"]
+    check(ended)
+    assert (ended.result.status, ended.result.content) == ("error", INTERRUPTED)
+    assert ended.run["output"] == INTERRUPTED
+    assert noted(rounds.workspaces["killed"]).count("struck 1") == 1
+    assert "struck 2" not in noted(rounds.workspaces["killed"])
+
+
+async def test_a_message_that_was_kept_before_the_kill_is_not_asked_for_again(rounds: Rounds) -> None:
+    ended = await rounds.killed
+    check(ended["told to the end"])
+    assert settled_text(ended["told to the end"].raw) == STORY
+    assert ended["told to the end"].superseded == []
+    assert [event.attempt for event in of_type(ended["told to the end"].raw, "message.completed")] == [1]
+    one, other = (ended[name].run["usage"] for name in ("told to the end", "told by wire"))
+    assert one == other
+    asked = [request.body["messages"][-1]["content"] for request in rounds.wires["killed"].requests]
+    assert asked == ["told by wire", "told to the end", "told by wire"]
+
+
+async def test_a_result_that_was_kept_before_the_kill_stands(rounds: Rounds) -> None:
+    ended = (await rounds.killed)["struck to the end"]
+    check(ended)
+    assert (ended.result.status, ended.result.attempt) == ("ok", 1)
+    assert ended.run["output"] == "struck to the end came at attempt 1"
+    assert noted(rounds.workspaces["killed"]).count("struck to the end 1") == 1
+    assert "struck to the end 2" not in noted(rounds.workspaces["killed"])
+
+
+async def test_a_worker_that_was_taken_for_dead_can_add_nothing_to_a_message(rounds: Rounds) -> None:
+    ended, said = await rounds.frozen
+    check(ended["told by wire"])
+    assert re.search(LATE_TEXT, said)
+    assert settled_text(ended["told by wire"].settled) == STORY
+    (notice,) = ended["told by wire"].superseded
+    late = [event for event in ended["told by wire"].raw if event.seq > notice.seq and event.attempt == 1]
+    assert late == []
+    assert len(rounds.wires["frozen"].requests) == 2
+
+
+async def test_a_worker_that_was_taken_for_dead_can_give_no_result(rounds: Rounds) -> None:
+    ended, said = await rounds.frozen
+    check(ended["watched"])
+    assert re.search(LATE_RESULT, said)
+    assert (ended["watched"].result.attempt, ended["watched"].run["output"]) == (2, "watched came at attempt 2")
+    assert noted(rounds.workspaces["frozen"]) == ["watched 1", "watched 2"]

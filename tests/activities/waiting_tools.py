@@ -1,0 +1,37 @@
+"""Tools that note that they have begun, and wait for a file that lets this attempt of theirs go on."""
+
+from pathlib import Path
+
+from activities.toolbox.registry import tool
+from activities.toolbox.tool import ToolContext
+from tests.stage import until
+from tests.tools import note
+
+_PATIENCE = 60.0
+
+
+def release(workspace: Path, mark: str, attempt: int) -> None:
+    """Let an attempt of a call go on."""
+    (workspace / f"{mark}.{attempt}").touch()
+
+
+async def _wait(context: ToolContext, mark: str) -> str:
+    note(context.workspace, f"{mark} {context.attempt}")
+
+    async def released() -> bool:
+        return (context.workspace / f"{mark}.{context.attempt}").exists()
+
+    await until(released, f"{mark} to be released", _PATIENCE)
+    return f"{mark} came at attempt {context.attempt}"
+
+
+@tool()
+async def watch(mark: str, context: ToolContext) -> str:
+    """Wait, and change nothing."""
+    return await _wait(context, mark)
+
+
+@tool(effect="write")
+async def strike(mark: str, context: ToolContext) -> str:
+    """Change the world, and then wait."""
+    return await _wait(context, mark)
