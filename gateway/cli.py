@@ -15,7 +15,7 @@ from rich.console import Console
 from gateway import review_cli, watch
 from gateway.away import TemporalAwayError
 from gateway.client import ClientError
-from gateway.demo import MODEL, DemoOptions, demonstrate
+from gateway.demo.command import MODEL, DemoOptions, demonstrate
 from gateway.dev import develop
 from gateway.dev_plan import DevOptions
 from gateway.doctor import examine, report

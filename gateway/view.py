@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from gateway.wording import clean, counted, shortened, signature
+from gateway.wording import MOST_ARGUMENTS, clean, counted, shortened, signature
 from workflows.contract.events import (
     ApprovalDecided,
     ApprovalExpired,
@@ -62,11 +62,13 @@ class View:
     Args:
         console: Where to.
         hint: How a person can decide the calls of an approval, as a line to show with it; empty for none.
+        most: Characters that are shown of a call, and of a line of a result if that is less.
     """
 
-    def __init__(self, console: Console, hint: str = "") -> None:
+    def __init__(self, console: Console, hint: str = "", most: int = MOST_ARGUMENTS) -> None:
         self._console = console
         self._hint = hint
+        self._most = most
         self._inline: str | None = None
         self._streamed: set[tuple[str, int]] = set()
         self._from_start = False
@@ -197,7 +199,10 @@ class View:
         self._called[event.call_id] = event.arguments
         self._turn(None)
         self._end_line()
-        self._console.print(Text.assemble(("● ", "cyan"), signature(event.name, event.arguments)), soft_wrap=True)
+        self._console.print(Text.assemble(("● ", "cyan"), self._signature(event.name, event.arguments)), soft_wrap=True)
+
+    def _signature(self, name: str, arguments: str) -> str:
+        return signature(name, arguments, self._most)
 
     def _message_completed(self, event: MessageCompleted) -> None:
         self.pause()
@@ -207,12 +212,12 @@ class View:
     def _attempt_superseded(self, event: AttemptSuperseded) -> None:
         self.pause()
         what = f"what it had written (events {event.first} to {event.last}) no longer stands"
-        self.say(f"↻ the model was interrupted and is asked again: {what}", "yellow")
+        self.say(f"↻ interrupted, and asked again: {what}", "yellow")
 
     def _tool_started(self, event: ToolStarted) -> None:
         self._running[event.call_id] = event.name
         if event.arguments != self._called.get(event.call_id, event.arguments):
-            self.say(f"● with a reviewer's arguments: {signature(event.name, event.arguments)}", "cyan")
+            self.say(f"● with a reviewer's arguments: {self._signature(event.name, event.arguments)}", "cyan")
         self._turn_tools()
 
     def _turn_tools(self) -> None:
@@ -233,7 +238,8 @@ class View:
 
     def _lines(self, lines: list[str]) -> None:
         for line in lines[:_MOST_LINES]:
-            self.say(f"  {line if len(line) <= _MOST_LINE else line[:_MOST_LINE] + '…'}")
+            most = min(self._most, _MOST_LINE)
+            self.say(f"  {line if len(line) <= most else line[:most] + '…'}".rstrip())
         if len(lines) > _MOST_LINES:
             self.say(f"  … {len(lines) - _MOST_LINES} more lines")
 
@@ -246,7 +252,7 @@ class View:
 
     def _waiting(self, calls: Iterable[PendingApproval]) -> None:
         for call in calls:
-            self.say(f"? {signature(call.name, call.arguments)}", "yellow")
+            self.say(f"? {self._signature(call.name, call.arguments)}", "yellow")
             self.say(f"  call {call.call_id}{f' · {call.reason}' if call.reason else ''}")
 
     def _approval_decided(self, event: ApprovalDecided) -> None:

@@ -10,7 +10,8 @@ _CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
 _REORDERING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _HALVES = range(0xD800, 0xE000)
 _HIDDEN = {**dict.fromkeys((*_CONTROLS, *_REORDERING, *_HALVES), "\ufffd"), 0x9: "\t", 0xA: "\n", 0xD: ""}
-_MOST_ARGUMENTS = 400
+MOST_ARGUMENTS = 400
+"""Characters of a call that are shown where it is mentioned."""
 
 
 def clean(text: str) -> str:
@@ -24,7 +25,7 @@ def shortened(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def signature(name: str, arguments: str, most: int = _MOST_ARGUMENTS) -> str:
+def signature(name: str, arguments: str, most: int = MOST_ARGUMENTS) -> str:
     """A call as one line: ``name(key: value, …)``."""
     try:
         values: JsonValue = json.loads(arguments)

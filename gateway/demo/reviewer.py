@@ -1,9 +1,13 @@
 """The demo's reviewer: a person at a terminal, or one who agrees by itself; decides by signalling the workflow."""
 
 import asyncio
+import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import uuid4
+
+from pydantic import JsonValue
 
 from gateway.prompt import Lines
 from gateway.review import Reviews
@@ -13,17 +17,23 @@ from workflows.contract.runs import Decision, PendingApproval
 
 PATIENCE = 60.0
 """Seconds that a person has; then the demo agrees, so that it ends."""
+BAR = "bold magenta"
+"""How the demo's own words look."""
 _QUESTION = "[a]pprove or [d]eny? "
 _YES, _NO = frozenset({"a", "approve", "y", "yes"}), frozenset({"d", "deny", "n", "no"})
 
 
 @dataclass(frozen=True)
 class Review:
-    """A decision on a call of ``tool``; the run confirmed it after ``seconds``."""
+    """A decision on a call of ``tool``; the run confirmed it after ``seconds``.
+
+    ``early``: what the call was to write was there before the decision was given.
+    """
 
     tool: str
     decision: Decision
     seconds: float
+    early: bool
 
 
 @dataclass
@@ -43,8 +53,8 @@ class Reviewer:
     by: str
     given: list[Review] = field(default_factory=list[Review])
 
-    async def review(self, run_id: str, call: PendingApproval) -> None:
-        """Decide a call.
+    async def review(self, run_id: str, call: PendingApproval, written: Callable[[], bool]) -> None:
+        """Decide a call; ``written`` says whether what it is to write is there.
 
         Raises:
             ReviewError: The run has ended.
@@ -54,17 +64,17 @@ class Reviewer:
         reason = None if approved else "The reviewer of the demo does not want it."
         verdict = "approve" if approved else "deny"
         decision = Decision(call_id=call.call_id, decision=verdict, reason=reason, by=self.by, id=str(uuid4()))
-        began = time.monotonic()
+        early, began = written(), time.monotonic()
         ruling = await self.reviews.decide(run_id, decision)
-        self.given.append(Review(call.name, decision, time.monotonic() - began))
-        self.view.say(f"⚖ {verdict}: signal `decide` sent to workflow {run_id}; it {ruling.kind}", "bold magenta")
+        self.given.append(Review(call.name, decision, time.monotonic() - began, early))
+        self.view.say(f"▌ SIGNAL   `decide` to the workflow: {verdict}, by {self.by}; it {ruling.kind}", BAR)
 
     async def _ask(self, call: PendingApproval) -> bool:
         if self.lines is None:
-            self.view.say("⚖ nobody sits at a terminal: the reviewer approves by itself", "bold magenta")
+            self.view.say("▌          nobody sits at a terminal: the demo approves by itself", BAR)
             return True
         self.lines.forget()
-        self.view.say(f"{call.name} {whole(call.arguments)}", "")
+        self.view.say(laid_out(call.arguments), "")
         try:
             async with asyncio.timeout(PATIENCE):
                 return await self._answer(self.lines)
@@ -81,3 +91,20 @@ class Reviewer:
             self.view.answered()
             if (answer := line.strip().lower()) in _YES | _NO:
                 return answer in _YES
+
+
+def laid_out(arguments: str) -> str:
+    """All arguments of a call for a person, a text of several lines as its lines."""
+    try:
+        values: JsonValue = json.loads(arguments)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        return whole(arguments)
+    return "\n".join(f"  {name}: {_value(value)}" for name, value in values.items())
+
+
+def _value(value: JsonValue) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return value if "\n" not in value else "".join(f"\n    {line}" for line in value.splitlines())

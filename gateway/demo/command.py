@@ -1,7 +1,4 @@
-"""``longrun demo``: shows in a minute, without any key, what longrun promises, and checks each promise.
-
-Everything runs in a folder of its own, on free ports, and ends with the command.
-"""
+"""The demo from its start to its end: a folder of its own, everything that runs in it, the acts, what was proved."""
 
 import asyncio
 import contextlib
@@ -9,6 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -21,18 +19,23 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from gateway.away import TemporalAwayError
 from gateway.client import ClientError, open_api
-from gateway.demo_proofs import Proof
-from gateway.demo_reviewer import Reviewer
-from gateway.demo_show import REAL, SCRIPTED, DemoError, Show
-from gateway.demo_stack import Stack, pokes_folder, running
+from gateway.demo.proofs import Proof
+from gateway.demo.reviewer import Reviewer
+from gateway.demo.show import REAL, SCRIPTED, DemoError, Show
+from gateway.demo.stack import Stack, pokes_folder, running
 from gateway.prompt import Keyboard, os_user
 from gateway.review import ReviewError, Reviews
 from gateway.view import View
+from gateway.wording import clean
 
 MODEL = "scripted/demo"
-INTERRUPTED = 130
-_PACKAGE = Path(__file__).parent
+PROVED, NOT_PROVED, INTERRUPTED = 0, 1, 130
+_GATEWAY = Path(__file__).parents[1]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WIDTH = 100
+"""Columns that are used where there are more, or where there is no terminal."""
+_NAMES = 22
+"""Columns for the names of the proofs."""
 _LOOK_AROUND = 300.0
 """Seconds for which everything is left running where a person may look at it."""
 
@@ -47,8 +50,8 @@ class DemoOptions:
 
 def docs_folder() -> Path:
     """Longrun's own documents: inside the package of a wheel, beside it in a checkout."""
-    inside = _PACKAGE / "docs"
-    return inside if inside.is_dir() else _PACKAGE.parent / "docs"
+    inside = _GATEWAY / "docs"
+    return inside if inside.is_dir() else _GATEWAY.parent / "docs"
 
 
 async def demonstrate(options: DemoOptions, console: Console) -> int:
@@ -57,26 +60,29 @@ async def demonstrate(options: DemoOptions, console: Console) -> int:
     Raises:
         SetupError: It cannot be started.
     """
-    with _home(options, console) as home, _cancel_on_signals():
-        try:
-            return await _demonstrate(options, console, home)
-        except asyncio.CancelledError:
-            console.print("interrupted: all ended")
-            return INTERRUPTED
-
-
-@contextlib.contextmanager
-def _home(options: DemoOptions, console: Console) -> Generator[Path]:
+    console.width = min(_WIDTH, console.width) if console.is_terminal else _WIDTH
     home = Path(tempfile.mkdtemp(prefix="longrun-demo-"))
+    status = INTERRUPTED
     try:
-        shutil.copytree(docs_folder(), home / "workspace" / "docs")
-        yield home
+        with _cancel_on_signals():
+            shutil.copytree(docs_folder(), home / "workspace" / "docs")
+            status = await _demonstrate(options, console, home)
+    except asyncio.CancelledError:
+        _tell(console, "Interrupted.")
     finally:
         shutil.rmtree(pokes_folder(home), ignore_errors=True)
-        if options.keep:
-            _tell(console, f"Kept: `longrun dev --home {home}` brings it back")
-        else:
-            shutil.rmtree(home, ignore_errors=True)
+        _leave(console, home, keep=options.keep or status == NOT_PROVED)
+    return status
+
+
+def _leave(console: Console, home: Path, *, keep: bool) -> None:
+    """Say what is left, after everything has ended."""
+    if keep:
+        _tell(console, f"All processes have ended. Look into {home / 'demo.log'}, or bring the run back:")
+        _tell(console, f"  longrun dev --home {home}")
+    else:
+        shutil.rmtree(home, ignore_errors=True)
+        _tell(console, "All processes have ended and the folder is removed; --keep keeps it.")
 
 
 @contextlib.contextmanager
@@ -90,31 +96,34 @@ def _cancel_on_signals() -> Generator[None]:
             asked.set()
             task.cancel()
 
-    for number in _SIGNALS:
+    # Not what is ignored on purpose: nohup leaves SIGHUP so.
+    numbers = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    for number in numbers:
         loop.add_signal_handler(number, heard)
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 
 async def _demonstrate(options: DemoOptions, console: Console, home: Path) -> int:
     began = time.monotonic()
-    _tell(console, f"Starting Temporal, the gateway and a worker in {home} (logs: demo.log)")
-    async with running(home, options.model, lambda text: _tell(console, text)) as stack:
-        _tell(console, f"Ready after {time.monotonic() - began:.0f} s: API {stack.plan.api}, Web UI {stack.plan.ui}")
+    _tell(console, Text("longrun demo: one run of an agent, and what usually breaks one", "bold"))
+    _tell(console, f"  Folder: {home}")
+    async with running(home, options.model, lambda text: _tell(console, f"  {text}")) as stack:
+        _tell(console, f"  API: {stack.plan.api}, ready after {time.monotonic() - began:.0f} s")
         keyboard = Keyboard(sys.stdin.fileno()) if sys.stdin.isatty() and console.is_terminal else None
         show = await _play(options, console, stack, keyboard)
         status = _conclude(console, show, time.monotonic() - began)
         if keyboard and show.run_id:
-            await _look_around(console, keyboard)
+            await _look_around(console, keyboard, show)
     return status
 
 
 async def _play(options: DemoOptions, console: Console, stack: Stack, keyboard: Keyboard | None) -> Show:
     client = await Client.connect(stack.plan.temporal, data_converter=pydantic_data_converter, lazy=True)
-    with View(console) as view:
+    with View(console, most=console.width - 4) as view:
         async with open_api(stack.plan.api, lambda why: view.say(f"{why}; trying again", "yellow")) as api:
             reviewer = Reviewer(Reviews(client), view, keyboard, os_user())
             cues = SCRIPTED if options.model == MODEL else REAL
@@ -128,21 +137,23 @@ async def _play(options: DemoOptions, console: Console, stack: Stack, keyboard: 
 
 def _conclude(console: Console, show: Show, seconds: float) -> int:
     """Print what was proved; the exit status."""
-    console.print()
+    failed = [proof.name for proof in show.proofs if not proof.held]
+    _tell(console, Text("\nWhat came out" if failed else "\nWhat was proved", "bold"))
     for proof in show.proofs:
         mark, style = ("✓", "green") if proof.held else ("✗", "red")
-        _tell(console, Text.assemble((f"{mark} {proof.name:<19} ", style), proof.figures))
-    _tell(console, f"  Report   {show.report}\n  Web UI   {show.stack.web_ui(show.run_id)}")
-    failed = [proof.name for proof in show.proofs if not proof.held]
+        name = f"{mark} {proof.name:<{_NAMES}}"
+        figures = textwrap.wrap(clean(proof.figures), max(_NAMES, console.width - len(name)), break_on_hyphens=False)
+        _tell(console, Text.assemble((name, style), f"\n{' ' * len(name)}".join(figures)))
     if failed:
         _tell(console, Text(f"NOT proved after {seconds:.0f} s: {', '.join(failed)}", "bold red"))
-        return 1
+        return NOT_PROVED
     _tell(console, Text(f"All of it proved in {seconds:.0f} s.", "bold green"))
-    return 0
+    return PROVED
 
 
-async def _look_around(console: Console, keyboard: Keyboard) -> None:
-    _tell(console, "Everything still runs: look at the report and the Web UI. Enter ends it.")
+async def _look_around(console: Console, keyboard: Keyboard, show: Show) -> None:
+    _tell(console, f"\n  Web UI: {show.web_ui}\n  Report: {show.report}")
+    _tell(console, "All of it still runs: look around. Enter ends it.")
     keyboard.forget()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LOOK_AROUND):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.client import Line
-from gateway.demo_reviewer import Review
+from gateway.demo.reviewer import Review
 from workflows.contract.events import (
     ApprovalDecided,
     AttemptSuperseded,
@@ -35,30 +35,22 @@ class Proof:
 
 @dataclass(frozen=True)
 class Cut:
-    """A connection that was closed after ``after``; ``meanwhile`` events later it went on with ``first``."""
+    """A connection that was closed after ``after``; ``missed`` events later the reader came back, to ``first``."""
 
     after: int
-    meanwhile: int
+    missed: int
     first: int
 
 
 @dataclass(frozen=True)
 class Kill:
-    """A worker that was killed when ``seq`` had been read; the next event came ``seconds`` later, by ``successor``."""
+    """A worker that was killed when ``seq`` of ``step`` had been read; ``seconds`` later ``successor`` went on."""
 
     pid: int
     seq: int
     step: int
     seconds: float
     successor: int
-
-
-@dataclass(frozen=True)
-class Report:
-    """The agent's file: whether it was there when the approval was asked for, and its bytes in the end."""
-
-    was_there: bool
-    size: int | None
 
 
 @dataclass(frozen=True)
@@ -102,58 +94,73 @@ def one_log(lines: Sequence[Line], raw: bytes) -> Proof:
 
 def resumed(cut: Cut) -> Proof:
     """The second connection begins with the event after the cut, although others had come meanwhile."""
-    figures = f"cut after seq {cut.after}, {cut.meanwhile} events missed, resumed: first seq {cut.first}"
-    return Proof("cut and resume", cut.first == cut.after + 1, figures)
+    held = cut.missed > 0 and cut.first == cut.after + 1
+    figures = f"cut after seq {cut.after}; back {cut.missed} events later; went on with seq {cut.first}"
+    return Proof("cut and resume", held, figures)
 
 
 def survived(kill: Kill, lines: Sequence[Line], *, exact: bool) -> Proof:
-    """The step in which the worker was killed has its message; its interrupted attempt was taken back once at most.
+    """The step in which the worker was killed has one message; what the dead one had sent was taken back.
 
-    ``exact``: the model is known to be asked again, so that there must be a notice.
+    ``exact``: the model is known to be asked again, so that there must be a notice, and no more than one.
     """
     notices = _notices(lines)
     whole = [event for event in events_of(lines) if isinstance(event, MessageCompleted) and event.step == kill.step]
     goes_on = kill.successor not in (0, kill.pid)
-    counted = len(notices) == 1 or (not exact and not notices)
-    gone = "".join(f", events {event.first} to {event.last} superseded" for event in notices)
+    fitting = [notice for notice in notices if notice.step == kill.step and notice.first <= kill.seq <= notice.last]
+    counted = len(notices) == len(fitting) and (len(fitting) == 1 or (not exact and not fitting))
+    gone = "".join(f"; events {notice.first} to {notice.last} superseded" for notice in notices)
     figures = (
-        f"pid {kill.pid} by SIGKILL after seq {kill.seq}, in the model call of step {kill.step}; "
-        f"next event {kill.seconds:.1f} s later{gone}; pid {kill.successor} goes on"
+        f"SIGKILL to pid {kill.pid} after seq {kill.seq}, in the model call of step {kill.step}; "
+        f"{kill.seconds:.1f} s later pid {kill.successor} went on{gone}"
     )
     return Proof("worker killed", goes_on and counted and len(whole) == 1, figures)
 
 
 def said_once(lines: Sequence[Line]) -> Proof:
     """In what stands, the deltas of each part are the whole part: no sentence twice, none missing."""
-    standing_events = events_of(standing(lines))
-    pieces: dict[tuple[str, int], str] = {}
-    parts = matching = 0
-    for event in standing_events:
-        if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):
-            key = (event.message_id, event.part)
-            pieces[key] = pieces.get(key, "") + event.delta
-        elif isinstance(event, TextCompleted | ReasoningCompleted | ToolCallCompleted):
-            parts += 1
-            text = event.arguments if isinstance(event, ToolCallCompleted) else event.text
-            matching += pieces.pop((event.message_id, event.part), "") == text
-    steps = sum(isinstance(event, StepStarted) for event in standing_events)
-    messages = sum(isinstance(event, MessageCompleted) for event in standing_events)
+    stands = events_of(standing(lines))
+    parts = _parts(stands)
+    matching = sum(deltas == whole for deltas, whole in parts)
+    steps = sum(isinstance(event, StepStarted) for event in stands)
+    messages = sum(isinstance(event, MessageCompleted) for event in stands)
     again = len(_notices(lines))
-    held = parts == matching > 0 and not pieces and steps == messages
+    held = 0 < matching == len(parts) and steps == messages
     figures = (
-        f"{steps} steps, {messages + again} model calls ({again} repeated), {matching} of {parts} parts stand once"
+        f"{steps} steps, {messages + again} model calls ({again} interrupted); "
+        f"of {len(parts)} texts and calls {matching} stand once and whole"
     )
     return Proof("nothing said twice", held, figures)
 
 
-def decided(reviews: Sequence[Review], lines: Sequence[Line], report: Report) -> Proof:
-    """Each call waited for the reviewer's signal, and the file is there exactly if a call was approved."""
+def _parts(events: Iterable[Event]) -> list[tuple[str, str]]:
+    """Of each part of each message: its deltas one after the other, and the whole."""
+    deltas: dict[tuple[str, int], str] = {}
+    wholes: dict[tuple[str, int], str] = {}
+    for event in events:
+        if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):
+            key = (event.message_id, event.part)
+            deltas[key] = deltas.get(key, "") + event.delta
+        elif isinstance(event, TextCompleted | ReasoningCompleted | ToolCallCompleted):
+            text = event.arguments if isinstance(event, ToolCallCompleted) else event.text
+            wholes[event.message_id, event.part] = wholes.get((event.message_id, event.part), "") + text
+    return [(deltas.get(key, ""), wholes.get(key, "")) for key in deltas.keys() | wholes.keys()]
+
+
+def decided(reviews: Sequence[Review], lines: Sequence[Line], size: int | None) -> Proof:
+    """Each call waited for the reviewer's signal, and the file is there exactly if a call was approved.
+
+    Args:
+        reviews: What the reviewer decided.
+        lines: The run's log.
+        size: The file's bytes in the end; ``None`` if there is none.
+    """
     followed = [event.decision_id for event in events_of(lines) if isinstance(event, ApprovalDecided)]
     approved = any(review.decision.decision == "approve" for review in reviews)
     held = bool(reviews) and followed == [review.decision.id for review in reviews]
-    held = held and not report.was_there and (report.size is not None) == approved
+    held = held and not any(review.early for review in reviews) and (size is not None) == approved
     told = [f"{one.tool}: {one.decision.decision} by {one.decision.by}, {one.seconds:.1f} s" for one in reviews]
-    wrote = "report.md was not written" if report.size is None else f"then report.md was written, {report.size:,} bytes"
+    wrote = "report.md was not written" if size is None else f"report.md written after it, {size:,} bytes"
     return Proof("approval by signal", held, "; ".join([*told, wrote]))
 
 
@@ -163,7 +170,7 @@ def from_history(wipe: Wipe, lines: Sequence[Line]) -> Proof:
     same = hashlib.sha256(wipe.before).hexdigest() == digest
     live = [line.data for line in standing(lines)] == data_of(wipe.before)
     figures = (
-        f"{wipe.rows} rows deleted; {len(data_of(wipe.after))} events, {len(wipe.after):,} bytes from Temporal's "
-        f"history, {'the same' if same else 'OTHER'} bytes (sha256 {digest[:_DIGITS]}…)"
+        f"{wipe.rows} rows deleted, {wipe.left} left; {len(data_of(wipe.after))} events from Temporal's history, "
+        f"{'the same' if same else 'OTHER'} {len(wipe.after):,} bytes, sha256 {digest[:_DIGITS]}…"
     )
     return Proof("log from history", same and live and wipe.rows > 0 and wipe.left == 0, figures)

@@ -10,18 +10,27 @@ from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway import demo_proofs
 from gateway.client import Api, Line
-from gateway.demo_proofs import Cut, Kill, Proof, Report, Wipe
-from gateway.demo_reviewer import Reviewer
-from gateway.demo_stack import Stack
+from gateway.demo import proofs
+from gateway.demo.proofs import Cut, Kill, Proof, Wipe
+from gateway.demo.reviewer import BAR, Reviewer
+from gateway.demo.stack import Stack
 from gateway.view import View
-from workflows.contract.events import TERMINAL, ApprovalRequested, Event
+from workflows.contract.events import (
+    TERMINAL,
+    ApprovalRequested,
+    Event,
+    ReasoningDelta,
+    RunStarted,
+    TextDelta,
+    ToolCallDelta,
+)
+from workflows.presets import HEARTBEAT
 
 _SILENCE = 90.0
 """Seconds without an event after which the demo gives up."""
-_DELTAS = frozenset({"text.delta", "reasoning.delta", "tool_call.delta"})
-_MISSED = 3
+_MISSED = 5
+"""Events that the reader is to miss before it comes back."""
 _AGENT = {
     "name": "librarian",
     "system": (
@@ -30,8 +39,9 @@ _AGENT = {
     ),
     "tools": ["list_files", "read_file", "search_files", "write_file"],
 }
-_PROMPT = "Read the documents in docs/ and write to report.md, on one page, what longrun promises when things break."
+_PROMPT = "Read docs/ and write to report.md, on one page, what longrun promises when things break."
 
+Delta = TextDelta | ReasoningDelta | ToolCallDelta
 Cue = Callable[[Event], bool]
 
 
@@ -41,7 +51,7 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class Cues:
-    """When to strike, counted in deltas: the cut, and in a later step the kill.
+    """When to strike, counted in words of a model call: the cut, and in a later step the kill.
 
     ``exact``: the model's calls are repeated from their beginning, never re-attached.
     """
@@ -51,7 +61,7 @@ class Cues:
     exact: bool
 
 
-SCRIPTED = Cues(cut=30, kill=8, exact=True)
+SCRIPTED = Cues(cut=30, kill=19, exact=True)
 REAL = Cues(cut=4, kill=1, exact=False)
 
 
@@ -68,7 +78,11 @@ class Show:
     run_id: str = ""
     lines: list[Line] = field(default_factory=list[Line])
     proofs: list[Proof] = field(default_factory=list[Proof])
-    _was_there: bool = False
+
+    @property
+    def web_ui(self) -> str:
+        """Where Temporal shows the run."""
+        return self.stack.web_ui(self.run_id)
 
     @property
     def report(self) -> Path:
@@ -84,17 +98,19 @@ class Show:
             ReviewError: The run did not wait for the reviewer.
         """
         self.run_id = (await self.api.start({"agent": {**_AGENT, "model": model}, "input": _PROMPT}))["id"]
+        self.view.say(f"  Web UI: {self.web_ui}\n", "")
         await self._cut()
         async with aclosing(self.api.follow(self.run_id, self.lines[-1].seq)) as live:
             await self._resume(live)
             kill = await self._kill(live)
             self.act = "run completed"
             await self._until(live, None)
+        size = self.report.stat().st_size if self.report.exists() else None
         self.proofs += [
-            demo_proofs.survived(kill, self.lines, exact=self.cues.exact),
-            demo_proofs.said_once(self.lines),
-            demo_proofs.one_log(self.lines, await self._stream("raw")),
-            demo_proofs.decided(self.reviewer.given, self.lines, self._reported()),
+            proofs.survived(kill, self.lines, exact=self.cues.exact),
+            proofs.said_once(self.lines),
+            proofs.one_log(self.lines, await self._stream("raw")),
+            proofs.decided(self.reviewer.given, self.lines, size),
         ]
         await self._wipe()
 
@@ -102,26 +118,32 @@ class Show:
         """Read until the middle of the model's words, and close the socket."""
         self.act = "cut and resume"
         async with aclosing(self.api.follow(self.run_id)) as live:
-            await self._until(live, _nth_delta(self.cues.cut))
-        self._say(f"✂ the socket is closed after seq {self.lines[-1].seq}; the run does not notice")
+            await self._until(live, _words(self.cues.cut))
+        self._say("CUT", f"the reader's socket is closed after seq {self.lines[-1].seq}; the run does not notice")
 
     async def _resume(self, live: AsyncGenerator[Line]) -> None:
         """Come back when something was missed."""
         after = self.lines[-1].seq
         missed = await self._missed(after)
-        self._say(f"… {missed} events later the reader comes back: starting_after={after}")
+        self._say("RESUME", f"{missed} events later the reader comes back with starting_after={after}:")
         first = await self._next(live)
-        self.proofs.append(demo_proofs.resumed(Cut(after, missed, first.seq)))
+        self.proofs.append(proofs.resumed(Cut(after, missed, first.seq)))
 
     async def _kill(self, live: AsyncGenerator[Line]) -> Kill:
-        """Kill the worker while it is in a model call of a later step, and wait for what comes next."""
+        """Kill the worker while it is in a model call of a later step, and wait for another to go on."""
         self.act = "worker killed"
-        event = await self._until(live, _nth_delta(self.cues.kill, after=_step(self.lines[-1])))
+        struck = await self._until(live, _words(self.cues.kill, after=_step(self.lines[-1])))
         seq, pid, began = self.lines[-1].seq, self.stack.kill_worker(), time.monotonic()
-        self._say(f"✝ SIGKILL to the worker, pid {pid}, in the middle of a model call, after seq {seq}")
-        line = await self._until(live, _no_delta)
-        kill = Kill(pid, seq, event.step or 0, time.monotonic() - began, self.stack.worker.pid)
-        self._say(f"… {kill.seconds:.1f} s later the worker with pid {kill.successor} goes on: {line.type}")
+        self._say("KILL", f"SIGKILL to the worker, pid {pid}, in the middle of a model call, after seq {seq}")
+        self._say("", f"Temporal misses its heartbeat for {HEARTBEAT.total_seconds():g} s, then another has to go on")
+
+        def gone_on(event: Event) -> bool:
+            # What the dead worker had committed may still be on its way.
+            return not isinstance(event, Delta) and self.stack.worker.pid not in (0, pid)
+
+        event = await self._until(live, gone_on)
+        kill = Kill(pid, seq, struck.step or 0, time.monotonic() - began, self.stack.worker.pid)
+        self._say("BACK", f"{kill.seconds:.1f} s after the kill, by pid {kill.successor}: {event.type}")
         return kill
 
     async def _wipe(self) -> None:
@@ -129,9 +151,10 @@ class Show:
         self.act = "log from history"
         before = await self._stream("settled")
         rows, left = await asyncio.to_thread(_delete_log, self.stack.database)
-        self._say(f"✗ the log is wiped: {rows} rows are gone, {left} are left; the same stream is asked for again")
+        self._say("WIPE", f"all {rows} rows of the log are deleted from the store, {left} are left")
         after = await self._stream("settled")
-        self.proofs.append(demo_proofs.from_history(Wipe(rows, left, before, after), self.lines))
+        self._say("REBUILD", f"the same stream is asked for again: {len(after):,} bytes, from Temporal's history")
+        self.proofs.append(proofs.from_history(Wipe(rows, left, before, after), self.lines))
 
     async def _until(self, live: AsyncGenerator[Line], cue: Cue | None) -> Event:
         """Show the run until the cue is met, or without one until its end."""
@@ -148,9 +171,10 @@ class Show:
                 raise DemoError(f"the run ended too early: {line.type}")
 
     async def _review(self, asked: ApprovalRequested) -> None:
-        self._was_there = self._was_there or self.report.exists()
         for call in asked.calls:
-            await self.reviewer.review(self.run_id, call)
+            there = "there already" if self.report.exists() else "not there yet"
+            self._say("REVIEW", f"{call.name} has to be approved: the run waits; {self.report.name} is {there}")
+            await self.reviewer.review(self.run_id, call, self.report.exists)
 
     async def _next(self, live: AsyncGenerator[Line]) -> Line:
         try:
@@ -161,7 +185,11 @@ class Show:
         except StopAsyncIteration as error:
             raise DemoError("the stream ended before the run") from error
         self.lines.append(line)
-        if event := line.event():
+        event = line.event()
+        if isinstance(event, RunStarted):
+            self.view.say(f"run {event.run_id} · {event.agent.name} ({event.agent.model})")
+            self.view.say(f"> {event.input.text}", "bold")
+        elif event and not isinstance(event, ApprovalRequested):
             self.view.show(event)
         return line
 
@@ -188,12 +216,9 @@ class Show:
             raise DemoError(f"{answer.url} answers {answer.status_code}: {answer.text}")
         return answer.content
 
-    def _reported(self) -> Report:
-        return Report(self._was_there, self.report.stat().st_size if self.report.exists() else None)
-
-    def _say(self, text: str) -> None:
+    def _say(self, what: str, text: str) -> None:
         self.view.pause()
-        self.view.say(text, "bold magenta")
+        self.view.say(f"▌ {what:<8} {text}", BAR)
 
 
 def _step(line: Line) -> int:
@@ -201,22 +226,18 @@ def _step(line: Line) -> int:
     return event.step or 0 if event else 0
 
 
-def _nth_delta(number: int, *, after: int = 0) -> Cue:
-    """Met by this many deltas in one step; only steps after ``after`` count."""
+def _words(number: int, *, after: int = 0) -> Cue:
+    """Met by this many words in one step, however they are cut into deltas; only steps after ``after`` count."""
     counts: Counter[int] = Counter()
 
     def cue(event: Event) -> bool:
-        if event.type not in _DELTAS or (event.step or 0) <= after:
+        step = event.step or 0
+        if not isinstance(event, Delta) or step <= after:
             return False
-        counts[event.step or 0] += 1
-        return counts[event.step or 0] >= number
+        counts[step] += len(event.delta.split()) or 1
+        return counts[step] >= number
 
     return cue
-
-
-def _no_delta(event: Event) -> bool:
-    """What a dead worker had committed may still be on its way: deltas."""
-    return event.type not in _DELTAS
 
 
 def _delete_log(database: Path) -> tuple[int, int]:

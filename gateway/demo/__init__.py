@@ -1,0 +1,1 @@
+"""``longrun demo``: shows in a minute, without any key, what longrun promises, and checks each promise."""
