@@ -1,18 +1,12 @@
 """What every test stands on: an environment that reaches no provider, and one real Temporal server for all."""
 
-import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from gateway.temporal_config import config_file, read_config
-from gateway.temporal_find import TemporalFinder
-from gateway.temporal_server import connect_when_up, ensure_retention, ensure_search_attributes
+from tests.dev_server import dev_server, take_port
 
 NOBODY = "http://127.0.0.1:9/v1"
 
@@ -34,35 +28,11 @@ def _no_provider_by_accident() -> Iterator[None]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The address of a Temporal dev server of our own, tuned as ``temporal-dev.yaml`` says."""
-    found = TemporalFinder(os.environ, print).here()
-    if found is None:
-        pytest.skip("no Temporal server: `python -m gateway.temporal_server` fetches one")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    config = read_config(config_file(Path(__file__).parent)).model_copy(update={"port": port})
-    home = tmp_path_factory.mktemp("temporal")
-    with (home / "temporal.log").open("wb") as log:
-        command = config.command(found.binary, home, headless=True)
-        server = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
-    try:
-        async with asyncio.timeout(45):
-            while (client := await connect_when_up({"target_host": config.address})) is None:
-                assert server.returncode is None, (home / "temporal.log").read_text()
-                await asyncio.sleep(0.1)
-            await ensure_retention(client, timedelta(days=30))
-            await ensure_search_attributes(client, config.search_attributes)
-        yield config.address
-    finally:
-        if server.returncode is None:
-            server.terminate()
-        await server.wait()
+    async with dev_server(tmp_path_factory.mktemp("temporal")) as address:
+        yield address
 
 
 @pytest.fixture
 def free_port() -> int:
     """A port of the loopback address that nobody had a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return take_port()

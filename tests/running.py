@@ -95,11 +95,19 @@ def _listening() -> socket.socket:
     return listening
 
 
+@contextmanager
+def environment(**values: str) -> Generator[None]:
+    """Variables while something starts; not longer, for fixtures end in any order and would restore the wrong ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in values.items():
+            patch.setenv(name, value)
+        yield
+
+
 @asynccontextmanager
 async def serving(settings: Settings, temporal_address: str = NO_TEMPORAL) -> AsyncGenerator[Front]:
     """A gateway on a free port, without a worker."""
-    with pytest.MonkeyPatch.context() as patch, _listening() as listening:
-        patch.setenv("TEMPORAL_ADDRESS", temporal_address)
+    with _listening() as listening:
         base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(
             create_app(settings),
@@ -113,10 +121,11 @@ async def serving(settings: Settings, temporal_address: str = NO_TEMPORAL) -> As
         server = _Server(config)
         served = asyncio.create_task(server.serve(sockets=[listening]))
         try:
-            async with asyncio.timeout(_PATIENCE):
-                while not server.started:
-                    assert not served.done(), served.exception()
-                    await asyncio.sleep(0.01)
+            with environment(TEMPORAL_ADDRESS=temporal_address):
+                async with asyncio.timeout(_PATIENCE):
+                    while not server.started:
+                        assert not served.done(), served.exception()
+                        await asyncio.sleep(0.01)
             async with httpx2.AsyncClient(base_url=base_url, timeout=_PATIENCE) as http:
                 yield Front(base_url, http, settings)
         finally:
@@ -129,18 +138,17 @@ async def working(
     settings: Settings, temporal_address: str, catalog: Catalog | None = None, toolbox: Toolbox | None = None
 ) -> AsyncGenerator[None]:
     """A worker in this process; ready when the block begins."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TEMPORAL_ADDRESS", temporal_address)
+    with environment(TEMPORAL_ADDRESS=temporal_address):
         client = await Client.connect(**temporal_connection())
-        models = catalog or ProviderCatalog(ProviderSettings())
-        stop = asyncio.Event()
-        async with aclosing(Process(settings, client, models, toolbox)) as process:
-            served = asyncio.create_task(process.serve(stop))
-            try:
-                yield
-            finally:
-                stop.set()
-                await served
+    models = catalog or ProviderCatalog(ProviderSettings())
+    stop = asyncio.Event()
+    async with aclosing(Process(settings, client, models, toolbox)) as process:
+        served = asyncio.create_task(process.serve(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await served
 
 
 @asynccontextmanager
@@ -166,12 +174,11 @@ async def running(
     scripts_folder.mkdir()
     for name, script in (scripts or {}).items():
         (scripts_folder / f"{name}.yaml").write_text(script)
-    catalog = FakeCatalog(FakeProvider(says)) if says else None
+    with environment(LONGRUN_SCRIPTS=str(scripts_folder)):
+        catalog = FakeCatalog(FakeProvider(says)) if says else ProviderCatalog(ProviderSettings())
     toolbox = Toolbox(tools) if says else None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LONGRUN_SCRIPTS", str(scripts_folder))
-        async with (
-            serving(settings, temporal_address) as front,
-            working(settings, temporal_address, catalog, toolbox),
-        ):
-            yield front
+    async with (
+        serving(settings, temporal_address) as front,
+        working(settings, temporal_address, catalog, toolbox),
+    ):
+        yield front

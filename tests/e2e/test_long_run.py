@@ -11,7 +11,7 @@ from store.log import LogReader
 from store.runs import Runs
 from store.settings import temporal_connection
 from tests.logcheck import check_log
-from tests.running import Front, running
+from tests.running import Front, environment, running
 from workflows import record
 from workflows.contract.events import EVENT
 
@@ -44,9 +44,7 @@ async def _lines(front: Front, run_id: str) -> list[str]:
     return [data for _, _, data in await front.frames(run_id)]
 
 
-async def test_a_run_of_a_thousand_steps_ends_and_can_be_rebuilt(
-    temporal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_run_of_a_thousand_steps_ends_and_can_be_rebuilt(temporal: str, tmp_path: Path) -> None:
     async with running(temporal, tmp_path, scripts={"long": SCRIPT}) as front:
         agent = {"model": "scripted/long", "tools": ["list_files"]}
         run = await front.start(agent, limits={"max_steps": STEPS})
@@ -56,8 +54,8 @@ async def test_a_run_of_a_thousand_steps_ends_and_can_be_rebuilt(
         assert (await front.run(run["id"]))["status"] == "completed"
         assert sum(event.type == "message.completed" for event in events) == STEPS
 
-        monkeypatch.setenv("TEMPORAL_ADDRESS", temporal)
-        client = await Client.connect(**temporal_connection())
+        with environment(TEMPORAL_ADDRESS=temporal):
+            client = await Client.connect(**temporal_connection())
         parts = await _histories(client, run["id"])
         assert max(events_of_part for events_of_part, _ in parts) < LONGEST_HISTORY
         whole = [size / count for count, size in parts]

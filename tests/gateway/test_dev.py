@@ -15,7 +15,7 @@ from rich.console import Console
 from gateway.dev import develop, listen_on, only_one
 from gateway.dev_plan import DevOptions
 from gateway.temporal_config import SetupError
-from gateway.temporal_find import TemporalFinder
+from tests.dev_server import found
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,8 +51,7 @@ class Screen:
 
 @pytest.fixture
 def needs_a_server() -> None:
-    if TemporalFinder(os.environ, print).here() is None:
-        pytest.skip("no Temporal server: `python -m gateway.temporal_server` fetches one")
+    found()
 
 
 def children(pattern: str) -> list[int]:

@@ -7,7 +7,8 @@ import pytest
 from gateway.dev_part import Part, Warden
 from gateway.dev_plan import DevOptions, Plan, make_plan, stages
 from gateway.temporal_config import FILE_NAME, SetupError, read_config
-from gateway.temporal_find import Found, TemporalFinder
+from gateway.temporal_find import Found
+from tests.dev_server import found
 
 ROOT = Path(__file__).parents[2]
 OURS = Found(how="a binary", binary=Path("/bin/temporal"))
@@ -84,13 +85,10 @@ async def test_the_gateway_is_ready_when_it_says_so_over_http(tmp_path: Path) ->
 
 @pytest.mark.server
 async def test_temporal_comes_up_tuned_over_the_home_folder_and_again_over_its_file(tmp_path: Path) -> None:
-    found = TemporalFinder(os.environ, print).here()
-    if found is None:
-        pytest.skip("no Temporal server: `python -m gateway.temporal_server` fetches one")
     heard: list[str] = []
     warden = Warden()
     for life in range(2):
-        home = await make_plan(DevOptions(tmp_path, port=0, temporal_port=0, ui_port=0), found, ROOT)
+        home = await make_plan(DevOptions(tmp_path, port=0, temporal_port=0, ui_port=0), found(), ROOT)
         ((recipe,), *_) = stages(home, os.environ)
         part = Part(recipe, lambda _, text: heard.append(text), warden)
         await part.start()

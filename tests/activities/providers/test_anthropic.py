@@ -60,7 +60,7 @@ async def test_what_is_asked_is_what_the_agent_says(server: Wire, catalog: Provi
     await ask(catalog, MODEL, request(user("Hi"), tools=[WEATHER], params=params))
     (received,) = server.requests
     assert received.path == "/v1/messages"
-    assert received.headers["x-api-key"] == "sk-ant-test"
+    assert received.headers["authorization"] == "Bearer sk-ant-test"
     assert received.body == {
         "model": "claude-test",
         "max_tokens": 99,
