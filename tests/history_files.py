@@ -1,0 +1,95 @@
+"""The recorded histories in ``tests/histories``: what runs of earlier versions left in Temporal and in the log.
+
+``<kind>.json`` is a workflow's history as ``temporal workflow show -o json`` prints it; a run that was continued as
+new has ``<kind>.2.json`` and so on too. ``<kind>.log.jsonl`` is the run's settled log.
+"""
+
+import base64
+import getpass
+import json
+import re
+import socket
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+from temporalio.client import WorkflowHistory
+
+FOLDER = Path(__file__).parent / "histories"
+RECORDER = "recorder"
+
+
+def link_files(kind: str | None = None) -> list[Path]:
+    """The files of a kind's histories, oldest link first, or those of all kinds."""
+    found = [path for path in FOLDER.glob("*.json") if kind in (None, kind_of(path))]
+    return sorted(found, key=lambda path: (kind_of(path), path.suffixes[:-1]))
+
+
+def kind_of(path: Path) -> str:
+    """The kind of run that a file tells of."""
+    return path.name.partition(".")[0]
+
+
+def log_file(kind: str) -> Path:
+    """The file of a kind's log."""
+    return FOLDER / f"{kind}.log.jsonl"
+
+
+def load(path: Path) -> WorkflowHistory:
+    """A recorded history."""
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    started = recorded["events"][0]["workflowExecutionStartedEventAttributes"]
+    return WorkflowHistory.from_json(started["workflowId"], recorded)
+
+
+def save(kind: str, links: Sequence[WorkflowHistory], log: Iterable[str]) -> None:
+    """Write a run down in place of what was there; an event a line, so that a change can be read.
+
+    Raises:
+        ValueError: It would tell where it was recorded.
+    """
+    FOLDER.mkdir(exist_ok=True)
+    for old in link_files(kind):
+        old.unlink()
+    for place, link in enumerate(links, 1):
+        events = [json.dumps(scrubbed(event)) for event in link.to_json_dict()["events"]]
+        if words := telling(events):
+            raise ValueError(f"{kind} tells where it was recorded: {', '.join(sorted(words))}")
+        name = f"{kind}.json" if place == 1 else f"{kind}.{place}.json"
+        (FOLDER / name).write_text('{"events": [\n' + ",\n".join(events) + "\n]}\n", encoding="utf-8")
+    log_file(kind).write_text("".join(f"{line}\n" for line in log), encoding="utf-8")
+
+
+def scrubbed(node: JsonValue) -> JsonValue:
+    """Without the names of processes and files; no replay looks at them."""
+    if isinstance(node, list):
+        return [scrubbed(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {key: scrubbed(value) for key, value in node.items()}
+    kept |= {key: RECORDER for key in ("identity", "buildId", "binaryChecksum") if key in kept}
+    if kept.get("kind") == "TASK_QUEUE_KIND_STICKY":
+        kept["name"] = RECORDER
+    kept.pop("stackTrace", None)
+    return kept
+
+
+def telling(events: Iterable[str]) -> set[str]:
+    """The words in events, and in their payloads, that name a machine, a user or a folder."""
+    here = {socket.gethostname(), str(Path.cwd()), str(Path.home()), tempfile.gettempdir(), getpass.getuser()}
+    text = "\n".join([*events, *(payload for event in events for payload in payloads(json.loads(event)))])
+    paths = r"(?<![\w<])/(?:home|root|tmp|usr|work|Users|var|private|opt|mnt)/[\w.-]+"
+    return {word for word in here if re.search(rf"\b{re.escape(word)}\b", text)} | set(re.findall(paths, text))
+
+
+def payloads(node: JsonValue) -> Iterable[str]:
+    """The texts of all payloads."""
+    if isinstance(node, list):
+        for each in node:
+            yield from payloads(each)
+    elif isinstance(node, dict):
+        if isinstance(data := node.get("data"), str):
+            yield base64.b64decode(data).decode()
+        for each in node.values():
+            yield from payloads(each)

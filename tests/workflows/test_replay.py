@@ -1,0 +1,103 @@
+"""Runs in flight: what earlier versions have recorded goes on in this one, and tells the same story."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import WorkflowSerializationContext
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from activities.worker import sandbox
+from gateway.history_decoder import LinkDecoder
+from gateway.history_log import rebuilt_from
+from gateway.history_results import Results
+from tests.history_files import RECORDER, kind_of, link_files, load, log_file, telling
+from tests.logcheck import check_settled, parsed
+from tests.record_histories import KINDS
+from workflows.agent_run import AgentRun
+from workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
+
+FILES = link_files()
+
+
+@pytest.fixture(scope="module")
+def replayer() -> Replayer:
+    """Replays as the worker does."""
+    return Replayer(workflows=[AgentRun], data_converter=pydantic_data_converter, workflow_runner=sandbox())
+
+
+@pytest.mark.parametrize("name", [path.name for path in FILES])
+async def test_a_recorded_run_is_replayed(replayer: Replayer, name: str) -> None:
+    (path,) = [path for path in FILES if path.name == name]
+    await replayer.replay_workflow(load(path))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_log_of_a_recorded_run_is_rebuilt_to_the_same_bytes(kind: str) -> None:
+    results = await results_of([load(path) for path in link_files(kind)])
+    rebuilt = rebuilt_from(results)
+    assert rebuilt is not None
+    assert rebuilt.final
+    lines = log_file(kind).read_bytes().splitlines()
+    assert [rebuilt.lines[seq] for seq in sorted(rebuilt.lines)] == lines
+    check_settled(parsed(lines))
+
+
+async def results_of(links: Sequence[WorkflowHistory]) -> Results:
+    """What the histories of a run kept."""
+    run_id = links[0].workflow_id
+    context = WorkflowSerializationContext(namespace="default", workflow_id=run_id)
+    results = Results(run_id)
+    for link, following in zip(links, [*links[1:], None], strict=True):
+        decoder = LinkDecoder(pydantic_data_converter.with_context(context), results)
+        for event in link.events:
+            await decoder.take(event)
+        assert decoder.continued_as == (following.run_id if following else None)
+    return results
+
+
+def test_every_kind_of_run_is_recorded_and_nothing_else() -> None:
+    assert {kind_of(path) for path in FILES} == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recorded_history_does_not_tell_where_it_was_recorded(kind: str) -> None:
+    for path in link_files(kind):
+        events = path.read_text().splitlines()[1:-1]
+        assert not telling(event.rstrip(",") for event in events)
+        assert all(f'"identity": "{RECORDER}"' in event for event in events if '"identity"' in event)
+
+
+def asking_another(history: WorkflowHistory) -> None:
+    """The first step begins with a tool."""
+    asked = next(
+        event.activity_task_scheduled_event_attributes
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    )
+    assert asked.activity_type.name == ModelSteps.call_model.__name__
+    asked.activity_type.name = ToolSteps.run_tool.__name__
+
+
+def writing_another(history: WorkflowHistory) -> None:
+    """Where the run paused, it ended."""
+    written = next(
+        event.marker_recorded_event_attributes.details["data"].payloads[0]
+        for event in history.events
+        if event.HasField("marker_recorded_event_attributes")
+    )
+    pause, end = LifecycleSteps.pause_run.__name__.encode(), LifecycleSteps.finish_run.__name__.encode()
+    assert pause in written.data
+    written.data = written.data.replace(pause, end)
+
+
+@pytest.mark.parametrize("changed", [asking_another, writing_another])
+async def test_a_run_that_other_code_has_led_is_refused(
+    replayer: Replayer, changed: Callable[[WorkflowHistory], None]
+) -> None:
+    history = load(link_files("approved_and_edited")[0])
+    changed(history)
+    with pytest.raises(NondeterminismError):
+        await replayer.replay_workflow(history)
