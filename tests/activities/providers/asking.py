@@ -10,6 +10,7 @@ from activities.providers.catalog import ProviderCatalog
 from activities.providers.provider import Completed, Delta, ModelRequest, PartCompleted, PartDelta, PartStarted
 from activities.providers.settings import ProviderSettings
 from tests.wire import Wire
+from tests.wire_answers import Answer, Event, responses_stream
 from workflows.contract.agents import ModelParams, ToolSpec
 from workflows.contract.messages import (
     Message,
@@ -145,3 +146,8 @@ def said(text: str, model: str | None = None) -> Message:
 def thought(text: str, model: str, **opaque: str) -> Message:
     """An assistant's message of reasoning alone."""
     return Message(id="a", role="assistant", parts=(ReasoningPart(text=text, opaque={**opaque}),), provider=model)
+
+
+def play_responses(server: Wire, *items: Event, end: Event | None = None) -> None:
+    """Let the server give one answer of the Responses API; ``end`` replaces its terminal event."""
+    server.play(Answer(responses_stream(*items, end=end)))

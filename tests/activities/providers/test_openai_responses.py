@@ -5,7 +5,7 @@ import pytest
 
 from activities.failures import ProviderFailure
 from activities.providers.catalog import ProviderCatalog
-from tests.activities.providers.asking import WEATHER, ask, request, result, results, said, stream, user
+from tests.activities.providers.asking import WEATHER, ask, play_responses, request, said, stream, user
 from tests.wire import Wire
 from tests.wire_answers import (
     Answer,
@@ -20,23 +20,13 @@ from tests.wire_answers import (
     responses_stream,
 )
 from workflows.contract.agents import ModelParams
-from workflows.contract.messages import Message, Opaque, OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
+from workflows.contract.messages import Opaque, ReasoningPart, TextPart, Usage
 
 MODEL = "openai/gpt-test"
-WEB_SEARCH: Opaque = {
-    "id": "ws_1",
-    "type": "web_search_call",
-    "status": "completed",
-    "action": {"type": "search", "query": "x"},
-}
-
-
-def play(server: Wire, *items: Event, end: Event | None = None) -> None:
-    server.play(Answer(responses_stream(*items, end=end)))
 
 
 async def test_text_comes_in_pieces_and_ends_with_usage(server: Wire, catalog: ProviderCatalog) -> None:
-    play(server, message_item("Hello there, friend", phase="final_answer"))
+    play_responses(server, message_item("Hello there, friend", phase="final_answer"))
     heard = await ask(catalog, MODEL)
     assert heard.texts == ["Hello ", "there, ", "friend"]
     assert heard.parts == [TextPart(text="Hello there, friend", opaque={"id": "msg_0", "phase": "final_answer"})]
@@ -47,7 +37,7 @@ async def test_text_comes_in_pieces_and_ends_with_usage(server: Wire, catalog: P
 
 
 async def test_what_is_asked_is_what_the_agent_says(server: Wire, catalog: ProviderCatalog) -> None:
-    play(server, message_item("ok"))
+    play_responses(server, message_item("ok"))
     params = ModelParams(temperature=0.5, max_output_tokens=99, reasoning_effort="low", parallel_tool_calls=False)
     await ask(catalog, MODEL, request(user("Hi"), tools=[WEATHER], params=params))
     (received,) = server.requests
@@ -80,128 +70,10 @@ async def test_what_is_asked_is_what_the_agent_says(server: Wire, catalog: Provi
 async def test_a_model_that_cannot_reason_is_not_asked_for_encrypted_reasoning(
     server: Wire, catalog: ProviderCatalog
 ) -> None:
-    play(server, message_item("ok"))
+    play_responses(server, message_item("ok"))
     await ask(catalog, "openai/gpt-4.1-mini", request(params=ModelParams(reasoning_effort="none")))
     assert "include" not in server.requests[0].body
     assert server.requests[0].body["reasoning"] == {"effort": "none"}
-
-
-async def test_reasoning_and_parallel_calls_go_back_unchanged_to_the_model_that_wrote_them(
-    server: Wire, catalog: ProviderCatalog
-) -> None:
-    reasoning = reasoning_item("First this.", "Then that.")
-    calls = [call_item("call_a", "get_weather", '{"city": "Oslo"}'), call_item("call_b", "get_weather", "")]
-    play(server, reasoning, message_item("Let me look."), *calls)
-    heard = await ask(catalog, MODEL, request(user("Weather?"), tools=[WEATHER]))
-    assert heard.finish_reason == "tool_calls"
-    thinking, text, oslo, nothing = heard.parts
-    assert isinstance(thinking, ReasoningPart)
-    assert thinking.text == "First this.\n\nThen that."
-    assert isinstance(text, TextPart)
-    assert isinstance(oslo, ToolCallPart)
-    assert isinstance(nothing, ToolCallPart)
-    assert (oslo.call_id, oslo.name, oslo.arguments) == ("call_a", "get_weather", '{"city": "Oslo"}')
-    assert nothing.arguments == "{}"
-
-    play(server, message_item("Fine."))
-    history = (user("Weather?"), heard.message(MODEL), results(result(oslo), result(nothing, "unknown")))
-    await ask(catalog, MODEL, request(*history, tools=[WEATHER]))
-    assert server.requests[1].body["input"][1:] == [
-        reasoning,
-        message_item("Let me look."),
-        {
-            "type": "function_call",
-            "id": "fc_call_a",
-            "call_id": "call_a",
-            "name": "get_weather",
-            "arguments": '{"city": "Oslo"}',
-        },
-        {"type": "function_call", "id": "fc_call_b", "call_id": "call_b", "name": "get_weather", "arguments": "{}"},
-        {"type": "function_call_output", "call_id": "call_a", "output": "fine"},
-        {"type": "function_call_output", "call_id": "call_b", "output": "unknown"},
-    ]
-
-
-async def test_another_model_gets_what_was_said_and_called_but_no_thinking(
-    server: Wire, catalog: ProviderCatalog
-) -> None:
-    play(server, reasoning_item("Hm."), message_item("Look."), call_item("call_a", "get_weather", "not json"))
-    heard = await ask(catalog, MODEL)
-    (call,) = heard.message(MODEL).calls
-    play(server, message_item("ok"))
-    cut = Message(
-        id="c",
-        role="assistant",
-        parts=(
-            TextPart(text=""),
-            ToolCallPart(call_id="x", name="y", arguments="{", cut=True),
-        ),
-    )
-    system = Message(id="s", role="system", parts=(TextPart(text="Note."),))
-    history = (user("Weather?"), heard.message(MODEL), results(result(call)), cut, system, user("So?"))
-    await ask(catalog, "openai/other", request(*history))
-    assert server.requests[1].body["input"][1:] == [
-        {"role": "assistant", "content": "Look."},
-        {
-            "type": "function_call",
-            "call_id": "call_a",
-            "name": "get_weather",
-            "arguments": '{"INVALID_JSON": "not json"}',
-        },
-        {"type": "function_call_output", "call_id": "call_a", "output": "fine"},
-        {"role": "system", "content": "Note."},
-        {"role": "user", "content": "So?"},
-    ]
-
-
-async def test_hidden_reasoning_and_a_providers_own_tool_are_kept_without_a_word(
-    server: Wire, catalog: ProviderCatalog
-) -> None:
-    hidden = reasoning_item()
-    play(server, hidden, WEB_SEARCH, message_item("Found."))
-    heard = await ask(catalog, MODEL)
-    assert heard.parts[:2] == [OpaquePart(opaque=hidden), OpaquePart(opaque=WEB_SEARCH)]
-    assert heard.texts == ["Found."]
-    play(server, message_item("ok"))
-    server.requests.clear()
-    text_only = (heard.parts[0], heard.parts[2])
-    await ask(
-        catalog,
-        MODEL,
-        request(user("a"), Message(id="a", role="assistant", parts=text_only, provider=MODEL), user("b")),
-    )
-    assert server.requests[0].body["input"][1:3] == [hidden, message_item("Found.")]
-
-
-async def test_reasoning_whose_answer_a_cancel_cut_is_left_out(server: Wire, catalog: ProviderCatalog) -> None:
-    thinking = ReasoningPart(text="Hm.", opaque={**reasoning_item("Hm.")})
-    cut_text = Message(id="1", role="assistant", parts=(thinking, TextPart(text="It is", cut=True)), provider=MODEL)
-    cut_call = Message(
-        id="2",
-        role="assistant",
-        parts=(thinking, ToolCallPart(call_id="c", name="n", arguments="{", cut=True)),
-        provider=MODEL,
-    )
-    cut_thought = Message(id="3", role="assistant", parts=(ReasoningPart(text="H", cut=True),), provider=MODEL)
-    play(server, message_item("ok"))
-    await ask(catalog, MODEL, request(user("a"), cut_text, user("b"), cut_call, user("c"), cut_thought, user("d")))
-    assert server.requests[0].body["input"][1:] == [
-        {"role": "assistant", "content": "It is"},
-        {"role": "user", "content": "b"},
-        {"role": "user", "content": "c"},
-        {"role": "user", "content": "d"},
-    ]
-
-
-async def test_reasoning_that_a_host_did_not_encrypt_takes_the_ids_with_it(
-    server: Wire, catalog: ProviderCatalog
-) -> None:
-    play(server, reasoning_item("Hm.", encrypted=None), message_item("Yes."))
-    heard = await ask(catalog, MODEL)
-    assert heard.parts[0] == ReasoningPart(text="Hm.")
-    play(server, message_item("ok"))
-    await ask(catalog, MODEL, request(user("a"), heard.message(MODEL), user("b")))
-    assert server.requests[1].body["input"][1] == {"role": "assistant", "content": "Yes."}
 
 
 async def test_a_refusal_is_a_part_of_the_message(server: Wire, catalog: ProviderCatalog) -> None:
@@ -210,14 +82,14 @@ async def test_a_refusal_is_a_part_of_the_message(server: Wire, catalog: Provide
         {"type": "refusal", "refusal": "I will not."},
     ]
     refusal = {**message_item(""), "content": content}
-    play(server, refusal)
+    play_responses(server, refusal)
     heard = await ask(catalog, MODEL)
     assert heard.finish_reason == "refusal"
     assert heard.parts == [
         TextPart(text="Well. ", opaque={"id": "msg_0"}),
         TextPart(text="I will not.", refusal=True, opaque={"id": "msg_0"}),
     ]
-    play(server, message_item("ok"))
+    play_responses(server, message_item("ok"))
     await ask(catalog, MODEL, request(user("a"), heard.message(MODEL), user("b")))
     assert server.requests[1].body["input"][1] == refusal
 
@@ -228,16 +100,16 @@ async def test_length_and_filter_are_outcomes_and_a_cut_call_is_no_wish(server: 
         "type": "response.incomplete",
         "response": response("incomplete", [text, call], incomplete_details={"reason": "max_output_tokens"}),
     }
-    play(server, text, call, end=end)
+    play_responses(server, text, call, end=end)
     heard = await ask(catalog, MODEL)
     assert heard.finish_reason == "length"
     assert [part.type for part in heard.parts] == ["text"]
     assert heard.open == {1: ['{"ci']}
 
     filtered = response("incomplete", [text], incomplete_details={"reason": "content_filter"})
-    play(server, text, end={"type": "response.incomplete", "response": filtered})
+    play_responses(server, text, end={"type": "response.incomplete", "response": filtered})
     assert (await ask(catalog, MODEL)).finish_reason == "content_filter"
-    play(server, text, end={"type": "response.incomplete", "response": response("incomplete", [text])})
+    play_responses(server, text, end={"type": "response.incomplete", "response": response("incomplete", [text])})
     assert (await ask(catalog, MODEL)).finish_reason == "other"
 
 
@@ -303,7 +175,7 @@ async def test_a_whole_text_that_is_not_what_was_streamed_is_a_failure(server: W
 async def test_a_failure_inside_the_stream_is_raised(
     server: Wire, catalog: ProviderCatalog, end: Event, kind: str, words: str
 ) -> None:
-    play(server, message_item("Half"), end=end)
+    play_responses(server, message_item("Half"), end=end)
     with pytest.raises(ProviderFailure, match=words) as failure:
         await ask(catalog, MODEL)
     assert failure.value.kind == kind
@@ -320,6 +192,6 @@ async def test_closing_the_generator_closes_the_connection(server: Wire, catalog
 
 async def test_the_connection_is_used_again(server: Wire, catalog: ProviderCatalog) -> None:
     for _ in range(3):
-        play(server, message_item("ok"))
+        play_responses(server, message_item("ok"))
         await ask(catalog, MODEL, request(user("a"), said("b"), user("c")))
     assert len({received.client for received in server.requests}) == 1

@@ -1,0 +1,73 @@
+"""Runs whose histories are worth reading: what their models say and do, and a stage for them."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from activities.failures import FailureKind, ProviderFailure
+from activities.providers.provider import ModelRequest
+from tests.gateway.backstage import Backstage, backstage, tools
+from tests.logcheck import of_type
+from tests.provider_fake import Gate, Turn, call, reasoning, text, turn
+from tests.stage import Handle, Script, Stage, order, staged, until
+
+ALL_TOOLS = ("echo", "note", "hold")
+DONE = turn("That is all.")
+
+
+@asynccontextmanager
+async def behind(
+    temporal: str, home: Path, script: Script, gate: Gate | None = None
+) -> AsyncGenerator[tuple[Stage, Backstage]]:
+    """A stage with a worker, and the gateway's parts over it."""
+    async with staged(temporal, home, script, tools(gate or Gate())) as stage:
+        yield stage, backstage(stage)
+
+
+def asking(request: ModelRequest) -> Turn:
+    """A model that asks for three approvals at once, twice."""
+    notes = [call(f"c{request.step}-{place}", "note", {"text": "milk"}) for place in range(3)]
+    return turn("May I?", *notes) if request.step < 3 else DONE
+
+
+def holding(request: ModelRequest) -> Turn:
+    """A model that calls a tool that waits and one that does not."""
+    return turn("I wait.", call("c1", "hold"), call("c2", "echo", {"text": "hey"})) if request.step == 1 else DONE
+
+
+class Breaking:
+    """A model whose first attempts break off after some text has reached the log."""
+
+    def __init__(self, failures: int, kind: FailureKind = "transient") -> None:
+        self.gates = [Gate() for _ in range(failures)]
+        self._broken = ProviderFailure(kind, "lost", retry_after=0.01)
+
+    def __call__(self, request: ModelRequest) -> Turn:
+        if request.attempt > len(self.gates):
+            return turn(reasoning("Hm."), "I begin and end.")
+        gate = self.gates[request.attempt - 1]
+        return turn(reasoning("Hm."), text("I begin ", gate, "and begin", self._broken))
+
+    async def play(self, stage: Stage) -> Handle:
+        """Start a run and let each attempt break."""
+        handle = await stage.start(order(*ALL_TOOLS))
+        for attempt, gate in enumerate(self.gates, 1):
+            await gate.reached.wait()
+            await until(partial(self._written, stage, handle.id, attempt), "the attempt's text")
+            gate.open()
+        return handle
+
+    @staticmethod
+    async def _written(stage: Stage, run_id: str, attempt: int) -> bool:
+        return any(event.attempt == attempt for event in of_type(await stage.events(run_id), "text.delta"))
+
+
+async def assert_restored(stage: Stage, parts: Backstage, run_id: str) -> None:
+    """Delete the database's file, and find every row of the run in it again."""
+    rows, lines = parts.rows(), await parts.settled(run_id)
+    (stage.settings.home / "longrun.db").unlink()
+    assert await parts.stores.runs.get(run_id) is None
+    assert await parts.historian.restore_unknown(run_id)
+    assert parts.rows() == rows
+    assert await parts.settled(run_id) == lines

@@ -1,0 +1,150 @@
+"""What the store has lost of a run, put back from history: its rows, its log, in the middle of it and after it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete
+from sqlmodel import col
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.failures import ProviderFailure
+from activities.providers.provider import ModelRequest
+from gateway.away import TemporalAwayError
+from store.agents import new_id
+from store.tables import SegmentRow
+from tests.gateway.backstage import Backstage, backstage
+from tests.gateway.histories import ALL_TOOLS, DONE, Breaking, asking, assert_restored, behind, holding
+from tests.logcheck import check_settled, of_type, parsed
+from tests.provider_fake import Gate, Turn, call, in_turn, text, turn
+from tests.running import NO_TEMPORAL
+from tests.stage import order, staged, until
+from workflows.contract.runs import Cancel
+
+pytestmark = pytest.mark.server
+
+
+async def test_a_lost_database_file_gets_a_reviewed_run_back_row_by_row(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, asking) as (stage, parts):
+        handle = await stage.start(order(*ALL_TOOLS))
+        await stage.phase(handle, "waiting")
+        await parts.decide(handle.id, "c1-0", "edit", args={"text": "tea"})
+        await parts.decide(handle.id, "c1-1", "deny")
+        await parts.decide(handle.id, "c1-2", "approve")
+        await parts.decide(handle.id, "c2-0", "approve")
+        await stage.seen(handle.id, "run.resumed")
+        await until(lambda: parts.approved(handle.id, "c2-0"), "the early decision to count")
+        await parts.service.cancel(await stage.row(handle.id), Cancel(by="ann"))
+        await stage.ended(handle)
+        await assert_restored(stage, parts, handle.id)
+
+
+async def test_a_run_whose_database_was_lost_under_it_goes_on(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+    async with behind(temporal, tmp_path, holding, gate) as (stage, parts):
+        handle = await stage.start(order(*ALL_TOOLS))
+        await gate.reached.wait()
+        await until(lambda: parts.told(handle.id, "tool.completed"), "the other tool's result in history")
+        (tmp_path / "longrun.db").unlink()
+        assert await parts.historian.restore_unknown(handle.id)
+        gate.open()
+        async with asyncio.timeout(20):
+            outcome = await handle.result()
+        assert outcome.status == "completed"
+        await parts.assert_rebuilt(handle.id)
+
+
+async def test_a_waiting_run_whose_database_was_lost_can_be_decided(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, asking) as (stage, parts):
+        handle = await stage.start(order(*ALL_TOOLS))
+        await stage.phase(handle, "waiting")
+        (tmp_path / "longrun.db").unlink()
+        assert await parts.historian.restore_unknown(handle.id)
+        assert (await stage.row(handle.id)).status == "waiting"
+        for step, place in ((step, place) for step in (1, 2) for place in range(3)):
+            await parts.decide(handle.id, f"c{step}-{place}", "approve")
+        await stage.ended(handle)
+        await parts.assert_rebuilt(handle.id)
+
+
+async def empty_log(parts: Backstage, run_id: str) -> int:
+    """Delete a run's events; the last seq that it had given."""
+    await parts.stores.database.write(lambda tx: tx.execute(delete(SegmentRow).where(col(SegmentRow.run_id) == run_id)))
+    return await parts.head(run_id)
+
+
+async def test_a_log_emptied_in_the_middle_of_a_run_is_whole_at_its_end(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+    async with behind(temporal, tmp_path, holding, gate) as (stage, parts):
+        handle = await stage.start(order(*ALL_TOOLS))
+        await gate.reached.wait()
+        await stage.seen(handle.id, "tool.completed")
+        head = await empty_log(parts, handle.id)
+        answers = await asyncio.gather(*(parts.historian.repair(handle.id, head + 1) for _ in range(200)))
+        assert not any(answers)  # the tool that runs has written tool.started, and history does not say so yet
+        assert of_type(parsed(await parts.settled(handle.id)), "message.completed")
+        gate.open()
+        await handle.result()
+        assert await parts.historian.repair(handle.id, await parts.head(handle.id) + 1)
+        check_settled(parsed(await parts.settled(handle.id)))
+        await parts.assert_rebuilt(handle.id)
+
+
+async def test_a_log_emptied_after_the_end_is_put_back(temporal: str, tmp_path: Path) -> None:
+    breaking = Breaking(2)
+    async with behind(temporal, tmp_path, breaking) as (stage, parts):
+        handle = await breaking.play(stage)
+        await stage.ended(handle)
+        before = await parts.settled(handle.id)
+        head = await empty_log(parts, handle.id)
+        assert await parts.historian.repair(handle.id, head + 1)
+        assert await parts.settled(handle.id) == before
+        assert any(segment.superseded and not segment.body for segment in await parts.segments(handle.id))
+
+
+async def test_an_unchanged_history_is_not_read_again(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+    async with behind(temporal, tmp_path, in_turn(turn(call("c1", "hold")), DONE), gate) as (stage, parts):
+        handle = await stage.start(order(*ALL_TOOLS))
+        await gate.reached.wait()
+        assert not await parts.historian.repair(handle.id, 1000)
+        await empty_log(parts, handle.id)
+        assert not await parts.historian.repair(handle.id, 1000)
+        assert not await parts.segments(handle.id)
+        gate.open()
+        await handle.result()
+
+
+async def test_lost_text_that_no_result_names_does_not_hold_up_readers(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+
+    def script(request: ModelRequest) -> Turn:
+        lost = ProviderFailure("transient", "lost", retry_after=0.01)
+        return turn(text("Said ", gate, *([lost] if request.attempt == 1 else [" again."])))
+
+    async with behind(temporal, tmp_path, script) as (stage, parts):
+        handle = await stage.start(order(*ALL_TOOLS))
+        await stage.seen(handle.id, "text.delta")
+        await empty_log(parts, handle.id)
+        gate.open()
+        await handle.result()
+        assert await parts.historian.repair(handle.id, await parts.head(handle.id) + 1)
+        await parts.assert_rebuilt(handle.id)
+
+
+async def test_a_run_that_nobody_knows_stays_unknown(temporal: str, tmp_path: Path) -> None:
+    async with behind(temporal, tmp_path, in_turn(DONE)) as (_, parts):
+        assert not await parts.historian.restore_unknown(new_id())
+        assert not await parts.historian.repair(new_id(), 2)
+        assert await parts.historian.rebuild(new_id()) is None
+
+
+async def test_temporal_that_is_away_is_an_error_of_its_own(temporal: str, tmp_path: Path) -> None:
+    nobody = await Client.connect(NO_TEMPORAL, data_converter=pydantic_data_converter, lazy=True)
+    async with staged(temporal, tmp_path, in_turn(DONE)) as stage:
+        parts = backstage(stage, nobody)
+        with pytest.raises(TemporalAwayError):
+            await parts.historian.restore_unknown(new_id())
+        with pytest.raises(TemporalAwayError):
+            await parts.historian.repair(new_id(), 2)
