@@ -17,6 +17,7 @@ from activities.toolbox.process import BoundedOutput, Program, run_program, unre
 from activities.toolbox.python import OutputReporter
 from activities.toolbox.registry import Toolbox, ToolResult
 from activities.toolbox.tool import ToolContext, ToolFailure
+from tests.processes import alive
 
 Run = Callable[..., Awaitable[ToolResult]]
 
@@ -28,15 +29,6 @@ def run(toolbox: Toolbox, context: ToolContext) -> Run:
         return await toolbox.run("run_python", arguments, context)
 
     return run
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and is more than a record of its end."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
