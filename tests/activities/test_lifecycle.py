@@ -1,0 +1,102 @@
+"""What a run writes about itself: each once, and nothing for a run that is over."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.lifecycle import LifecycleActivities
+from store.agents import new_id
+from tests.build import Stores, calls, finish, order, pause
+from tests.logcheck import parsed
+from workflows.contract.runs import Decision, RunOrder
+from workflows.contract.steps import Answer, Answers, ModelCall, Pause, Verdicts
+
+
+class Desk:
+    """The activities over a store, and the runs that they have started."""
+
+    def __init__(self, stores: Stores) -> None:
+        self.stores = stores
+        self.started: list[str] = []
+        self.activities = LifecycleActivities(stores.runs, stores.calls, stores.approvals, self._start)
+
+    async def _start(self, following: RunOrder) -> None:
+        self.started.append(following.run_id)
+
+    async def asked(self) -> Pause:
+        """What a run waits for that has called a tool."""
+        run_id = (await self.stores.accept()).run_id
+        message = calls("c1")
+        await self.stores.ask(ModelCall(run_id=run_id, step=1), message)
+        return pause(run_id, 1, message)
+
+    async def types(self, run_id: str) -> list[str]:
+        """What is in the log."""
+        return [event.type for event in parsed(await self.stores.lines(run_id))]
+
+
+@pytest.fixture
+def desk(stores: Stores) -> Desk:
+    return Desk(stores)
+
+
+async def refused(writing: Awaitable[object]) -> tuple[str | None, bool]:
+    """Why a write was refused, and whether for good."""
+    with pytest.raises(ApplicationError) as failed:
+        await writing
+    return failed.value.type, failed.value.non_retryable
+
+
+async def test_a_call_is_answered_once_however_often_it_is_written(desk: Desk) -> None:
+    asked = await desk.asked()
+    answer = Answer(call_id="c1", name="search", status="denied", content="no")
+    first = await desk.activities.answer_calls(Answers(run_id=asked.run_id, step=1, answers=(answer,)))
+    other = answer.model_copy(update={"content": "yes"})
+    assert await desk.activities.answer_calls(Answers(run_id=asked.run_id, step=1, answers=(other,))) == first
+    assert [outcome.content for outcome in first.outcomes] == ["no"]
+    assert (await desk.types(asked.run_id)).count("tool.completed") == 1
+
+
+async def test_a_pause_and_its_verdicts_are_written_once_however_often(desk: Desk) -> None:
+    asked = await desk.asked()
+    assert await desk.activities.pause_run(asked) == await desk.activities.pause_run(asked)
+    verdicts = Verdicts.of(asked, decisions=[Decision(call_id="c1", decision="approve", id="d1")], resume=True)
+    assert await desk.activities.record_verdicts(verdicts) == await desk.activities.record_verdicts(verdicts)
+    types = await desk.types(asked.run_id)
+    assert types[-5:] == ["approval.requested", "leg.ended", "run.waiting", "approval.decided", "run.resumed"]
+
+
+async def test_the_end_starts_the_threads_next_run_also_when_it_is_written_again(desk: Desk) -> None:
+    first = await desk.stores.accept()
+    following = await desk.stores.accept(order(first.thread_id))
+    ended = await desk.activities.finish_run(finish(first.run_id))
+    assert await desk.activities.finish_run(finish(first.run_id)) == ended
+    assert set(desk.started) == {following.run_id}
+    assert (await desk.types(first.run_id)).count("run.completed") == 1
+
+
+async def test_the_end_of_a_threads_last_run_starts_nothing(desk: Desk) -> None:
+    await desk.activities.finish_run(finish((await desk.stores.accept()).run_id))
+    assert desk.started == []
+
+
+WRITES: dict[str, Callable[[Desk, Pause], Awaitable[object]]] = {
+    "pause": lambda desk, asked: desk.activities.pause_run(asked),
+    "verdicts": lambda desk, asked: desk.activities.record_verdicts(Verdicts.of(asked, expired=["c1"], resume=True)),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+async def test_a_run_that_is_over_is_refused_for_good(
+    desk: Desk, write: Callable[[Desk, Pause], Awaitable[object]]
+) -> None:
+    asked = await desk.asked()
+    await desk.activities.finish_run(finish(asked.run_id))
+    before = await desk.types(asked.run_id)
+    assert await refused(write(desk, asked)) == ("fenced", True)
+    assert await desk.types(asked.run_id) == before
+
+
+async def test_the_end_of_an_unknown_run_is_refused_for_good(desk: Desk) -> None:
+    assert await refused(desk.activities.finish_run(finish(new_id()))) == ("fenced", True)

@@ -1,0 +1,263 @@
+"""A model call as an activity, without a server: its deltas are in the log while they come, its message comes back."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+
+import pytest
+from temporalio.activity import ActivityCancellationDetails
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+from typing_extensions import override
+
+from activities.failures import ProviderFailure
+from activities.model import ModelActivities
+from activities.providers.provider import Delta, ModelRequest
+from activities.toolbox.registry import Toolbox
+from store.agents import new_id
+from store.log import Append, append
+from tests.build import Stores, agent, at, finish, order
+from tests.logcheck import parsed, settled_text
+from tests.provider_fake import FakeCatalog, FakeProvider, Gate, Turn, call, in_turn, requested, text, turn
+from tests.stage import until
+from tests.tools import TOOLS
+from workflows.contract.agents import AgentSpec
+from workflows.contract.events import Custom, Event
+from workflows.contract.messages import TextPart, Usage
+from workflows.contract.steps import ModelCall, ModelReply
+
+HELLO = turn("Hello there")
+
+
+class _Lingering(FakeProvider):
+    """Keeps its connection for a while after its end."""
+
+    def __init__(self, script: Callable[[ModelRequest], Turn], gate: Gate) -> None:
+        super().__init__(script)
+        self._gate = gate
+
+    @override
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+        async for delta in super().stream(request):
+            yield delta
+        await self._gate.passed()
+
+
+class Desk:
+    """The activity over a store with a run in it, and the model that it asks."""
+
+    def __init__(self, stores: Stores, run_id: str, provider: FakeProvider) -> None:
+        self.stores = stores
+        self.run_id = run_id
+        self.provider = provider
+        self.environment = ActivityEnvironment()
+        catalog = FakeCatalog(provider)
+        self._activities = ModelActivities(catalog, Toolbox(TOOLS), stores.runs, stores.steps, stores.messages)
+
+    async def ask(self, step: int = 1, run_id: str | None = None) -> ModelReply:
+        """Run the activity."""
+        asked = ModelCall(run_id=run_id or self.run_id, step=step)
+        return await self.environment.run(self._activities.call_model, asked)
+
+    async def events(self) -> list[Event]:
+        """The log as it stands."""
+        return parsed(await self.stores.lines(self.run_id))
+
+    async def said(self, words: str) -> None:
+        """Wait until the log says so."""
+
+        async def look() -> bool:
+            return settled_text(await self.events()) == words
+
+        await until(look, words)
+
+
+async def desk(
+    stores: Stores,
+    *turns: Turn | Callable[[ModelRequest], Turn],
+    spec: AgentSpec | None = None,
+    lingers: Gate | None = None,
+) -> Desk:
+    """A desk whose model answers these turns, step by step, or what one function says."""
+    (first, *_) = turns
+    script = in_turn(*(each for each in turns if isinstance(each, Turn))) if isinstance(first, Turn) else first
+    run_id = (await stores.accept(order(spec=spec))).run_id
+    return Desk(stores, run_id, _Lingering(script, lingers) if lingers else FakeProvider(script))
+
+
+async def failure(asking: "asyncio.Future[ModelReply] | asyncio.Task[ModelReply]") -> tuple[str | None, bool, str]:
+    """How a call failed: its type, whether for good, and what it said."""
+    with pytest.raises(ApplicationError) as failed:
+        await asking
+    return failed.value.type, failed.value.non_retryable, failed.value.message
+
+
+async def test_what_a_model_says_is_in_the_log_before_it_has_ended(stores: Stores) -> None:
+    gate = Gate()
+    one = await desk(stores, turn(text("Hello ", gate, "there")))
+    asking = asyncio.create_task(one.ask())
+    await gate.reached.wait()
+    await one.said("Hello ")
+    gate.open()
+    reply = await asking
+    assert (reply.message.text, reply.finish_reason, reply.attempt) == ("Hello there", "stop", 1)
+    assert reply.usage == Usage(input_tokens=10, output_tokens=5)
+    assert settled_text(await one.events()) == "Hello there"
+    assert [message.id for message in await stores.messages.of_run(one.run_id)][1:] == [reply.message.id]
+
+
+async def test_a_step_that_has_its_message_returns_it_and_asks_nobody(stores: Stores) -> None:
+    one = await desk(stores, turn(call("c1", "look"), "Look there."))
+    first = await one.ask()
+    before = await one.events()
+    assert await one.ask() == first
+    assert await one.events() == before
+    assert requested(one.provider) == [(1, 1)]
+
+
+async def test_a_model_is_asked_with_what_the_agent_says_and_the_thread_has_said(stores: Stores) -> None:
+    spec = agent(tools=["pay"]).model_copy(update={"system": "Be brief."})
+    one = await desk(stores, turn(call("c1", "pay")), HELLO, spec=spec)
+    await one.ask(1)
+    await one.ask(2)
+    first, second = one.provider.requests
+    assert (first.model, first.system, [spec.name for spec in first.tools]) == ("echo", "Be brief.", ["pay"])
+    assert [message.role for message in first.messages] == ["user"]
+    assert [message.role for message in second.messages] == ["user", "assistant", "tool"]
+    assert (second.run_id, second.step, second.attempt) == (one.run_id, 2, 1)
+
+
+async def test_a_reply_tells_the_run_what_it_must_know_of_the_tools_it_calls(stores: Stores) -> None:
+    one = await desk(stores, turn(call("c1", "pay"), call("c2", "dance"), call("c3", "look")))
+    plans = (await one.ask()).plans
+    assert {name: (plan.effect, plan.approval.mode) for name, plan in plans.items()} == {
+        "pay": ("write", "always"),
+        "look": ("read", "never"),
+    }
+
+
+async def test_a_provider_that_repeats_a_call_id_of_the_thread_gets_another(stores: Stores) -> None:
+    one = await desk(stores, turn(call("call_1", "look")), turn(call("call_1", "look")))
+    (first,) = (await one.ask(1)).message.calls
+    (second,) = (await one.ask(2)).message.calls
+    assert first.call_id == "call_1"
+    assert second.call_id != "call_1"
+
+
+async def test_a_run_that_the_store_does_not_have_is_tried_again(stores: Stores) -> None:
+    one = await desk(stores, HELLO)
+    unknown = new_id()
+    told = await failure(asyncio.ensure_future(one.ask(run_id=unknown)))
+    assert told == ("store_away", False, f"the store has no run {unknown}")
+
+
+async def test_a_run_that_has_ended_is_refused_for_good(stores: Stores) -> None:
+    one = await desk(stores, HELLO)
+    await stores.runs.finish(finish(one.run_id), at(1))
+    told = await failure(asyncio.ensure_future(one.ask()))
+    assert told[:2] == ("fenced", True)
+    assert one.provider.requests == []
+
+
+async def test_an_attempt_that_was_overtaken_writes_no_more_and_keeps_nothing(stores: Stores) -> None:
+    gate = Gate()
+    one = await desk(stores, turn(text("Hello ", gate, "there")))
+    asking = asyncio.create_task(one.ask())
+    await gate.reached.wait()
+    await one.said("Hello ")
+    later = await stores.begin(ModelCall(run_id=one.run_id, step=1), at(1))
+    gate.open()
+    told = await failure(asking)
+    assert told[:2] == ("fenced", False)
+    assert later.attempt == 2
+    assert [event.type for event in await one.events()][-1] == "attempt.superseded"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (turn(text("Ha", ProviderFailure("transient", "busy"))), ("llm_api_error", False, "busy")),
+        (turn(text("Ha", ProviderFailure("fatal", "no such model"))), ("llm_api_error", True, "no such model")),
+        (turn(ProviderFailure("overflow", "too long")), ("context_overflow", True, "too long")),
+        (
+            Turn((text("Ha"),), ends=False),
+            ("invalid_llm_response", False, "the provider's stream ended without an end"),
+        ),
+    ],
+    ids=["transient", "fatal", "overflow", "no end"],
+)
+async def test_a_failed_call_says_whether_asking_again_can_help(
+    stores: Stores, said: Turn, expected: tuple[str, bool, str]
+) -> None:
+    one = await desk(stores, said)
+    assert await failure(asyncio.ensure_future(one.ask())) == expected
+    assert not any(event.type == "message.completed" for event in await one.events())
+
+
+async def test_what_a_failed_attempt_said_is_superseded_by_the_next_one(stores: Stores) -> None:
+    gate = Gate()
+    broken = turn(text("Hello ", gate, ProviderFailure("invalid", "garbled")))
+    one = await desk(stores, lambda request: broken if request.attempt == 1 else HELLO)
+    asking = asyncio.create_task(one.ask())
+    await one.said("Hello ")
+    gate.open()
+    await failure(asking)
+    reply = await one.ask()
+    assert (reply.attempt, [gone.attempt for gone in reply.superseded]) == (2, [1])
+    assert settled_text(await one.events()) == "Hello there"
+
+
+async def test_a_cancel_by_the_run_keeps_what_was_said(stores: Stores) -> None:
+    gate = Gate()
+    one = await desk(stores, turn(text("Hello ", gate, "there")))
+    asking = asyncio.create_task(one.ask())
+    await gate.reached.wait()
+    one.environment.cancel(ActivityCancellationDetails(cancel_requested=True))
+    reply = await asking
+    assert reply.finish_reason == "cancelled"
+    assert reply.message.parts == (TextPart(text="Hello ", cut=True),)
+    assert settled_text(await one.events()) == "Hello "
+
+
+async def test_a_cancel_that_comes_after_the_models_end_changes_nothing(stores: Stores) -> None:
+    gate = Gate()
+    one = await desk(stores, HELLO, lingers=gate)
+    asking = asyncio.create_task(one.ask())
+    await gate.reached.wait()
+    one.environment.cancel(ActivityCancellationDetails(cancel_requested=True))
+    assert (await asking).finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    "details",
+    [ActivityCancellationDetails(worker_shutdown=True), ActivityCancellationDetails(timed_out=True)],
+    ids=["shutdown", "timeout"],
+)
+async def test_a_cancel_that_the_run_did_not_want_leaves_the_step_to_the_next_attempt(
+    stores: Stores, details: ActivityCancellationDetails
+) -> None:
+    gate = Gate()
+    one = await desk(stores, turn(text("Hello ", gate, "there")))
+    asking = asyncio.create_task(one.ask())
+    await gate.reached.wait()
+    await one.said("Hello ")
+    one.environment.cancel(details)
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert [event.type for event in await one.events()][-1] == "text.delta"
+    assert (await stores.begin(ModelCall(run_id=one.run_id, step=1), at(1))).attempt == 2
+
+
+async def test_a_reply_names_every_stretch_of_the_log_that_is_its_own(stores: Stores) -> None:
+    gate = Gate()
+    one = await desk(stores, turn(text("Hello ", gate, "there")))
+    asking = asyncio.create_task(one.ask())
+    await gate.reached.wait()
+    await one.said("Hello ")
+    between = Custom(run_id=one.run_id, seq=0, at=at(1), name="between")
+    await stores.database.write(lambda tx: append(tx, Append(one.run_id, "between", [between])))
+    gate.open()
+    spans = (await asking).spans
+    events = {event.seq: event.type for event in await one.events()}
+    assert len(spans) == 2
+    theirs = [events[seq] for span in spans for seq in range(span.first, span.last + 1)]
+    assert theirs == ["text.delta", "text.delta", "text.completed", "message.completed"]
