@@ -66,13 +66,16 @@ class Process:
         client: The connection to Temporal.
         catalog: The models; closed with the process.
         toolbox: The tools; without it ours and those that the settings name.
+
+    Raises:
+        ToolboxError: The tools that the settings name cannot be loaded; nothing is open then.
     """
 
     def __init__(self, settings: Settings, client: Client, catalog: Catalog, toolbox: Toolbox | None = None) -> None:
+        self._toolbox = toolbox or Toolbox.load(settings.tools, allow_private_http=settings.allow_private_http)
         self._poker = Poker(settings.pokes_folder)
         self._database = Database(settings.database, self._poker)
         self._catalog = catalog
-        self._toolbox = toolbox or Toolbox.load(settings.tools, allow_private_http=settings.allow_private_http)
         self._agents = Agents(self._database)
         self._client = client
         self._queue = settings.task_queue
