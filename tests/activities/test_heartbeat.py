@@ -1,0 +1,96 @@
+"""Heartbeats come from the background as long as the work goes on, and no longer."""
+
+import asyncio
+
+import pytest
+from temporalio.activity import ActivityCancellationDetails
+from temporalio.testing import ActivityEnvironment
+
+from activities.heartbeat import cancelled_by_run, heartbeats
+from tests.stage import until
+
+
+class Pulse:
+    """An activity's environment that counts heartbeats."""
+
+    def __init__(self) -> None:
+        self.environment = ActivityEnvironment()
+        self.environment.on_heartbeat = self._count
+        self.beats = 0
+
+    def _count(self, *_: object) -> None:
+        self.beats += 1
+
+    async def beaten(self, times: int) -> bool:
+        """Wait for so many."""
+
+        async def look() -> bool:
+            return self.beats >= times
+
+        return await until(look, f"{times} heartbeats")
+
+
+async def _others_running(before: "set[asyncio.Task[object]]") -> bool:
+    """Whether there are tasks that were not there before, other than this one."""
+    await asyncio.sleep(0)
+    return bool(asyncio.all_tasks() - before - {asyncio.current_task()})
+
+
+async def test_silent_work_beats_at_once_and_again() -> None:
+    pulse = Pulse()
+
+    async def work() -> str:
+        async with heartbeats():
+            await pulse.beaten(2)
+            return "done"
+
+    assert await pulse.environment.run(work) == "done"
+
+
+async def test_the_heart_stops_with_the_work_even_if_that_fails() -> None:
+    pulse = Pulse()
+    before = asyncio.all_tasks()
+
+    async def work() -> None:
+        async with heartbeats():
+            await pulse.beaten(1)
+            raise ValueError("the work failed")
+
+    with pytest.raises(ValueError, match="the work failed"):
+        await pulse.environment.run(work)
+    assert not await _others_running(before)
+
+
+@pytest.mark.parametrize(
+    ("details", "by_run"),
+    [
+        (ActivityCancellationDetails(cancel_requested=True), True),
+        (ActivityCancellationDetails(worker_shutdown=True), False),
+        (ActivityCancellationDetails(timed_out=True), False),
+        (ActivityCancellationDetails(not_found=True), False),
+    ],
+    ids=["run", "shutdown", "timeout", "not found"],
+)
+async def test_only_the_runs_own_wish_is_its_cancel(details: ActivityCancellationDetails, *, by_run: bool) -> None:
+    environment = ActivityEnvironment()
+    began = asyncio.Event()
+
+    async def work() -> bool:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return cancelled_by_run()
+        return False
+
+    working = asyncio.ensure_future(environment.run(work))
+    await began.wait()
+    environment.cancel(details)
+    assert await working is by_run
+
+
+async def test_work_that_nobody_cancelled_was_not_cancelled_by_the_run() -> None:
+    async def work() -> bool:
+        return cancelled_by_run()
+
+    assert not await ActivityEnvironment().run(work)
