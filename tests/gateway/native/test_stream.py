@@ -1,14 +1,8 @@
 """Reading a log from any place, over a real socket."""
 
 import asyncio
-import contextlib
 import json
-import os
 import signal
-import socket
-import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
@@ -19,7 +13,8 @@ from gateway.tail import Chunk
 from store.settings import Settings
 from tests.build import START, Stores, finish, says
 from tests.gateway.native.conftest import Stand, complete, wait_for
-from tests.running import NO_TEMPORAL, Front, serving
+from tests.gateway_process import gateway_process
+from tests.running import Front, serving
 from workflows.contract.events import EVENT
 from workflows.contract.steps import ModelCall
 
@@ -151,50 +146,22 @@ async def test_an_idle_stream_is_kept_alive_by_comments(tmp_path: Path) -> None:
     assert seen.startswith(b"id: 1\nevent: run.started\n")
 
 
-@asynccontextmanager
-async def gateway_process(home: Path) -> AsyncGenerator[tuple[str, asyncio.subprocess.Process]]:
-    """A gateway as a process of its own: its URL and the process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    own = {"LONGRUN_HOME": str(home), "LONGRUN_PORT": str(port), "TEMPORAL_ADDRESS": NO_TEMPORAL}
-    command = (sys.executable, "-m", "gateway.cli", "gateway")
-    with (home / "gateway.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **own}, stdout=log, stderr=log)
-    try:
-        await _until_healthy(f"http://127.0.0.1:{port}", process)
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def _until_healthy(url: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(20), httpx2.AsyncClient(base_url=url) as http:
-        while process.returncode is None:
-            with contextlib.suppress(httpx2.TransportError):
-                if (await http.get("/api/health")).status_code == 200:
-                    return
-            await asyncio.sleep(0.05)
-    pytest.fail("the gateway ended")
-
-
 async def test_a_gateway_that_stops_breaks_its_streams_off_and_says_when_to_come_back(tmp_path: Path) -> None:
     seen = bytearray()
+    stopping: list[asyncio.Task[int]] = []
 
     async def read_on(response: httpx2.Response) -> None:
         async for piece in response.aiter_bytes():
             if not seen:
-                process.terminate()
+                stopping.append(asyncio.create_task(gateway.end(signal.SIGTERM)))
             seen.extend(piece)
 
-    async with gateway_process(tmp_path) as (url, process), httpx2.AsyncClient(base_url=url, timeout=20) as http:
+    async with gateway_process(tmp_path) as gateway, httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
         created = await http.post("/api/runs", json={"agent": {"model": "scripted/x"}, "input": "go"})
         async with http.stream("GET", created.json()["links"]["stream"]) as response:
             with pytest.raises(httpx2.RemoteProtocolError):
                 await read_on(response)
-        assert await process.wait() == -signal.SIGTERM
+        assert await stopping[0] == -signal.SIGTERM
     assert seen.startswith(b"id: 1\nevent: run.started\n")
     assert seen.endswith(b"retry: 1000\n\n")
 
