@@ -25,10 +25,10 @@ class Terminal:
             asyncio.get_running_loop().remove_reader(self.outside)
         self._news.set()
 
-    async def shows(self, text: str, times: int = 1) -> None:
+    async def shows(self, text: str, times: int = 1, patience: float = 20) -> None:
         """Wait until a text has been written so many times."""
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(patience):
                 while self.seen.count(text) < times:
                     self._news.clear()
                     await self._news.wait()
