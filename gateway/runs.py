@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 CONFIRMED_WITHIN = 5.0
 """Seconds that a decision's caller waits for the run to say which decision counted."""
 _POLL = 0.02
+_HOPELESS = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT})
+"""Answers to a signal that would be the same the next time, and would hold up the signals behind it."""
 
 Delivery = Literal["delivered", "accepted", "over"]
 """What became of a signal: the workflow has it; it is kept until Temporal answers; the workflow has ended."""
@@ -188,11 +190,12 @@ class RunService:
             with answered():
                 await handle.signal(signal.kind, argument, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
+            if error.status not in _HOPELESS:
                 raise
             row = await self._runs.get(signal.run_id)
             if row is not None and not row.dispatched and row.status not in FINAL:
                 return "accepted"  # its workflow is yet to be started
+            logger.warning("%s is given up: %s", signal.key, error.message)
             delivery = "over"
         await self._signals.delivered(signal.key, now())
         return delivery

@@ -17,6 +17,7 @@ from store.agents import new_id
 from store.tables import ApprovalRow
 from workflows.contract.runs import FINAL, Decision
 
+_LONGEST_CALL_ID = 256
 ApprovalStatus = Literal["pending", "approved", "denied", "edited", "answered", "expired", "cancelled"]
 
 
@@ -49,6 +50,8 @@ async def decide(request: Request) -> Response:
     """
     body = check(DecideBody, await read_json(request))
     call_id: str = request.path_params["call_id"]
+    if len(call_id) > _LONGEST_CALL_ID:
+        raise wrong("call_id", f"is longer than {_LONGEST_CALL_ID} characters")
     for field, needed in (("args", body.decision == "edit"), ("answer", body.decision == "answer")):
         if needed and getattr(body, field) is None:
             raise wrong(field, f"is needed for the decision {body.decision!r}")

@@ -1,6 +1,10 @@
 """What a request carries: a JSON body of bounded size, checked query parameters, the run that its path names."""
 
-from typing import TypeVar
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from math import isfinite
+from typing import TypeVar, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +16,12 @@ from gateway.parts import parts_of
 from store.tables import RunRow
 
 MOST_BYTES = 8 * 1024 * 1024
+MOST_DEPTH = 100
+"""Levels of a body: what holds it on its way, in the store and in Temporal, adds levels, and parsers end at 200."""
+
+_PARSED_DEPTH = 200
+_SUSPECT = re.compile(rb"\\u0000|[eE]\+?\d{3}|\d{200}")
+"""What a body has that is worth a walk through it: it may hold a NUL character or a number beyond all floats."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -29,9 +39,37 @@ async def read_json(request: Request) -> object:
     if kind != "application/json":
         raise wrong("Content-Type", "must be application/json", 415)
     try:
-        return from_json(raw, allow_inf_nan=False)
+        given: object = from_json(raw, allow_inf_nan=False)
     except ValueError as error:
         raise wrong("body", f"is not JSON: {error}", 400) from error
+    _refuse_depth(raw)
+    for path in _unfit(given) if _SUSPECT.search(raw) else ():
+        raise wrong(".".join(path) or "body", "has a NUL character or a number that is out of range")
+    return given
+
+
+def _refuse_depth(raw: bytes) -> None:
+    if raw.count(b"[") + raw.count(b"{") <= MOST_DEPTH:
+        return
+    around = _PARSED_DEPTH - MOST_DEPTH
+    try:
+        from_json(b"[" * around + raw + b"]" * around)
+    except ValueError as error:
+        raise wrong("body", f"has more than {MOST_DEPTH} levels", 400) from error
+
+
+def _unfit(given: object) -> Iterator[tuple[str, ...]]:
+    """Where the body has what JSON can say and PostgreSQL, or JSON itself, cannot keep."""
+    inside: Iterable[tuple[object, object]] = ()
+    if isinstance(given, dict):
+        named = cast("dict[str, object]", given)
+        inside = chain(named.items(), zip(named, named, strict=True))
+    elif isinstance(given, list):
+        inside = enumerate(cast("list[object]", given))
+    elif "\0" in given if isinstance(given, str) else isinstance(given, float) and not isfinite(given):
+        yield ()
+    for name, value in inside:
+        yield from ((str(name), *path) for path in _unfit(value))
 
 
 async def _read(request: Request) -> bytes:
@@ -69,6 +107,17 @@ def read_query(request: Request, shape: type[M]) -> M:
         return shape.model_validate(dict(request.query_params), extra="forbid")
     except ValidationError as error:
         raise invalid(error, "query") from error
+
+
+def refuse_nul(request: Request) -> None:
+    """Refuse a path or a query with a NUL character, which PostgreSQL can neither keep nor look for.
+
+    Raises:
+        ProblemError: Names the parameter.
+    """
+    for name, value in [*request.path_params.items(), *request.query_params.multi_items()]:
+        if "\0" in name + value:
+            raise wrong(name, "has a NUL character")
 
 
 def uuid_of(text: str, field: str) -> str:

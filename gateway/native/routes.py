@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.native import agents, approvals, health, openapi, runs, stream
+from gateway.native.incoming import refuse_nul
 from gateway.native.operations import Answer, Handler, Operation
 
 
@@ -41,6 +42,7 @@ def native_routes() -> list[Route]:
 
 def _dispatcher(handlers: dict[str, Handler]) -> Handler:
     async def dispatch(request: Request) -> Response:
+        refuse_nul(request)
         return await handlers["GET" if request.method == "HEAD" else request.method](request)
 
     return dispatch

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Discriminator, Field, JsonValue, Tag, field_validator
+from pydantic_core import to_json
 
 from store.runs import OnBusy
 from store.tables import AgentRow, ApprovalRow, RunRow
@@ -15,7 +16,7 @@ from workflows.contract.runs import Decision, Limits, PendingApproval, RunOrder,
 from workflows.contract.steps import Finished
 
 MOST_TEXT = 1024 * 1024
-"""Bytes of text in one message."""
+"""Bytes of text in one message, as JSON: Temporal takes payloads of 2 MB."""
 MOST_METADATA = 16 * 1024
 """Bytes of metadata, as JSON."""
 
@@ -23,9 +24,13 @@ _CALL_ID = r"^[\x21-\x7e]{1,256}$"
 
 
 def _bounded(text: str) -> str:
-    if len(text.encode()) > MOST_TEXT:
-        raise ValueError(f"is longer than {MOST_TEXT} bytes")
+    _fits(text)
     return text
+
+
+def _fits(given: JsonValue) -> None:
+    if len(to_json(given)) > MOST_TEXT:
+        raise ValueError(f"is longer than {MOST_TEXT} bytes, as JSON")
 
 
 class InputPart(BaseModel):
@@ -161,6 +166,12 @@ class DecideBody(BaseModel):
     by: str = Field(default="api", min_length=1, max_length=200)
     run_id: str | None = None
     id: str | None = Field(default=None, pattern=_CALL_ID)
+
+    @field_validator("args", "answer")
+    @classmethod
+    def _not_too_long(cls, given: JsonValue) -> JsonValue:
+        _fits(given)
+        return given
 
 
 class AgentView(BaseModel):

@@ -35,6 +35,7 @@ _FAREWELL = b": the gateway stops; come back with the last id\nretry: 1000\n\n"
 _FIRST_PAGE = 50
 """Segments of the first read of a log that is complete, so that its first byte is early."""
 _PAGE = 1000
+_LONGEST_ID = 19
 
 
 class StreamQuery(BaseModel):
@@ -173,7 +174,7 @@ async def _place(request: Request, query: StreamQuery) -> tuple[Place, int]:
     field, after = "starting_after", query.starting_after
     if (last_id := request.headers.get("last-event-id")) is not None:
         field = "Last-Event-ID"
-        if not (last_id.isascii() and last_id.isdecimal()):
+        if not (last_id.isascii() and last_id.isdecimal() and len(last_id) <= _LONGEST_ID):
             raise wrong(field, "is not the id of an event")
         after = int(last_id)
     row = await run_of(request)

@@ -28,7 +28,7 @@ class ArgumentRule(Shape):
                 raise ValueError("value is not a regular expression: it is not a text")
             try:
                 re.compile(self.value)
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"value is not a regular expression: {error}") from error
         return self
 

@@ -38,12 +38,15 @@ Phase = Literal["starting", "model", "tools", "waiting", "finishing", "finished"
 Verdict = Literal["approve", "deny", "edit", "answer"]
 
 
+_LONGEST = 10 * 366 * 24 * 3600.0
+
+
 class Limits(Shape):
     """Where a run ends by itself. ``max_steps`` counts model calls; the others are seconds."""
 
     max_steps: int = Field(default=50, ge=1, le=100_000)
-    deadline: float | None = Field(default=None, gt=0)
-    approval_timeout: float = Field(default=7 * 24 * 3600.0, gt=0)
+    deadline: float | None = Field(default=None, gt=0, le=_LONGEST)
+    approval_timeout: float = Field(default=7 * 24 * 3600.0, gt=0, le=_LONGEST)
 
 
 class RunOrder(Shape):

@@ -7,8 +7,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from gateway.native.incoming import MOST_DEPTH
 from store.agents import new_id
+from tests.build import order
 from tests.gateway.native.conftest import Stand
+from workflows.contract.runs import RunState
 
 CSV = {"Content-Type": "text/csv"}
 JSON = {"Content-Type": "application/json"}
@@ -55,6 +58,11 @@ BAD = [
     Bad("JSON with NaN", 400, "body", "POST", RUNS, content=b'{"agent": NaN}', headers=JSON),
     Bad("half a surrogate pair", 400, "body", "POST", RUNS, content=b'{"agent": "\\ud800"}', headers=JSON),
     Bad("JSON of absurd depth", 400, "body", "POST", RUNS, content=b"[" * 100_000, headers=JSON),
+    Bad("a body of more levels than a run may have", 400, "body", "POST", RUNS,
+        content=b'{"metadata": ' + b"[" * 150 + b"]" * 150 + b"}", headers=JSON),
+    Bad("a number of 5,000 digits", 400, "body", "POST", RUNS, content=b'{"agent": %b}' % (b"9" * 5000), headers=JSON),
+    Bad("a number beyond all floats", 422, "metadata.a.1", "POST", RUNS,
+        content=b'{"metadata": {"a": [1, 1e400]}}', headers=JSON),
     Bad("bytes that are no text", 400, "body", "POST", RUNS, content=b'{"agent": "\xff"}', headers=JSON),
     Bad("a list instead of an object", 422, "body", "POST", RUNS, json=[1, 2]),
     Bad("no body", 422, "agent", "POST", RUNS),
@@ -73,6 +81,18 @@ BAD = [
         "model": "scripted/x",
         "tools": [{"name": "a", "approval": {"when": [{"argument": "b", "value": "("}]}}],
     }),
+    create("a rule that repeats too often", 422, "agent.tools.0.approval.rules.0", agent={
+        "model": "scripted/x",
+        "tools": [{"name": "a", "approval": {"when": [{"argument": "b", "value": "a{99999999999}"}]}}],
+    }),
+    create("a rule of too many brackets", 422, "agent.tools.0.approval.rules.0", agent={
+        "model": "scripted/x",
+        "tools": [{"name": "a", "approval": {"when": [{"argument": "b", "value": "(" * 5000}]}}],
+    }),
+    create("an agent with a NUL character", 422, "agent.model", agent={"model": "scripted/\0"}),
+    create("an input with a NUL character", 422, "input", input="a\0b"),
+    create("a NUL character in a name", 422, "metadata.a\0", metadata={"a\0": 1}),
+    create("an input that is too long as JSON", 422, "input", input="\1" * (MIB // 5)),
     create("an empty input", 422, "input", input=""),
     create("an input that is a number", 422, "input", input=7),
     create("an input of more than 1 MiB", 422, "input", input="é" * (MIB // 2 + 1)),
@@ -81,6 +101,8 @@ BAD = [
     create("an input of long parts", 422, "input.parts", input={"parts": [{"text": "x" * MIB}, {"text": "y"}]}),
     create("a negative limit", 422, "limits.max_steps", limits={"max_steps": -1}),
     create("a limit that is a word", 422, "limits.deadline", limits={"deadline": "soon"}),
+    create("a deadline after the end of the world", 422, "limits.deadline", limits={"deadline": 1e300}),
+    create("an approval that waits forever", 422, "limits.approval_timeout", limits={"approval_timeout": 1e300}),
     create("metadata that is a list", 422, "metadata", metadata=[]),
     create("metadata that is too large", 422, "metadata", metadata={"a": "x" * 20_000}),
     create("a thread id with a slash", 422, "thread_id", thread_id="a/b"),
@@ -93,9 +115,11 @@ BAD = [
     Bad("an unknown agent to look at", 404, "agent_id", "GET", "/api/agents/nobody"),
     Bad("an unknown agent to change", 404, "agent_id", "PATCH", "/api/agents/nobody", json={"system": "x"}),
     Bad("an unknown agent to delete", 404, "agent_id", "DELETE", "/api/agents/nobody"),
+    Bad("an agent id with a NUL character", 422, "agent_id", "GET", "/api/agents/a%00"),
     Bad("a run id that is none", 422, "run_id", "GET", "/api/runs/17"),
     Bad("an unknown status in a list", 422, "status", "GET", "/api/runs?status=lost"),
     Bad("a page of nothing", 422, "limit", "GET", "/api/runs?limit=0"),
+    Bad("a thread with a NUL character", 422, "thread", "GET", "/api/runs?thread=%00"),
     Bad("a cursor that is no id", 422, "before", "GET", "/api/runs?before=yesterday"),
     stream("a negative place", "starting_after", "?starting_after=-1"),
     stream("a place that is a word", "starting_after", "?starting_after=end"),
@@ -104,6 +128,8 @@ BAD = [
     stream("an unknown view", "view", "?view=all"),
     stream("a last id that is a word", "Last-Event-ID", "", Last_Event_ID="abc"),
     stream("a negative last id", "Last-Event-ID", "", Last_Event_ID="-3"),
+    stream("a last id of 5,000 digits", "Last-Event-ID", "", Last_Event_ID="9" * 5000),
+    stream("an empty last id", "Last-Event-ID", "", Last_Event_ID=""),
     stream("a last id beyond the end", "Last-Event-ID", "?starting_after=3", Last_Event_ID="201"),
     Bad("events beyond the end", 422, "starting_after", "GET", "/api/runs/{finished}/events?starting_after=500"),
     Bad("a cancel with a list", 422, "reason", "POST", "/api/runs/{waiting}/cancel", json={"reason": ["x"]}),
@@ -114,6 +140,11 @@ BAD = [
     Bad("an answer without answer", 422, "answer", "POST", DECIDE, json={"decision": "answer"}),
     Bad("a decision for a bad run id", 422, "run_id", "POST", DECIDE, json={"decision": "deny", "run_id": "x"}),
     Bad("a decision on a call of two runs", 422, "run_id", "POST", "/api/approvals/twin-1", json={"decision": "deny"}),
+    Bad("a call id that is too long", 422, "call_id", "POST", f"/api/approvals/{'c' * 300}", json={"decision": "deny"}),
+    Bad("an answer of more than 1 MiB", 422, "answer", "POST", DECIDE,
+        json={"decision": "answer", "answer": "x" * MIB}),
+    Bad("arguments of more than 1 MiB", 422, "args", "POST", DECIDE,
+        json={"decision": "edit", "args": {"a": "x" * MIB}}),
     Bad("a decision on an unknown call", 404, "call_id", "POST", "/api/approvals/nothing", json={"decision": "deny"}),
     Bad("approvals of a bad run id", 422, "run_id", "GET", "/api/approvals?run_id=x"),
     Bad("approvals in an unknown state", 422, "status", "GET", "/api/approvals?status=open"),
@@ -134,6 +165,28 @@ async def test_bad_input_is_refused_by_name_and_leaves_nothing_behind(stand: Sta
     assert problem["detail"]
     assert bad.at in [error["field"] for error in problem["errors"]], problem
     assert await stand.rows() == before
+
+
+async def test_a_decision_or_a_used_key_after_the_end_leaves_nothing_behind(stand: Stand) -> None:
+    key = {"Idempotency-Key": new_id()}
+    body = {"agent": {"model": "scripted/x"}, "input": "one"}
+    assert (await stand.front.http.post(RUNS, json=body, headers=key)).status_code == 201
+    before = await stand.rows()
+    late = await stand.front.http.post(DECIDE, json={"decision": "deny", "run_id": stand.finished})
+    reused = await stand.front.http.post(RUNS, json={**body, "input": "two"}, headers=key)
+    assert (late.status_code, late.json()["errors"][0]["field"]) == (409, "run_id")
+    assert (reused.status_code, reused.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
+    assert await stand.rows() == before
+
+
+async def test_the_deepest_body_there_is_can_be_kept_and_read(stand: Stand) -> None:
+    around = b'{"agent": {"model": "scripted/x"}, "input": "x", "metadata": {"a": %b}}'
+    body = around % (b"[" * (MOST_DEPTH - 2) + b"]" * (MOST_DEPTH - 2))
+    response = await stand.front.http.post(RUNS, content=body, headers=JSON)
+    assert response.status_code == 201
+    run = await stand.front.run(response.json()["id"])
+    state = RunState(order=order().model_copy(update={"metadata": run["metadata"]}))
+    assert RunState.model_validate_json(state.model_dump_json()) == state
 
 
 async def test_malformed_json_is_answered_with_its_place(stand: Stand) -> None:
