@@ -49,12 +49,13 @@ def save(kind: str, links: Sequence[WorkflowHistory], log: Iterable[str]) -> Non
     Raises:
         ValueError: It would tell where it was recorded.
     """
+    here = {socket.gethostname(), getpass.getuser(), str(Path.cwd()), str(Path.home()), tempfile.gettempdir()}
     FOLDER.mkdir(exist_ok=True)
     for old in link_files(kind):
         old.unlink()
     for place, link in enumerate(links, 1):
         events = [json.dumps(scrubbed(event)) for event in link.to_json_dict()["events"]]
-        if words := telling(events):
+        if words := telling(events, here):
             raise ValueError(f"{kind} tells where it was recorded: {', '.join(sorted(words))}")
         name = f"{kind}.json" if place == 1 else f"{kind}.{place}.json"
         (FOLDER / name).write_text('{"events": [\n' + ",\n".join(events) + "\n]}\n", encoding="utf-8")
@@ -75,12 +76,11 @@ def scrubbed(node: JsonValue) -> JsonValue:
     return kept
 
 
-def telling(events: Iterable[str]) -> set[str]:
-    """The words in events, and in their payloads, that name a machine, a user or a folder."""
-    here = {socket.gethostname(), str(Path.cwd()), str(Path.home()), tempfile.gettempdir(), getpass.getuser()}
+def telling(events: Sequence[str], names: Iterable[str] = ()) -> set[str]:
+    """The folders that events and their payloads speak of, and those of ``names`` that they have in them."""
     text = "\n".join([*events, *(payload for event in events for payload in payloads(json.loads(event)))])
     paths = r"(?<![\w<])/(?:home|root|tmp|usr|work|Users|var|private|opt|mnt)/[\w.-]+"
-    return {word for word in here if re.search(rf"\b{re.escape(word)}\b", text)} | set(re.findall(paths, text))
+    return {name for name in names if re.search(rf"\b{re.escape(name)}\b", text)} | set(re.findall(paths, text))
 
 
 def payloads(node: JsonValue) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Iterator
 from random import Random
 
 from workflows.contract.messages import (
@@ -14,7 +15,7 @@ from workflows.contract.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from workflows.deltas import text_of
+from workflows.deltas import PART_DONE, text_of
 
 LETTERS = 'abc é\n"\\{}0ß漢😀 \u2028\x00'
 
@@ -49,6 +50,24 @@ def cuts(random: Random, text: str) -> list[str]:
     """A text in pieces, none of them empty."""
     places = sorted({0, len(text), *(random.randint(0, len(text)) for _ in range(random.randint(0, 5)))})
     return [text[start:end] for start, end in itertools.pairwise(places)]
+
+
+def some_marks(message: Message, seed: int) -> Iterator[int]:
+    """Any way to cut a message: parts one after the other, or taking turns."""
+    random = Random(seed)  # noqa: S311 - a test's
+    streams: list[tuple[int, list[int]]] = [
+        (index, [len(piece) for piece in cuts(random, text_of(part))] + [PART_DONE])
+        for index, part in enumerate(message.parts)
+        if not isinstance(part, OpaquePart)
+    ]
+    current = -1
+    while streams:
+        index, left = random.choice(streams)
+        if index != current:
+            yield -index - 1
+            current = index
+        yield left.pop(0)
+        streams = [(i, lengths) for i, lengths in streams if lengths]
 
 
 def conversation(seed: int) -> list[Message]:

@@ -1,12 +1,9 @@
 """A message in pieces, and whole again."""
 
-from collections.abc import Iterator
-from random import Random
-
 import pytest
 
 from tests.build import START
-from tests.workflows.parts import cuts, some_message
+from tests.workflows.parts import some_marks, some_message
 from workflows.contract.events import (
     Event,
     ReasoningCompleted,
@@ -16,28 +13,10 @@ from workflows.contract.events import (
     ToolCallCompleted,
     ToolCallDelta,
 )
-from workflows.contract.messages import Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
-from workflows.deltas import PART_DONE, Attempt, played, text_of
+from workflows.contract.messages import OpaquePart, TextPart, ToolCallPart, ToolResultPart
+from workflows.deltas import Attempt, played, text_of
 
 ATTEMPT = Attempt("run", 3, 2, START, "m")
-
-
-def some_marks(message: Message, seed: int) -> Iterator[int]:
-    """Any way to cut a message: parts one after the other, or taking turns."""
-    random = Random(seed)  # noqa: S311 - a test's
-    streams: list[tuple[int, list[int]]] = [
-        (index, [len(piece) for piece in cuts(random, text_of(part))] + [PART_DONE])
-        for index, part in enumerate(message.parts)
-        if not isinstance(part, OpaquePart)
-    ]
-    current = -1
-    while streams:
-        index, left = random.choice(streams)
-        if index != current:
-            yield -index - 1
-            current = index
-        yield left.pop(0)
-        streams = [(i, lengths) for i, lengths in streams if lengths]
 
 
 @pytest.mark.parametrize("seed", range(300))
