@@ -6,6 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from gateway.history import Historian
 from store.agents import new_id
 from store.settings import Settings
 from tests import wire as wires
@@ -32,7 +36,7 @@ turns:
 """,
     "striking": """
 turns:
-  - tool_calls: [{name: strike, arguments: {mark: "{input}"}}]
+  - tool_calls: [{name: strike, arguments: {mark: "{input}"}, id: "{input}"}]
   - text: "{last_result}"
 """,
 }
@@ -40,12 +44,16 @@ turns:
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that has ended, as it can be read: ``live`` is what a reader got who was there all the time."""
+    """A run that has ended, as it can be read.
+
+    ``live`` is what a reader got who was there all the time; ``rebuilt`` what Temporal's history tells.
+    """
 
     run: dict[str, object]
     raw: list[Event]
     settled: list[Event]
     live: list[Event]
+    rebuilt: list[Event]
 
     @property
     def superseded(self) -> list[AttemptSuperseded]:
@@ -67,6 +75,7 @@ class House:
     stores: Stores
     wire: Wire
     relay: Relay
+    historian: Historian
     started: dict[str, str] = field(default_factory=dict[str, str])
     readers: dict[str, asyncio.Task[list[Event]]] = field(default_factory=dict[str, asyncio.Task[list[Event]]])
 
@@ -112,13 +121,25 @@ class House:
 
         await until(look, f"the note {line}")
 
+    async def rebuilt(self, run_id: str) -> list[Event]:
+        """A run's log from its history alone."""
+        rebuilt = await self.historian.rebuild(run_id)
+        assert rebuilt is not None
+        return parsed(rebuilt.lines[seq] for seq in sorted(rebuilt.lines))
+
+    async def approve(self, name: str, call_id: str) -> None:
+        """Approve a call."""
+        body = {"decision": "approve", "run_id": self.started[name]}
+        response = await self.front.http.post(f"/api/approvals/{call_id}", json=body)
+        assert response.status_code in (200, 202), response.text
+
     async def ended(self) -> dict[str, Ended]:
         """Wait for the end of every run."""
         found: dict[str, Ended] = {}
         for name, run_id in self.started.items():
-            run = await self.front.ended(run_id)
-            live = await self.readers[name]
-            found[name] = Ended(run, await self.read(run_id, "raw"), await self.read(run_id, "settled"), live)
+            run, live = await self.front.ended(run_id), await self.readers[name]
+            raw, settled = await self.read(run_id, "raw"), await self.read(run_id, "settled")
+            found[name] = Ended(run, raw, settled, live, await self.rebuilt(run_id))
         return found
 
 
@@ -131,7 +152,9 @@ async def house(temporal: str, folder: Path) -> AsyncGenerator[House]:
         (folder / "scripts" / f"{name}.yaml").write_text(script)
     async with wires.start() as wire, relayed(temporal) as relay, serving(settings, temporal) as front:
         stores = Stores.over(settings.database)
+        client = await Client.connect(temporal, data_converter=pydantic_data_converter)
+        historian = Historian(client, stores.database, stores.runs, stores.log)
         try:
-            yield House(front, stores, wire, relay)
+            yield House(front, stores, wire, relay, historian)
         finally:
             await stores.database.aclose()

@@ -21,7 +21,7 @@ from tests.wire import Wire
 from tests.wire_answers import Answer, Stall, chat_stream
 from workflows.contract.events import ToolStarted
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 
 STORY = "One went out. Two came back. Three stayed."
 LATE_TEXT = r"step:1:1:\w+ of run \S+ was overtaken"
@@ -38,7 +38,7 @@ def _told() -> tuple[Answer, Stall]:
 
 
 async def kill(house: House) -> dict[str, Ended]:
-    """Kill a worker with six runs in its hands; of two, it has kept the last step, but told nobody."""
+    """Kill a worker with seven runs in its hands; of two, it has kept the last step, but told nobody."""
     (lost, _), (kept, kept_stall), (again, again_stall) = _told(), _told(), _told()
     again_stall.go_on.set()
     house.wire.play(lost, kept, again)
@@ -50,8 +50,10 @@ async def kill(house: House) -> dict[str, Ended]:
         await house.start("watched", "scripted/watching", tools=["watch"])
         await house.start("struck", "scripted/striking", tools=["strike"])
         await house.start("struck to the end", "scripted/striking", tools=["strike"])
+        await house.start("asked", "scripted/striking", tools=[{"name": "strike", "approval": "always"}])
         await house.logged("told to the end", "came")
         await house.logged("told by script", "came")
+        await house.logged("asked", "run.waiting")
         for name in ("watched", "struck", "struck to the end"):
             await house.noted(f"{name} 1")
         house.relay.hold()
@@ -63,6 +65,8 @@ async def kill(house: House) -> dict[str, Ended]:
         await first.ended()
         house.relay.cut()
     release(house.workspace, "watched", 2)
+    release(house.workspace, "asked", 1)
+    await house.approve("asked", "asked")
     async with house.worker(house.relay.target):
         return await house.ended()
 
@@ -142,6 +146,7 @@ def check(ended: Ended) -> None:
     check_log(ended.raw)
     check_settled(ended.settled)
     assert ended.live == ended.raw
+    assert ended.rebuilt == ended.settled
 
 
 @pytest.mark.parametrize("way", ["told by script", "told by wire"])
@@ -201,6 +206,13 @@ async def test_a_result_that_was_kept_before_the_kill_stands(rounds: Rounds) -> 
     assert ended.run["output"] == "struck to the end came at attempt 1"
     assert noted(rounds.workspaces["killed"]).count("struck to the end 1") == 1
     assert "struck to the end 2" not in noted(rounds.workspaces["killed"])
+
+
+async def test_a_decision_that_comes_while_no_worker_is_there_is_followed_by_the_next(rounds: Rounds) -> None:
+    ended = (await rounds.killed)["asked"]
+    check(ended)
+    assert (ended.result.status, ended.result.attempt) == ("ok", 1)
+    assert noted(rounds.workspaces["killed"]).count("asked 1") == 1
 
 
 async def test_a_worker_that_was_taken_for_dead_can_add_nothing_to_a_message(rounds: Rounds) -> None:

@@ -181,6 +181,7 @@ async def test_a_stream_can_hang_until_it_is_closed(stage: Stage, hang: str, att
 
 async def test_a_script_that_was_changed_is_read_again(stage: Stage) -> None:
     assert (await stage.play("turns: [{text: Old.}]")).parts == [TextPart(text="Old.")]
+    assert (await ask(stage.catalog, "scripted/play")).parts == [TextPart(text="Old.")]
     path = stage.write("turns: [{text: New.}]")
     os.utime(path, ns=(1, 1))
     assert (await ask(stage.catalog, "scripted/play")).parts == [TextPart(text="New.")]
