@@ -103,7 +103,7 @@ class AgentRun:
         except asyncio.CancelledError:
             if stopped := self._stopped():
                 return stopped
-            raise
+            raise  # pragma: no cover - only an eviction cancels unasked, and today's SDK then raises its own error
         except ActivityError as error:
             return self._stopped() or _failed(error)
         finally:

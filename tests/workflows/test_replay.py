@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import pytest
+from temporalio.api.enums.v1 import EventType, TimeoutType
+from temporalio.api.failure.v1 import Failure, TimeoutFailureInfo
+from temporalio.api.history.v1 import ActivityTaskTimedOutEventAttributes
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import WorkflowSerializationContext
@@ -101,3 +104,20 @@ async def test_a_run_that_other_code_has_led_is_refused(
     changed(history)
     with pytest.raises(NondeterminismError):
         await replayer.replay_workflow(history)
+
+
+async def test_a_model_call_that_timed_out_for_good_ends_its_run(replayer: Replayer) -> None:
+    history = load(link_files("failed_model")[0])
+    for event in history.events:
+        if event.HasField("activity_task_failed_event_attributes"):
+            failed = event.activity_task_failed_event_attributes
+            timeout = TimeoutFailureInfo(timeout_type=TimeoutType.TIMEOUT_TYPE_HEARTBEAT)
+            event.event_type = EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT
+            event.activity_task_timed_out_event_attributes.CopyFrom(
+                ActivityTaskTimedOutEventAttributes(
+                    scheduled_event_id=failed.scheduled_event_id,
+                    started_event_id=failed.started_event_id,
+                    failure=Failure(message="activity Heartbeat timeout", timeout_failure_info=timeout),
+                )
+            )
+    await replayer.replay_workflow(history)

@@ -1,0 +1,73 @@
+"""A run whose tools cannot be run to their end."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+from typing_extensions import override
+
+from activities.heartbeat import heartbeats
+from tests.logcheck import of_type
+from tests.provider_fake import Gate, call, in_turn, turn
+from tests.stage import Stage, order, unserved, worker
+from tests.tools import TOOLS
+from workflows.agent_run import AgentRun
+from workflows.contract.events import ToolCompleted
+from workflows.contract.runs import Cancel
+from workflows.contract.steps import ToolCall, ToolOutcome, ToolSteps
+
+pytestmark = pytest.mark.server
+
+FULL = ApplicationError("the disk is full", type="tool_error", non_retryable=True)
+SCRIPT = in_turn(turn(call("c1", "look", {"what": "sea"})), turn("Done."))
+
+
+class _Broken(ToolSteps):
+    """Fails when its gate opens, or when it is told to stop."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+
+    @override
+    @activity.defn
+    async def run_tool(self, call: ToolCall) -> ToolOutcome:
+        async with heartbeats():
+            with suppress(asyncio.CancelledError):
+                await self.gate.passed()
+        raise FULL
+
+
+def serving(stage: Stage, tools: _Broken) -> Worker:
+    """A worker with these tools."""
+    others = [each for each in stage.process.activities if each.__name__ != "run_tool"]
+    return worker(stage, activities=[*others, tools.run_tool])
+
+
+async def test_a_tool_that_failed_for_good_is_a_result_the_model_sees(temporal: str, tmp_path: Path) -> None:
+    tools = _Broken()
+    tools.gate.open()
+    async with unserved(temporal, tmp_path, SCRIPT, TOOLS) as stage, serving(stage, tools):
+        outcome, events = await stage.ended(await stage.start(order("look")))
+    assert outcome.stop_reason == "end_turn"
+    (result,) = of_type(events, "tool.completed")
+    assert isinstance(result, ToolCompleted)
+    assert (result.status, result.content) == ("error", "The tool failed: the disk is full")
+
+
+async def test_a_tool_that_fails_because_its_run_is_cancelled_does_not_fail_the_run(
+    temporal: str, tmp_path: Path
+) -> None:
+    tools = _Broken()
+    async with unserved(temporal, tmp_path, SCRIPT, TOOLS) as stage, serving(stage, tools):
+        handle = await stage.start(order("look"))
+        await tools.gate.reached.wait()
+        await handle.signal(AgentRun.cancel, Cancel(by="ann"))
+        outcome, events = await stage.ended(handle)
+    assert outcome.status == "cancelled"
+    (result,) = of_type(events, "tool.completed")
+    assert isinstance(result, ToolCompleted)
+    assert result.status == "cancelled"
