@@ -88,7 +88,8 @@ def one_log(lines: Sequence[Line], raw: bytes) -> Proof:
     dense = [line.seq for line in lines] == list(range(1, len(lines) + 1))
     same = [line.data for line in lines] == data_of(raw)
     ended = bool(lines) and isinstance(lines[-1].event(), RunCompleted)
-    figures = f"{len(lines)} events over two connections, seq 1 to {len(lines)}, each once and in order"
+    order = f"seq 1 to {len(lines)}, each once and in order" if dense else "NOT each once and in order"
+    figures = f"{len(lines)} events over two connections, {order}{'' if same else ', OTHER than the log'}"
     return Proof("one log, one cursor", dense and same and ended, figures)
 
 
@@ -157,10 +158,12 @@ def decided(reviews: Sequence[Review], lines: Sequence[Line], size: int | None) 
     """
     followed = [event.decision_id for event in events_of(lines) if isinstance(event, ApprovalDecided)]
     approved = any(review.decision.decision == "approve" for review in reviews)
+    early = not reviews or any(review.early for review in reviews)
     held = bool(reviews) and followed == [review.decision.id for review in reviews]
-    held = held and not any(review.early for review in reviews) and (size is not None) == approved
+    held = held and not early and (size is not None) == approved
     told = [f"{one.tool}: {one.decision.decision} by {one.decision.by}, {one.seconds:.1f} s" for one in reviews]
-    wrote = "report.md was not written" if size is None else f"report.md written after it, {size:,} bytes"
+    when = "BEFORE it" if early else "after it"
+    wrote = "report.md was not written" if size is None else f"report.md written {when}, {size:,} bytes"
     return Proof("approval by signal", held, "; ".join([*told, wrote]))
 
 

@@ -174,7 +174,9 @@ def test_an_event_that_is_lost_or_comes_twice_or_out_of_order_is_noticed(
     broken: Callable[[list[Line]], list[Line]],
 ) -> None:
     received = broken(lines(story()))
-    assert not proofs.one_log(received, raw(received)).held
+    proof = proofs.one_log(received, raw(received))
+    assert not proof.held
+    assert ("NOT each once" in proof.figures) is (broken is not unended)
 
 
 def test_a_live_reader_that_got_other_bytes_than_a_later_one_is_noticed() -> None:
