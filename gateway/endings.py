@@ -56,14 +56,6 @@ class Endings:
         """
         return await self._list("ExecutionStatus = 'Running'")
 
-    async def on_thread(self, thread_id: str) -> list[str]:
-        """Runs of a thread that Temporal still knows.
-
-        Raises:
-            TemporalAwayError: Temporal did not answer.
-        """
-        return await self._list("ThreadId = '{}'".format(thread_id.replace("'", "''")))
-
     async def _list(self, condition: str) -> list[str]:
         query = f"WorkflowType = '{WORKFLOW_TYPE}' AND TaskQueue = '{self._queue}' AND {condition}"
         with answered():

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import monotonic
 
 from store.database import StoreAwayError
 from store.log import LogReader, Segment
@@ -59,6 +60,7 @@ class Hub:
         self._feeds: dict[str, _Feed] = {}
         self._poked: set[str] = set()
         self._news = asyncio.Event()
+        self._next_poll = monotonic()
 
     def poke(self, run_ids: Iterable[str]) -> None:
         """Say that these runs' logs have grown."""
@@ -93,14 +95,16 @@ class Hub:
                 await asyncio.sleep(POLL)
 
     async def _wait(self) -> set[str]:
-        try:
-            async with asyncio.timeout(POLL):
+        """The runs to look at: those that were poked, and all when it is time, however busy some are."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._next_poll - monotonic()):
                 await self._news.wait()
-        except TimeoutError:
-            return set(self._feeds)
         self._news.clear()
         poked, self._poked = self._poked, set()
-        return poked
+        if monotonic() < self._next_poll:
+            return poked
+        self._next_poll = monotonic() + POLL
+        return set(self._feeds)
 
     async def _hand_out(self, run_ids: set[str]) -> None:
         cursors = {run_id: self._feeds[run_id].cursor for run_id in run_ids if run_id in self._feeds}

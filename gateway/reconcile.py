@@ -136,7 +136,7 @@ class Reconciler:
         self._looked = moment
 
     async def _look_at_active(self) -> None:
-        if self._swept is None or now() - self._swept >= SWEEP:
+        if self._swept is None or (not self._sweep and now() - self._swept >= SWEEP):
             self._swept = now()
             active = await self._runs.active()
             await self._bring_back(frozenset(row.id for row in active))

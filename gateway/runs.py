@@ -12,6 +12,7 @@ from gateway.away import RPC_TIMEOUT, TemporalAwayError, answered
 from gateway.endings import Endings
 from store.approvals import Approvals
 from store.clock import now
+from store.database import StoreAwayError
 from store.runs import Acceptance, Accepted, Runs
 from store.signals import Signal, SignalKind, Signals
 from store.tables import ApprovalRow, RunRow
@@ -88,7 +89,7 @@ class RunService:
     async def _start_soon(self, order: RunOrder) -> None:
         try:
             await self.dispatch(order)
-        except (RPCError, TemporalAwayError) as error:
+        except (RPCError, TemporalAwayError, StoreAwayError) as error:
             logger.warning("run %s waits: %s", order.run_id, error)
 
     async def dispatch(self, order: RunOrder) -> None:

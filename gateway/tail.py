@@ -40,7 +40,7 @@ class Chunk:
 
 
 Repair = Callable[[str, int], Awaitable[bool]]
-"""Fill what is missing of a run's log before a seq, from history; false when history cannot (yet)."""
+"""Fill what is missing of a run's log before a seq, as far as history has it; false when that is not all (yet)."""
 
 
 class Tail:
@@ -64,13 +64,13 @@ class Tail:
             GoneError: The events are gone for good.
         """
         page = await self._log.page(run_id, after, most)
-        head = await self._log.head(run_id) or 0 if not page else 0
-        missing = (page[0].first > after + 1) if page else head > after
-        if not missing:
-            return self._chunks(page, after, view)
+        head = 0
+        if not page and (head := await self._log.head(run_id) or 0) > after:
+            page = await self._log.page(run_id, after, most)  # it may have been written between the two looks
         upto = page[0].first if page else head + 1
-        if not await self._repair(run_id, upto):
-            raise GoneError(upto)
+        if upto <= after + 1:
+            return self._chunks(page, after, view)
+        await self._repair(run_id, upto)
         page = await self._log.page(run_id, after, most)
         if not page or page[0].first > after + 1:
             raise GoneError(upto)
