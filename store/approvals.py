@@ -10,6 +10,7 @@ from store.log import Append, already, append, lock, lock_open
 from store.recorder import Recorder
 from store.rows import insert_into, run_sql
 from store.tables import ApprovalRow
+from workflows.contract.events import ApprovalRequested
 from workflows.contract.runs import Decision, PendingApproval
 from workflows.contract.steps import Pause, Paused, Recorded, Stamp, Verdicts
 
@@ -28,7 +29,7 @@ class Approvals:
         self._recorder = recorder
 
     async def pause(self, pause: Pause, now: datetime) -> Paused:
-        """Ask for approval and end the leg; a second time changes nothing.
+        """Ask for approval and end the leg; a second time changes nothing and gives what was asked the first time.
 
         Raises:
             FencedError: There is no such run, or it has ended.
@@ -39,8 +40,9 @@ class Approvals:
     def _pause(self, tx: Tx, pause: Pause, now: datetime) -> Paused:
         source = f"pause:{pause.leg}"
         lock(tx, pause.run_id)
-        if stamp := already(tx, pause.run_id, source):
-            return Paused(pause=pause, stamp=stamp)
+        if asked := already(tx, pause.run_id, source):
+            known = {"expires_at": asked.expires_at} if isinstance(asked, ApprovalRequested) else {}
+            return Paused(pause=pause.model_copy(update=known), stamp=Stamp(first=asked.seq, at=asked.at))
         lock_open(tx, pause.run_id)
         find_leg = "SELECT leg_id FROM legs WHERE run_id = ? AND leg = ?"
         leg_id: str = run_sql(tx, find_leg, pause.run_id, pause.leg).scalar_one()
@@ -80,8 +82,8 @@ class Approvals:
         ids = [*(decision.call_id for decision in verdicts.decisions), *verdicts.expired]
         source = f"verdicts:{verdicts.leg}:{','.join(ids)}:{verdicts.resume}"
         lock(tx, run_id)
-        if stamp := already(tx, run_id, source):
-            return Recorded(verdicts=verdicts, stamp=stamp)
+        if first := already(tx, run_id, source):
+            return Recorded(verdicts=verdicts, stamp=Stamp(first=first.seq, at=first.at))
         lock_open(tx, run_id)
         span = append(tx, Append(run_id, source, self._recorder.deciding(verdicts, now), verdicts.step, once=False))
         for decision in verdicts.decisions:

@@ -14,7 +14,7 @@ from store.rows import insert_into, run_sql
 from store.tables import HeadRow, SegmentRow
 from workflows.contract.events import EVENT, Event, encode, number
 from workflows.contract.runs import FINAL
-from workflows.contract.steps import Span, Stamp
+from workflows.contract.steps import Span
 
 _LONGEST = 500
 
@@ -96,10 +96,10 @@ def lock_open(tx: Tx, run_id: str) -> None:
         raise FencedError(f"run {run_id} has ended" if status else f"there is no run {run_id}")
 
 
-def already(tx: Tx, run_id: str, source: str) -> Stamp | None:
-    """Where the append of this source went, and the time of its events, if there was one."""
+def already(tx: Tx, run_id: str, source: str) -> Event | None:
+    """The first event of this source's append, if there was one."""
     found = _find(tx, run_id, source)
-    return Stamp(first=found[0], at=EVENT.validate_json(found[2].split(b"\n", 1)[0]).at) if found else None
+    return EVENT.validate_json(found[2].split(b"\n", 1)[0]) if found else None
 
 
 def _find(tx: Tx, run_id: str, source: str) -> tuple[int, int, bytes] | None:

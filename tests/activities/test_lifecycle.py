@@ -1,6 +1,7 @@
 """What a run writes about itself: each once, and nothing for a run that is over."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -65,6 +66,15 @@ async def test_a_pause_and_its_verdicts_are_written_once_however_often(desk: Des
     assert await desk.activities.record_verdicts(verdicts) == await desk.activities.record_verdicts(verdicts)
     types = await desk.types(asked.run_id)
     assert types[-5:] == ["approval.requested", "leg.ended", "run.waiting", "approval.decided", "run.resumed"]
+
+
+async def test_a_pause_that_another_worker_writes_again_expires_when_the_first_one_said(desk: Desk) -> None:
+    asked = await desk.asked()
+    first = await desk.activities.pause_run(asked)
+    later = asked.model_copy(update={"expires_at": asked.expires_at + timedelta(seconds=5)})
+    assert await desk.activities.pause_run(later) == first
+    (row,) = await desk.stores.approvals.find(run_id=asked.run_id)
+    assert row.expires_at == first.pause.expires_at
 
 
 async def test_the_end_starts_the_threads_next_run_also_when_it_is_written_again(desk: Desk) -> None:
