@@ -58,7 +58,7 @@ async def test_a_run_whose_database_was_lost_under_it_goes_on(temporal: str, tmp
 async def test_a_waiting_run_whose_database_was_lost_can_be_decided(temporal: str, tmp_path: Path) -> None:
     async with behind(temporal, tmp_path, asking) as (stage, parts):
         handle = await stage.start(order(*ALL_TOOLS))
-        await stage.phase(handle, "waiting")
+        await until(lambda: parts.told(handle.id, "run.waiting"), "the pause in history")
         (tmp_path / "longrun.db").unlink()
         assert await parts.historian.restore_unknown(handle.id)
         assert (await stage.row(handle.id)).status == "waiting"

@@ -235,7 +235,7 @@ async def test_runs_that_go_on_are_brought_back_into_a_new_database(temporal: st
 async def test_a_run_that_ended_behind_an_old_copy_of_the_database_is_caught_up(temporal: str, tmp_path: Path) -> None:
     async with behind(temporal, tmp_path, WAITS) as (stage, parts):
         handle = await stage.start(order("note"))
-        await stage.phase(handle, "waiting")
+        await until(lambda: parts.told(handle.id, "run.waiting"), "the pause in history")
         rows, lines = await parts.rebuilt(handle.id), await parts.settled(handle.id)
         await parts.decide(handle.id, "c1", "approve")
         await stage.ended(handle)

@@ -1,0 +1,135 @@
+"""Temporal goes away in the middle of things, comes back, or refuses; a workflow fails: nothing is lost or stuck."""
+
+import asyncio
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from gateway.away import TemporalAwayError
+from store.clock import now
+from store.runs import Acceptance
+from store.signals import Signal
+from store.tables import RunRow
+from tests.gateway.backstage import backstage, tools
+from tests.gateway.test_reconcile import LONG_AGO, accept, aged, over, reconciling
+from tests.provider_fake import Gate, call, in_turn, turn
+from tests.relay import relayed
+from tests.stage import order, staged, unserved, until
+from workflows.contract.runs import Cancel, Outcome, RunState
+
+pytestmark = pytest.mark.server
+
+
+@workflow.defn(name="AgentRun")
+class FailingRun:
+    """A run whose code is broken."""
+
+    @workflow.run
+    async def run(self, state: RunState) -> Outcome:
+        """Fail at once."""
+        raise ApplicationError(f"run {state.order.run_id} cannot go on", non_retryable=True)
+
+
+async def test_what_is_said_while_the_line_is_cut_arrives_when_it_is_mended(
+    temporal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("runs", "endings", "history_reader"):
+        monkeypatch.setattr(f"gateway.{module}.RPC_TIMEOUT", timedelta(seconds=1))
+    gate = Gate()
+    script = in_turn(turn(call("c1", "hold")))
+    async with relayed(temporal) as relay, staged(temporal, tmp_path, script, tools(gate)) as stage:
+        client = await Client.connect(relay.address, data_converter=pydantic_data_converter)
+        parts = backstage(stage, client)
+        handle = await stage.start(order("hold"))
+        await gate.reached.wait()
+        await parts.reconciler.round()
+        relay.cut()
+        row = await stage.row(handle.id)
+        assert await parts.service.cancel(row, Cancel(by="ann")) == "accepted"
+        await aged(parts)
+        with pytest.raises(TemporalAwayError):
+            await parts.reconciler.round()
+        with pytest.raises(TemporalAwayError):
+            await parts.historian.rebuild(handle.id)
+        relay.mend()
+        async with reconciling(parts):
+            outcome, _ = await stage.ended(handle)
+    assert outcome.status == "cancelled"
+
+
+async def test_a_round_that_fails_is_told_and_the_next_one_comes(
+    temporal: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.reconcile.INTERVAL", 0.01)
+    caplog.set_level("INFO", "gateway.reconcile")
+    async with staged(temporal, tmp_path, in_turn(turn("Done.")), tools(Gate())) as stage:
+        parts = backstage(stage)
+        given = await accept(parts, order())
+        await aged(parts)
+
+        async def write(body: str) -> None:
+            await parts.stores.database.write(lambda tx: tx.execute(update(RunRow).values(order=body)))
+
+        async def told() -> bool:
+            return "a round of the reconciler failed" in caplog.text
+
+        await write("{}")
+        async with reconciling(parts):
+            await until(told, "a word about the round")
+            await write(given.model_dump_json())
+            assert (await over(parts, given.run_id)).status == "completed"
+    assert "answer again" in caplog.text
+
+
+async def test_a_workflow_that_failed_ends_its_run_with_its_reason(temporal: str, tmp_path: Path) -> None:
+    async with unserved(temporal, tmp_path, in_turn(turn("Done."))) as stage:
+        parts = backstage(stage)
+        broken = Worker(
+            stage.client,
+            task_queue=stage.settings.task_queue,
+            workflows=[FailingRun],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        )
+        async with broken:
+            handle = await stage.start(order())
+            async with reconciling(parts):
+                row = await over(parts, handle.id)
+    assert (row.status, row.stop_reason) == ("failed", "error")
+    assert row.finished is not None
+    assert f"the workflow failed: run {handle.id} cannot go on" in row.finished
+
+
+async def test_a_signal_that_temporal_will_never_take_holds_nothing_up(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+    async with staged(temporal, tmp_path, in_turn(turn(call("c1", "hold"))), tools(gate)) as stage:
+        parts = backstage(stage)
+        handle = await stage.start(order("hold"))
+        await gate.reached.wait()
+        body = '{"text": "%s", "id": "1"}' % ("x" * 3_000_000)
+        await parts.signals.accept(Signal(handle.id, "say:1", "say", body), now())
+        await parts.signals.accept(Signal(handle.id, "cancel:1", "cancel", '{"by": "ann"}'), now())
+        await aged(parts)
+        await parts.reconciler.round()
+        outcome, _ = await stage.ended(handle)
+        assert outcome.status == "cancelled"
+        assert not await parts.signals.undelivered(now() + LONG_AGO)
+
+
+async def test_a_start_that_the_store_does_not_live_to_see_is_only_told(
+    temporal: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with unserved(temporal, tmp_path, in_turn(turn("Done."))) as stage:
+        async with aclosing(stage.stores.database):
+            parts = backstage(stage)
+            await parts.service.start(Acceptance(order()))
+        async with asyncio.timeout(20):
+            while "waits: the store is closed" not in caplog.text:  # noqa: ASYNC110 - the service's own pace
+                await asyncio.sleep(0.01)
