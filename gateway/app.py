@@ -8,6 +8,7 @@ from typing import TypedDict
 from starlette.applications import Starlette
 from temporalio.client import Client
 
+from gateway.away import RETRIES
 from gateway.history import Historian
 from gateway.hub import Hub
 from gateway.native import problems
@@ -83,7 +84,7 @@ def _listeners(settings: Settings, parts: Parts) -> list[PokeListener | NotifyLi
 
 
 async def _connect(settings: Settings, database: Database) -> Parts:
-    client = await Client.connect(**temporal_connection(), lazy=True)
+    client = await Client.connect(**temporal_connection(), lazy=True, retry_config=RETRIES)
     log = LogReader(database)
     runs = Runs(database, record)
     approvals = Approvals(database, record)

@@ -4,10 +4,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 RPC_TIMEOUT = timedelta(seconds=5)
-"""For one call of Temporal."""
+"""For one attempt of a call of Temporal."""
+RETRIES = RetryConfig(max_elapsed_time_millis=2000)
+"""Of one call. Somebody waits for its answer over HTTP; what must arrive is sent again by the reconciler."""
 
 _ANSWERS = frozenset(
     {

@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import aclosing
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from gateway.away import TemporalAwayError
+from gateway.away import RETRIES, TemporalAwayError
 from store.clock import now
 from store.runs import Acceptance
 from store.signals import Signal
@@ -38,15 +37,11 @@ class FailingRun:
         raise ApplicationError(f"run {state.order.run_id} cannot go on", non_retryable=True)
 
 
-async def test_what_is_said_while_the_line_is_cut_arrives_when_it_is_mended(
-    temporal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in ("runs", "endings", "history_reader"):
-        monkeypatch.setattr(f"gateway.{module}.RPC_TIMEOUT", timedelta(seconds=1))
+async def test_what_is_said_while_the_line_is_cut_arrives_when_it_is_mended(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
     script = in_turn(turn(call("c1", "hold")))
     async with relayed(temporal) as relay, staged(temporal, tmp_path, script, tools(gate)) as stage:
-        client = await Client.connect(relay.address, data_converter=pydantic_data_converter)
+        client = await Client.connect(relay.address, data_converter=pydantic_data_converter, retry_config=RETRIES)
         parts = backstage(stage, client)
         handle = await stage.start(order("hold"))
         await gate.reached.wait()
@@ -57,8 +52,6 @@ async def test_what_is_said_while_the_line_is_cut_arrives_when_it_is_mended(
         await aged(parts)
         with pytest.raises(TemporalAwayError):
             await parts.reconciler.round()
-        with pytest.raises(TemporalAwayError):
-            await parts.historian.rebuild(handle.id)
         relay.mend()
         async with reconciling(parts):
             outcome, _ = await stage.ended(handle)
