@@ -1,9 +1,13 @@
 """The gateway's parts behind its doors, over a stage."""
 
+import asyncio
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from datetime import timedelta
 
+from sqlalchemy import update
 from temporalio.client import Client
 
 from activities.toolbox.registry import Tool, tool
@@ -12,13 +16,19 @@ from gateway.history import Historian, Rebuilt
 from gateway.reconcile import Reconciler
 from gateway.runs import RunService
 from store.agents import new_id
+from store.clock import now
+from store.database import Tx
 from store.log import Segment
+from store.runs import Acceptance
 from store.signals import Signals
+from store.tables import RunRow, SignalRow
 from tests.build import Stores
 from tests.logcheck import parsed
 from tests.provider_fake import Gate
-from tests.stage import Stage
-from workflows.contract.runs import Decision, Verdict
+from tests.stage import Stage, until
+from workflows.contract.runs import Decision, RunOrder, Verdict
+
+LONG_AGO = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -113,3 +123,40 @@ def tools(gate: Gate) -> list[Tool]:
         return "enough"
 
     return [echo, note, hold]
+
+
+@asynccontextmanager
+async def reconciling(parts: Backstage) -> AsyncGenerator[None]:
+    """The reconciler goes round in the block."""
+    task = asyncio.create_task(parts.reconciler.serve())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _is_over(parts: Backstage, run_id: str) -> RunRow | None:
+    row = await parts.stores.runs.get(run_id)
+    return row if row is not None and row.finished else None
+
+
+async def over(parts: Backstage, run_id: str) -> RunRow:
+    """Wait until the store says that a run has ended."""
+    return await until(lambda: _is_over(parts, run_id), "the run's end")
+
+
+async def accept(parts: Backstage, given: RunOrder) -> RunOrder:
+    """Accept a run as a gateway that died at once would have left it."""
+    await parts.stores.runs.accept(Acceptance(given))
+    return given
+
+
+async def aged(parts: Backstage) -> None:
+    """Let everything have been accepted some time ago."""
+
+    def job(tx: Tx) -> None:
+        tx.execute(update(RunRow).values(created_at=now() - LONG_AGO))
+        tx.execute(update(SignalRow).values(created_at=now() - LONG_AGO))
+
+    await parts.stores.database.write(job)

@@ -17,8 +17,7 @@ from store.clock import now
 from store.runs import Acceptance
 from store.signals import Signal
 from store.tables import RunRow
-from tests.gateway.backstage import backstage, tools
-from tests.gateway.test_reconcile import LONG_AGO, accept, aged, over, reconciling
+from tests.gateway.backstage import LONG_AGO, accept, aged, backstage, over, reconciling, tools
 from tests.provider_fake import Gate, call, in_turn, turn
 from tests.relay import relayed
 from tests.stage import order, staged, unserved, until

@@ -1,8 +1,5 @@
 """What the reconciler starts, delivers and ends."""
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,66 +12,20 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from gateway.away import TemporalAwayError
 from store.clock import now
-from store.database import Tx
 from store.restore import restore_run
 from store.runs import Acceptance
-from store.tables import RunRow, SignalRow
-from tests.gateway.backstage import Backstage, backstage, tools
+from store.tables import RunRow
+from tests.gateway.backstage import LONG_AGO, accept, aged, backstage, over, reconciling
+from tests.gateway.histories import DONE, behind
 from tests.logcheck import check_settled, of_type
 from tests.provider_fake import Gate, call, in_turn, turn
-from tests.stage import Script, Stage, order, staged, unserved, until
-from workflows.contract.runs import Cancel, RunOrder, Said
+from tests.running import NO_TEMPORAL
+from tests.stage import Stage, order, unserved, until
+from workflows.contract.runs import Cancel, Said
 
 pytestmark = pytest.mark.server
 
-NO_TEMPORAL = "127.0.0.1:9"
-DONE = turn("That is all.")
 WAITS = in_turn(turn(call("c1", "note", {"text": "milk"})), DONE)
-LONG_AGO = timedelta(minutes=1)
-
-
-@asynccontextmanager
-async def behind(
-    temporal: str, home: Path, script: Script, gate: Gate | None = None
-) -> AsyncGenerator[tuple[Stage, Backstage]]:
-    async with staged(temporal, home, script, tools(gate or Gate())) as stage:
-        yield stage, backstage(stage)
-
-
-@asynccontextmanager
-async def reconciling(parts: Backstage) -> AsyncGenerator[None]:
-    task = asyncio.create_task(parts.reconciler.serve())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def is_over(parts: Backstage, run_id: str) -> RunRow | None:
-    row = await parts.stores.runs.get(run_id)
-    return row if row is not None and row.finished else None
-
-
-async def over(parts: Backstage, run_id: str) -> RunRow:
-    """Wait until the store says that a run has ended."""
-    return await until(lambda: is_over(parts, run_id), "the run's end")
-
-
-async def accept(parts: Backstage, given: RunOrder) -> RunOrder:
-    """Accept a run as a gateway that died at once would have left it."""
-    await parts.stores.runs.accept(Acceptance(given))
-    return given
-
-
-async def aged(parts: Backstage) -> None:
-    """Let everything have been accepted some time ago."""
-
-    def job(tx: Tx) -> None:
-        tx.execute(update(RunRow).values(created_at=now() - LONG_AGO))
-        tx.execute(update(SignalRow).values(created_at=now() - LONG_AGO))
-
-    await parts.stores.database.write(job)
 
 
 async def test_an_accepted_run_that_nobody_started_is_started(temporal: str, tmp_path: Path) -> None:
