@@ -13,6 +13,7 @@ from store.settings import Settings
 from tests.stage import until
 
 _ROOT = Path(__file__).parents[2]
+_BOOT = 40.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ async def worker_process(settings: Settings, address: str, **environ: str) -> As
         return READY in worker.said()
 
     try:
-        await until(ready, "a worker")
+        await until(ready, f"a worker that writes to {log}", _BOOT)
         yield worker
     finally:
         if process.returncode is None:
