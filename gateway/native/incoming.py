@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 
-from gateway.native.problems import ProblemError, invalid, wrong
+from gateway.native.problems import invalid, wrong
 from gateway.parts import parts_of
 from store.tables import RunRow
 
@@ -154,8 +154,3 @@ async def find_run(request: Request, run_id: str) -> RunRow:
     if row is None:
         raise wrong("run_id", f"there is no run {run_id}", 404)
     return row
-
-
-def known(found: object, field: str, what: str) -> ProblemError:
-    """A refusal for something that is not there."""
-    return wrong(field, f"there is no {what} {found!r}", 404)

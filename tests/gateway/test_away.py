@@ -21,7 +21,7 @@ from tests.gateway.backstage import LONG_AGO, accept, aged, backstage, over, rec
 from tests.provider_fake import Gate, call, in_turn, turn
 from tests.relay import relayed
 from tests.stage import order, staged, unserved, until
-from workflows.contract.runs import Cancel, Outcome, RunState
+from workflows.contract.runs import Cancel, Outcome, RunState, Said
 
 pytestmark = pytest.mark.server
 
@@ -113,6 +113,21 @@ async def test_a_signal_that_temporal_will_never_take_holds_nothing_up(temporal:
         outcome, _ = await stage.ended(handle)
         assert outcome.status == "cancelled"
         assert not await parts.signals.undelivered(now() + LONG_AGO)
+
+
+async def test_what_is_said_to_a_workflow_that_was_just_terminated_is_said_to_be_too_late(
+    temporal: str, tmp_path: Path
+) -> None:
+    gate = Gate()
+    async with staged(temporal, tmp_path, in_turn(turn(call("c1", "hold"))), tools(gate)) as stage:
+        parts = backstage(stage)
+        handle = await stage.start(order("hold"))
+        await gate.reached.wait()
+        row = await stage.row(handle.id)
+        await handle.terminate()
+        assert await parts.service.say(row, Said(text="Wait!", by="ann", id="1")) == "over"
+        assert not await parts.signals.undelivered(now() + LONG_AGO)
+        gate.open()
 
 
 async def test_a_start_that_the_store_does_not_live_to_see_is_only_told(
