@@ -14,6 +14,7 @@ from tests.gateway.native.conftest import Stand
 from workflows.contract.runs import RunState
 
 CSV = {"Content-Type": "text/csv"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
 MIB = 1024 * 1024
 
@@ -67,6 +68,7 @@ BAD = [
     Bad("a list instead of an object", 422, "body", "POST", RUNS, json=[1, 2]),
     Bad("no body", 422, "agent", "POST", RUNS),
     Bad("another content type", 415, "Content-Type", "POST", RUNS, content=b"a=b", headers=CSV),
+    Bad("a form of another page", 415, "Content-Type", "POST", RUNS, content=b"{}", headers={**FORM, "Origin": "x"}),
     Bad("no content type", 415, "Content-Type", "POST", RUNS, content=b"{}"),
     Bad("20 MB with a length", 413, "body", "POST", RUNS, content=b" " * 20 * MIB, headers=JSON),
     Bad("20 MB without a length", 413, "body", "POST", RUNS, content=endless, headers=JSON),
