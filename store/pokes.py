@@ -4,11 +4,14 @@ A poke only saves the reader its next poll; one that is lost costs a little time
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+
+logger = logging.getLogger(__name__)
 
 _RESCAN = 1.0
 _LARGEST = 8192
@@ -65,7 +68,10 @@ class PokeListener:
         self._path = folder / f"{os.getpid()}-{id(self):x}.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.settimeout(0)
-        self._socket.bind(str(self._path))
+        try:
+            self._socket.bind(str(self._path))
+        except OSError as error:  # not a place for sockets, or its path is too long for one
+            logger.warning("without news from %s (%s): streams look for themselves, which takes longer", folder, error)
 
     def start(self) -> None:
         """Listen on the running loop."""

@@ -123,7 +123,8 @@ class AgentRun:
             if outcome := self._stopped() or outcome:
                 return outcome
             info = workflow.info()
-            if info.is_continue_as_new_suggested() or policy.long_enough(info.get_current_history_length()):
+            long = info.is_continue_as_new_suggested() or policy.long_enough(info.get_current_history_length())
+            if long and self._inbox.fits:
                 return None
 
     async def _next_step(self) -> Outcome | None:
@@ -159,9 +160,8 @@ class AgentRun:
         )
         self._enter("waiting", f"waits for approval of {', '.join(call.name for call in waiting)}")
         self._show("waiting")
-        await untorn.whole(
-            workflow.execute_local_activity_method(LifecycleSteps.pause_run, self._pause, **presets.WRITE)
-        )
+        writing = workflow.execute_local_activity_method(LifecycleSteps.pause_run, self._pause, **presets.WRITE)
+        self._pause = (await untorn.whole(writing)).pause  # one that was written before a worker died keeps its expiry
         expired = await self._wait_for_decisions(self._pause)
         self._pause = None
         self._leg += 1
@@ -192,9 +192,8 @@ class AgentRun:
         return True
 
     async def _record(self, verdicts: Verdicts) -> None:
-        await untorn.whole(
-            workflow.execute_local_activity_method(LifecycleSteps.record_verdicts, verdicts, **presets.WRITE)
-        )
+        writing = workflow.execute_local_activity_method(LifecycleSteps.record_verdicts, verdicts, **presets.WRITE)
+        await untorn.whole(writing)
 
     async def _execute(self, reply: ModelReply, expired: frozenset[str]) -> None:
         """Give every call of the message its result: run it, or answer it."""
@@ -219,9 +218,8 @@ class AgentRun:
     async def _answer(self, answers: list[Answer]) -> None:
         if answers:
             given = Answers(run_id=self._order.run_id, step=self._step, answers=tuple(answers))
-            await untorn.whole(
-                workflow.execute_local_activity_method(LifecycleSteps.answer_calls, given, **presets.WRITE)
-            )
+            writing = workflow.execute_local_activity_method(LifecycleSteps.answer_calls, given, **presets.WRITE)
+            await untorn.whole(writing)
 
     def _enter(self, phase: Phase, details: str) -> None:
         self._phase = phase

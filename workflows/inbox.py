@@ -1,11 +1,15 @@
 """What people have told a run and the run has not used yet."""
 
 from collections.abc import Collection, Iterable
+from itertools import accumulate
 
 from workflows.contract.runs import Decision, Said
 
 MOST_DECISIONS = 1000
 """Decisions kept for calls that nobody has made; more than that are noise."""
+
+MOST_AT_ONCE = 1_000_000
+"""Bytes that go together into one payload: Temporal refuses one of more than 2 MiB."""
 
 
 class Inbox:
@@ -42,9 +46,16 @@ class Inbox:
         return self._decisions.pop(call_id, None)
 
     def take_heard(self) -> tuple[Said, ...]:
-        """What was said since the last time."""
-        heard, self._heard = tuple(self._heard), []
+        """What was said since the last time; of very much the first part, at least one message."""
+        sizes = accumulate(_size(said) for said in self._heard)
+        most = max(1, sum(size <= MOST_AT_ONCE for size in sizes))
+        heard, self._heard = tuple(self._heard[:most]), self._heard[most:]
         return heard
+
+    @property
+    def fits(self) -> bool:
+        """Whether all that is kept can go into one payload."""
+        return sum(map(_size, (*self._heard, *self._decisions.values()))) <= MOST_AT_ONCE
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -60,3 +71,7 @@ class Inbox:
     def heard_ids(self) -> tuple[str, ...]:
         """The ids of everything that was ever said."""
         return tuple(self._heard_ids)
+
+
+def _size(kept: Said | Decision) -> int:
+    return len(kept.model_dump_json())

@@ -19,8 +19,9 @@ async def ended(write: Coroutine[Any, Any, T]) -> tuple[T, bool]:
     return writing.result(), cancelled
 
 
-async def whole(write: Coroutine[Any, Any, object]) -> None:
-    """Let a write end, and then be cancelled if a cancel came meanwhile."""
-    _, cancelled = await ended(write)
+async def whole(write: Coroutine[Any, Any, T]) -> T:
+    """Let a write end, and then be cancelled if a cancel came meanwhile; its result."""
+    result, cancelled = await ended(write)
     if cancelled:
         raise asyncio.CancelledError
+    return result

@@ -148,3 +148,14 @@ async def ended() -> None:
     left = [task for task in asyncio.all_tasks() if task.get_name() == "store-notify"]
     async with asyncio.timeout(10):
         await asyncio.gather(*left, return_exceptions=True)
+
+
+async def test_where_no_socket_can_be_there_is_no_news_and_no_failure(folder: Path) -> None:
+    far = folder / ("a" * 100)
+    listener = PokeListener(far, Ear())
+    listener.start()
+    poker = Poker(far)
+    poker(frozenset({"run"}))
+    listener.close()
+    poker.close()
+    assert sockets(far) == []

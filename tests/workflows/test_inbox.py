@@ -1,7 +1,7 @@
 """What people have told a run."""
 
 from workflows.contract.runs import Decision, Said
-from workflows.inbox import MOST_DECISIONS, Inbox
+from workflows.inbox import MOST_AT_ONCE, MOST_DECISIONS, Inbox
 
 
 def decision(call_id: str, by: str = "ann") -> Decision:
@@ -60,3 +60,20 @@ def test_an_inbox_goes_on_where_another_ended() -> None:
     following = Inbox(inbox.decisions, inbox.heard, inbox.heard_ids)
     following.say(Said(text="a", id="1"))
     assert (following.decisions, following.heard) == (inbox.decisions, inbox.heard)
+
+
+def test_more_words_than_fit_into_a_payload_go_in_parts_and_in_order() -> None:
+    inbox = empty()
+    long = "a" * (MOST_AT_ONCE // 2)
+    for number in range(3):
+        inbox.say(Said(text=f"{number}{long}"))
+    assert not inbox.fits
+    assert [[said.text[0] for said in inbox.take_heard()] for _ in range(4)] == [["0"], ["1"], ["2"], []]
+    assert inbox.fits
+
+
+def test_short_words_go_together() -> None:
+    inbox = empty()
+    for number in range(3):
+        inbox.say(Said(text=str(number)))
+    assert len(inbox.take_heard()) == 3
