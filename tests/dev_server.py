@@ -36,16 +36,18 @@ def found() -> Found:
 
 
 @asynccontextmanager
-async def dev_server(home: Path, **dynamic: float) -> AsyncGenerator[str]:
+async def dev_server(home: Path, ui_port: int | None = None, **dynamic: float) -> AsyncGenerator[str]:
     """The address of a server with its files in ``home``.
 
     Args:
         home: A folder.
+        ui_port: Where its Web UI answers; without it there is none.
         dynamic: Dynamic configuration over the file's.
     """
     usual = read_config(config_file(Path(__file__).parent))
-    config = usual.model_copy(update={"port": take_port(), "dynamic_config": {**usual.dynamic_config, **dynamic}})
-    command = config.command(found().binary, home, headless=True)
+    own = {"port": take_port(), "ui_port": ui_port, "dynamic_config": {**usual.dynamic_config, **dynamic}}
+    config = usual.model_copy(update=own)
+    command = config.command(found().binary, home, headless=ui_port is None)
     with (home / "temporal.log").open("wb") as log:
         server = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
     try:
