@@ -69,6 +69,7 @@ class CuttingProxy:
             await _pass_on(answer, writer, None if seen else cut)
             if not seen:
                 await self._seen[cut].wait()
+                del self._seen[cut]
         finally:
             gateway.transport.abort()
 
