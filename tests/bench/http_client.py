@@ -63,6 +63,11 @@ class Connection(asyncio.Protocol):
         _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
         return connection
 
+    @property
+    def open_still(self) -> bool:
+        """Whether the server has not closed it, as it does with what is idle for some seconds."""
+        return self._transport is not None and not self._transport.is_closing()
+
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

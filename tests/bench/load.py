@@ -59,6 +59,7 @@ class Load:
 
     async def _run(self, model: str) -> Answer:
         """A run from its request to the end of its stream, over a connection that is kept."""
+        self._connections = [each for each in self._connections if each.open_still]
         connection = self._connections.pop() if self._connections else await Connection.open(self._port)
         body = {"agent": {"name": "bench", "model": f"openai-chat/{model}", "tools": [TOOL]}, "input": "hello"}
         answer = await connection.request("POST", "/api/runs?stream=true", json.dumps(body).encode())
