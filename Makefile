@@ -43,7 +43,7 @@ bench: $(INSTALLED) temporal ## Measure against a bare Temporal workflow
 	$(BIN)/python -m tests.bench $(ARGS)
 
 temporal: $(INSTALLED)
-	@$(BIN)/python -m gateway.temporal_server || echo "Going on: what needs a Temporal server is skipped."
+	@$(BIN)/python -m gateway.temporal.server || echo "Going on: what needs a Temporal server is skipped."
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

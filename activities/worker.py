@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import timedelta
+from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
@@ -147,6 +149,10 @@ async def work(settings: Settings) -> None:
 def main() -> None:
     """The command ``longrun worker``."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to a provider is too much
+    # While a model's chunks are parsed, a commit waits this long for each of its statements; the default is 5 ms.
+    sys.setswitchinterval(0.001)
+    sys.path.append(str(Path.cwd()))  # tools may be where the worker is started; last, so that they hide nothing
     asyncio.run(work(Settings()))
 
 

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from temporalio.client import Client
 
 from gateway.away import RETRIES
-from gateway.history import Historian
+from gateway.history.historian import Historian
 from gateway.hub import Hub
 from gateway.native import problems
 from gateway.native.routes import native_routes

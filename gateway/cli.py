@@ -12,17 +12,18 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 from rich.console import Console
 
-from gateway import review_cli, watch
 from gateway.away import TemporalAwayError
 from gateway.client import ClientError
 from gateway.demo.command import MODEL, DemoOptions, demonstrate
-from gateway.dev import develop
-from gateway.dev_plan import DevOptions
+from gateway.dev.command import develop
+from gateway.dev.plan import DevOptions
 from gateway.doctor import examine, report
-from gateway.rebuild import rebuild as rebuild_log
+from gateway.history.rebuild import rebuild as rebuild_log
 from gateway.review import ReviewError
 from gateway.serve import serve
-from gateway.temporal_config import SetupError
+from gateway.temporal.config import SetupError
+from gateway.terminal import review as review_cli
+from gateway.terminal import watch
 from store.database import StoreAwayError
 from store.settings import Settings
 
@@ -61,8 +62,8 @@ def dev(  # noqa: PLR0913 - one argument for each option
 @app.command()
 def worker() -> NoReturn:
     """Run one worker: the process that carries out runs."""
-    # Not imported: the gateway and the worker know nothing of each other.
-    os.execv(sys.executable, [sys.executable, "-m", "activities.worker"])  # noqa: S606 - our own program, no shell
+    # Not imported: the gateway and the worker know nothing of each other. -P: not what the current folder calls so.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "activities.worker"])  # noqa: S606 - our own program, no shell
 
 
 @app.command()

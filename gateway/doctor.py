@@ -13,10 +13,10 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from gateway.dev_ports import Wanted, choose_ports
-from gateway.temporal_config import SetupError, config_file, read_config
-from gateway.temporal_find import TemporalFinder, go_version
-from gateway.temporal_server import connect_when_up
+from gateway.dev.ports import Wanted, choose_ports
+from gateway.temporal.config import SetupError, config_file, read_config
+from gateway.temporal.find import TemporalFinder, go_version
+from gateway.temporal.server import connect_when_up
 from store.settings import Settings, temporal_connection
 
 Verdict = Literal["ok", "note", "missing"]

@@ -8,7 +8,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHistoryEv
 from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.away import RPC_TIMEOUT, answered
-from gateway.history_reader import WORKFLOW_TYPE
+from gateway.history.reader import WORKFLOW_TYPE
 from workflows.contract.errors import ErrorInfo
 from workflows.contract.runs import Cancel, Outcome, StopReason
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from temporalio.client import Client
 
-from gateway.history import Historian
+from gateway.history.historian import Historian
 from gateway.hub import Hub
 from gateway.runs import RunService
 from gateway.tail import Tail

@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.away import TemporalAwayError
 from gateway.endings import VANISHED
-from gateway.history import Historian
+from gateway.history.historian import Historian
 from gateway.runs import RunService
 from store.clock import now
 from store.database import StoreAwayError

@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedErro
 from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.away import RPC_TIMEOUT, answered
-from gateway.history_reader import HistoryReader, Tip
+from gateway.history.reader import HistoryReader, Tip
 from store.settings import temporal_connection
 from workflows.agent_run import AgentRun
 from workflows.attributes import AGENT_NAME

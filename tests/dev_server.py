@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.temporal_config import config_file, read_config
-from gateway.temporal_find import Found, TemporalFinder
-from gateway.temporal_server import connect_when_up, ensure_retention, ensure_search_attributes
+from gateway.temporal.config import config_file, read_config
+from gateway.temporal.find import Found, TemporalFinder
+from gateway.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
 
 IMPATIENT = {"limit.historyCount.suggestContinueAsNew": 50}
 """Suggests to continue a run as new after 50 events."""
@@ -31,7 +31,7 @@ def found() -> Found:
     program = TemporalFinder(os.environ, print).here()
     if program is None:
         leave_out = pytest.fail if os.environ.get("LONGRUN_TEST_ALL") else pytest.skip
-        leave_out("no Temporal server: `python -m gateway.temporal_server` fetches one")
+        leave_out("no Temporal server: `python -m gateway.temporal.server` fetches one")
     return program
 
 

@@ -23,10 +23,10 @@ from gateway.demo.proofs import Proof
 from gateway.demo.reviewer import Reviewer
 from gateway.demo.show import REAL, SCRIPTED, DemoError, Show
 from gateway.demo.stack import Stack, pokes_folder, running
-from gateway.prompt import Keyboard, os_user
 from gateway.review import ReviewError, Reviews
-from gateway.view import View
-from gateway.wording import clean
+from gateway.terminal.prompt import Keyboard, os_user
+from gateway.terminal.view import View
+from gateway.terminal.wording import clean
 
 MODEL = "scripted/demo"
 PROVED, NOT_PROVED, INTERRUPTED = 0, 1, 130

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 
-from gateway.prompt import Lines
 from gateway.review import Reviews
-from gateway.view import View
-from gateway.wording import whole
+from gateway.terminal.prompt import Lines
+from gateway.terminal.view import View
+from gateway.terminal.wording import whole
 from workflows.contract.runs import Decision, PendingApproval
 
 PATIENCE = 60.0

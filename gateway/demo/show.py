@@ -15,7 +15,7 @@ from gateway.demo import proofs
 from gateway.demo.proofs import Cut, Kill, Proof, Wipe
 from gateway.demo.reviewer import BAR, Reviewer
 from gateway.demo.stack import Stack
-from gateway.view import View
+from gateway.terminal.view import View
 from workflows.contract.events import (
     TERMINAL,
     ApprovalRequested,

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from gateway.dev import only_one
-from gateway.dev_part import Listener, Part, Warden
-from gateway.dev_plan import DevOptions, Plan, make_plan, stages
-from gateway.dev_supervisor import Supervisor
-from gateway.temporal_find import TemporalFinder
+from gateway.dev.command import only_one
+from gateway.dev.part import Listener, Part, Warden
+from gateway.dev.plan import DevOptions, Plan, make_plan, stages
+from gateway.dev.supervisor import Supervisor
+from gateway.temporal.find import TemporalFinder
 from store.settings import Settings
 
 _GRACE = 2.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from gateway.history import Historian
+from gateway.history.historian import Historian
 from store.agents import new_id
 from store.settings import Settings
 from tests import wire as wires
@@ -92,7 +92,7 @@ class House:
             "OPENAI_BASE_URL": self.wire.openai_url,
             "OPENAI_API_KEY": "sk-test",
         }
-        async with worker_process(self.front.settings, address, **environ) as worker:
+        async with worker_process(self.front.settings, address, environ) as worker:
             yield worker
 
     async def start(self, name: str, model: str, **agent: object) -> None:

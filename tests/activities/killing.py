@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +38,10 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def worker_process(settings: Settings, address: str, **environ: str) -> AsyncGenerator[WorkerProcess]:
-    """A worker that is ready when the block begins, and is no more when it has ended."""
+async def worker_process(
+    settings: Settings, address: str, environ: Mapping[str, str], folder: Path = _ROOT
+) -> AsyncGenerator[WorkerProcess]:
+    """A worker, started in a folder, that is ready when the block begins and is no more when it has ended."""
     settings.home.mkdir(parents=True, exist_ok=True)
     log = settings.home / f"worker-{len(list(settings.home.glob('worker-*.log'))) + 1}.log"
     ours = {
@@ -50,11 +52,9 @@ async def worker_process(settings: Settings, address: str, **environ: str) -> As
     }
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "activities.worker",
+            *(sys.executable, "-P", "-m", "activities.worker"),
             env={**os.environ, **ours, **environ},
-            cwd=_ROOT,
+            cwd=folder,
             stdout=output,
             stderr=output,
         )

@@ -41,9 +41,9 @@ class Answer:
         Raises:
             BadAnswerError: It is not.
         """
-        last = self.pieces[-1][1] if self.pieces else b""
-        if self.status // 100 != 2 or b"event: run.completed\n" not in last:
-            raise BadAnswerError(f"status {self.status}, ends with {last[-500:]!r}")
+        frames = self.frames()
+        if self.status // 100 != 2 or not frames or b"event: run.completed\n" not in frames[-1][1]:
+            raise BadAnswerError(f"status {self.status}, ends with {self.body[-500:]!r}")
         return self
 
 

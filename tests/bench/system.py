@@ -10,13 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import httpx2
-
-from gateway.dev_plan import WORKER_READY
-from gateway.dev_ports import Wanted, choose_ports
-from gateway.temporal_config import TemporalConfig, config_file, read_config
-from gateway.temporal_find import TemporalFinder
-from gateway.temporal_server import connect_when_up, ensure_retention, ensure_search_attributes
+from gateway.dev.plan import WORKER_READY, answers
+from gateway.dev.ports import Wanted, choose_ports
+from gateway.temporal.config import TemporalConfig, config_file, read_config
+from gateway.temporal.find import TemporalFinder
+from gateway.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
 from tests.bench import bare, load
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +164,7 @@ class System:
     async def guard(self) -> None:
         """See to it that nothing is left when the bench itself is killed."""
         warden = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.dev_warden"),
+            *(sys.executable, "-m", "gateway.dev.warden"),
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,
@@ -213,7 +211,7 @@ async def running(home: Path) -> AsyncGenerator[System]:
         await _start_temporal(system, config, found.binary, environ)
         provider = await system.start("provider", [*python, "tests.bench.provider", str(provider_port)], environ)
         gateway = await system.start("gateway", [*python, "gateway.cli", "gateway"], environ)
-        await gateway.until(_answers(f"http://127.0.0.1:{port}/api/ready"))
+        await gateway.until(answers(f"http://127.0.0.1:{port}/api/ready"))
         worker = await system.start("worker", [*python, "activities.worker"], environ)
         opponent = await system.start("bare worker", [*python, bare.__name__, config.address], environ)
         await provider.until_said("provider ready")
@@ -235,17 +233,6 @@ async def _start_temporal(system: System, config: TemporalConfig, binary: Path, 
         return True
 
     await server.until(prepared)
-
-
-def _answers(url: str) -> Ready:
-    async def answers() -> bool:
-        async with httpx2.AsyncClient(trust_env=False, timeout=5) as client:
-            try:
-                return (await client.get(url)).is_success
-            except httpx2.TransportError:
-                return False
-
-    return answers
 
 
 def _say(text: str) -> None:

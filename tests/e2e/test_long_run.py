@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from gateway.history import Historian
+from gateway.history.historian import Historian
 from store.database import Database
 from store.log import LogReader
 from store.runs import Runs

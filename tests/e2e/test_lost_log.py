@@ -10,7 +10,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.failures import ProviderFailure
 from activities.providers.provider import ModelRequest
-from gateway.history import Historian
+from gateway.history.historian import Historian
 from tests.build import Stores
 from tests.gateway_process import GatewayProcess, worked
 from tests.logcheck import check_log, check_settled, of_type, parsed

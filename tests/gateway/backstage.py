@@ -12,7 +12,7 @@ from temporalio.client import Client
 
 from activities.toolbox.registry import Tool, tool
 from activities.toolbox.tool import ToolContext
-from gateway.history import Historian, Rebuilt
+from gateway.history.historian import Historian, Rebuilt
 from gateway.reconcile import Reconciler
 from gateway.runs import RunService
 from store.agents import new_id

@@ -94,7 +94,9 @@ async def test_worker_becomes_the_worker_process(tmp_path: Path) -> None:
     (tmp_path / "activities" / "worker.py").write_text("import os; print('the worker', os.getpid())")
     code = f"import sys; sys.path.append({str(ROOT)!r}); from gateway.cli import app; app(['worker'])"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", code),
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
     assert output.decode() == f"the worker {process.pid}\n"

@@ -18,7 +18,7 @@ from gateway.doctor import (
     examine,
     report,
 )
-from gateway.temporal_config import FILE_NAME
+from gateway.temporal.config import FILE_NAME
 from store.settings import Settings
 
 EMPTY = {"TEMPORAL_CONFIG_FILE": os.devnull}

@@ -13,9 +13,9 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from activities.worker import sandbox
-from gateway.history_decoder import LinkDecoder
-from gateway.history_log import rebuilt_from
-from gateway.history_results import Results
+from gateway.history.decoder import LinkDecoder
+from gateway.history.log import rebuilt_from
+from gateway.history.results import Results
 from tests.history_files import RECORDER, kind_of, link_files, load, log_file, telling
 from tests.logcheck import check_settled, parsed
 from tests.record_histories import KINDS

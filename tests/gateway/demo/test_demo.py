@@ -15,7 +15,7 @@ from rich.console import Console
 from gateway.demo.command import DemoOptions, demonstrate
 from gateway.demo.stack import surroundings
 from tests.dev_server import found
-from tests.gateway.terminal import Terminal, terminal
+from tests.gateway.pseudo_terminal import Terminal, terminal
 from tests.processes import alive
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,1 @@
+"""``longrun dev``: everything as child processes over one folder."""

@@ -1,0 +1,1 @@
+"""The log of a run from its Temporal history alone."""

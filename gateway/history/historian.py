@@ -1,0 +1,172 @@
+"""What the store has lost of a run, from Temporal's history: its log, its rows, the run as a whole."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from temporalio.client import Client
+
+from gateway.away import TemporalAwayError
+from gateway.history.log import Rebuilt, rebuilt_from
+from gateway.history.reader import HistoryReader, Tip
+from store.database import Database
+from store.log import LogReader
+from store.restore import restore_run
+from store.runs import Runs
+from workflows.contract.runs import FINAL
+from workflows.contract.steps import Finished
+
+__all__ = ["Comparison", "Historian", "Rebuilt", "TemporalAwayError"]
+
+logger = logging.getLogger(__name__)
+
+LOOK_AGAIN = 5.0
+"""Seconds for which a history that has not grown since a vain attempt is not read again."""
+_MOST_REMEMBERED = 1000
+
+
+_PAGE = 500
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many events of a history are in the store as they should be, differ there, or are missing."""
+
+    equal: int
+    different: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A repair: what the history was then, and up to where the log was complete after it."""
+
+    tip: Tip
+    complete_to: int
+    when: float
+
+
+class Historian:
+    """Rebuilds runs.
+
+    Args:
+        client: The way to Temporal, which may be away.
+        database: The store, where restored rows go.
+        runs: The store's runs.
+        log: The store's logs.
+    """
+
+    def __init__(self, client: Client, database: Database, runs: Runs, log: LogReader) -> None:
+        self._reader = HistoryReader(client)
+        self._database = database
+        self._runs = runs
+        self._log = log
+        self._repairs: dict[str, asyncio.Task[int]] = {}
+        self._last: dict[str, _Attempt] = {}
+
+    async def rebuild(self, run_id: str) -> Rebuilt | None:
+        """The run as its history tells it; ``None`` if Temporal does not know it (any more).
+
+        Raises:
+            TemporalAwayError: Temporal did not answer.
+            StoreAwayError: The store failed.
+        """
+        tip = await self._reader.tip(run_id)
+        return await self._rebuild(run_id, tip) if tip else None
+
+    async def _rebuild(self, run_id: str, tip: Tip) -> Rebuilt | None:
+        results = await self._reader.results(run_id, tip)
+        if results.finished is None:
+            # The end of a run that was terminated is known to the store alone: the reconciler wrote it.
+            row = await self._runs.get(run_id)
+            if row is not None and row.finished is not None:
+                results.finish(Finished.model_validate_json(row.finished))
+        return rebuilt_from(results)
+
+    async def repair(self, run_id: str, before: int) -> bool:
+        """Put back what is missing of a run's log; true if it is complete now up to before ``before``.
+
+        However many ask at once, one looks.
+
+        Raises:
+            TemporalAwayError: Temporal did not answer.
+            StoreAwayError: The store failed.
+        """
+        repair = self._repairs.get(run_id)
+        if repair is None:
+            repair = asyncio.create_task(self._repair(run_id))
+            self._repairs[run_id] = repair
+            repair.add_done_callback(self._done(run_id))
+        return await asyncio.shield(repair) >= before - 1
+
+    def _done(self, run_id: str) -> Callable[[asyncio.Task[int]], None]:
+        def forget(repair: asyncio.Task[int]) -> None:
+            self._repairs.pop(run_id, None)
+            if not repair.cancelled() and (error := repair.exception()):
+                logger.warning("the log of run %s could not be repaired: %s", run_id, error)
+
+        return forget
+
+    async def _repair(self, run_id: str) -> int:
+        tip = await self._reader.tip(run_id)
+        if tip is None:
+            return 0
+        last = self._last.pop(run_id, None)
+        if last and last.tip == tip and monotonic() < last.when + LOOK_AGAIN:
+            self._last[run_id] = last
+            return last.complete_to
+        rebuilt = await self._rebuild(run_id, tip)
+        complete_to = await self.put_back(rebuilt) if rebuilt else 0
+        if not tip.over:
+            self._remember(run_id, _Attempt(tip, complete_to, monotonic()))
+        return complete_to
+
+    def _remember(self, run_id: str, attempt: _Attempt) -> None:
+        while len(self._last) >= _MOST_REMEMBERED:
+            del self._last[next(iter(self._last))]
+        self._last[run_id] = attempt
+
+    async def compare(self, rebuilt: Rebuilt) -> Comparison:
+        """Look for each event in the store, up to where the history is complete.
+
+        Raises:
+            StoreAwayError: The store failed.
+        """
+        kept: dict[int, bytes] = {}
+        after = 0
+        while page := await self._log.page(rebuilt.run_id, after, _PAGE):
+            for segment in page:
+                if not segment.superseded:
+                    kept.update(enumerate(segment.lines(segment.first - 1), segment.first))
+            after = page[-1].last
+        there = [kept[seq] == line for seq, line in rebuilt.lines.items() if seq in kept]
+        missing = sum(seq not in kept for seq in rebuilt.lines if seq <= rebuilt.last_seq)
+        return Comparison(sum(there), len(there) - sum(there), missing)
+
+    async def put_back(self, rebuilt: Rebuilt) -> int:
+        """Put back what the store has lost of a run; the seq up to which its log is complete now.
+
+        Raises:
+            StoreAwayError: The store failed.
+        """
+        return await self._database.write(lambda tx: restore_run(tx, rebuilt.rows, rebuilt.lines, rebuilt.last_seq))
+
+    async def restore_unknown(self, run_id: str) -> bool:
+        """Bring back a run that the store does not know; false if Temporal does not know it either.
+
+        Raises:
+            TemporalAwayError: Temporal did not answer.
+            StoreAwayError: The store failed.
+        """
+        if await self._reader.tip(run_id) is None:
+            return False
+        await self.repair(run_id, 1)
+        return await self._runs.get(run_id) is not None
+
+    async def catch_up(self, run_id: str) -> bool:
+        """Bring a run whose workflow has ended to its end in the store; false if history does not know that end."""
+        await self.repair(run_id, 1)
+        row = await self._runs.get(run_id)
+        return row is not None and row.status in FINAL

@@ -1,0 +1,1 @@
+"""A Temporal server for development: its configuration, its program, and making it ready."""
