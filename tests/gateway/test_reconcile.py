@@ -73,6 +73,7 @@ async def test_a_terminated_run_is_ended_and_its_thread_goes_on(temporal: str, t
         await stage.phase(handle, "waiting")
         second = await accept(parts, order("note", thread_id=first.thread_id))
         async with reconciling(parts):
+            await until(lambda: parts.told(first.run_id, "run.waiting"), "the pause in history")
             await handle.terminate(reason="I have seen enough")
             row = await over(parts, first.run_id)
             await stage.phase(stage.handle(second.run_id), "waiting")
