@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from activities.providers.provider import ModelRequest
@@ -104,7 +105,12 @@ class Stage:
         """Wait until the run is in one of these phases."""
 
         async def look() -> Snapshot | None:
-            seen = await handle.query(AgentRun.status)
+            try:
+                seen = await handle.query(AgentRun.status)
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise
+                return None  # it is about to be started
             return seen if seen.phase in phases else None
 
         return await until(look, f"phase {phases}")
