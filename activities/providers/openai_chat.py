@@ -1,11 +1,10 @@
 """Chat Completions: OpenAI's, and the many hosts that speak it in their own ways."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
-from openai import AsyncOpenAI
-from openai.types.chat.chat_completion_chunk import ChatCompletionChunk, ChoiceDelta, ChoiceDeltaToolCall
+from openai import AsyncOpenAI, AsyncStream
 from typing_extensions import override
 
 from activities.providers.arguments import is_object
@@ -15,6 +14,9 @@ from activities.providers.openai_chat_request import FIELD, chat_body
 from activities.providers.provider import Completed, Delta, ModelRequest, Provider
 from activities.providers.usage import count
 from workflows.contract.messages import FinishReason, Usage
+
+Chunk = Mapping[str, Any]
+"""A chunk, or an object in it, as its JSON says it: the fields of ``ChatCompletionChunk``, and those of other hosts."""
 
 _OFFICIAL = "api.openai.com"
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
@@ -39,10 +41,17 @@ class OpenAIChat(Provider):
         reader = _Reader(request, asked)
         with provider_failures(asked):
             body = chat_body(request, asked, foreign=self._client.base_url.host != _OFFICIAL)
-            stream = await self._client.chat.completions.create(**body, stream=True)
+            # Not chat.completions.create: a model for each chunk costs more than the rest of a token's way.
+            stream: AsyncStream[object] = await self._client.post(
+                "/chat/completions",
+                cast_to=object,
+                body={**body, "stream": True},
+                stream=True,
+                stream_cls=AsyncStream[object],
+            )
             async with stream:
                 async for chunk in stream:
-                    for delta in reader.read(chunk):
+                    for delta in reader.read(cast("Chunk", chunk)):
                         yield delta
             for delta in reader.end():
                 yield delta
@@ -77,13 +86,13 @@ class _Reader:
         self._finish = ""
         self._usage = Usage()
 
-    def read(self, chunk: ChatCompletionChunk) -> Iterator[Delta]:
+    def read(self, chunk: Chunk) -> Iterator[Delta]:
         """What a chunk adds."""
-        if chunk.usage:
-            self._usage = _usage(chunk.usage)
-        for choice in (chunk.choices or ())[:1]:
-            yield from self._read_delta(choice.delta)
-            self._finish = choice.finish_reason or self._finish
+        if used := chunk.get("usage"):
+            self._usage = _usage(used)
+        for choice in (chunk.get("choices") or ())[:1]:
+            yield from self._read_delta(choice.get("delta") or {})
+            self._finish = choice.get("finish_reason") or self._finish
 
     def end(self) -> Iterator[Delta]:
         """What the end of the stream adds.
@@ -107,19 +116,17 @@ class _Reader:
             return "tool_calls"
         return "refusal" if self._parts.refused and reason == "stop" else reason
 
-    def _read_delta(self, delta: ChoiceDelta | None) -> Iterator[Delta]:
-        if delta is None:
-            return
+    def _read_delta(self, delta: Chunk) -> Iterator[Delta]:
         for name in _REASONING_FIELDS:
-            if thought := getattr(delta, name, None):
+            if thought := delta.get(name):
                 self._field = name
                 yield from self._say("reasoning", str(thought))
                 break
-        for kind, text in _pieces(delta.content):
+        for kind, text in _pieces(delta.get("content")):
             yield from self._say(kind, text)
-        if delta.refusal:
-            yield from self._say("text", delta.refusal, refusal=True)
-        for piece in delta.tool_calls or ():
+        if refusal := delta.get("refusal"):
+            yield from self._say("text", refusal, refusal=True)
+        for piece in delta.get("tool_calls") or ():
             yield from self._call(piece)
 
     def _say(self, kind: Kind, text: str, *, refusal: bool = False) -> Iterator[Delta]:
@@ -140,9 +147,10 @@ class _Reader:
             yield from self._parts.complete(self._prose, opaque={FIELD: self._field} if own else None)
             self._prose = None
 
-    def _call(self, piece: ChoiceDeltaToolCall) -> Iterator[Delta]:
-        name = (piece.function and piece.function.name) or ""
-        text = (piece.function and piece.function.arguments) or ""
+    def _call(self, piece: Chunk) -> Iterator[Delta]:
+        function: Chunk = piece.get("function") or {}
+        name: str = function.get("name") or ""
+        text: str = function.get("arguments") or ""
         call = self._find(piece, name, text)
         call.name = call.name or name
         call.waiting += text
@@ -152,12 +160,13 @@ class _Reader:
             yield from self._parts.append(call.key, call.waiting)
             call.waiting = ""
 
-    def _find(self, piece: ChoiceDeltaToolCall, name: str, text: str) -> _Call:
+    def _find(self, piece: Chunk, name: str, text: str) -> _Call:
         """The call that a piece belongs to: by index, unless the host gives one index to all."""
-        index = cast("int | None", piece.index)
+        index: int | None = piece.get("index")
+        wire_id: str = piece.get("id") or ""
         known = self._by_index.get(index) if index is not None else (self._calls[-1] if self._calls else None)
-        if known is None or self._is_another(known, piece.id or "", name, text):
-            known = _Call(f"call {len(self._calls)}", piece.id or "")
+        if known is None or self._is_another(known, wire_id, name, text):
+            known = _Call(f"call {len(self._calls)}", wire_id)
             self._calls.append(known)
             if index is not None:
                 self._by_index[index] = known
