@@ -11,7 +11,7 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -48,27 +48,30 @@ class _Write:
     done: "asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop
 
-    def resolve(self, result: object) -> None:
-        self._tell(result, None)
-
     def reject(self, error: Exception) -> None:
         if isinstance(error, _AWAY):
             away = StoreAwayError(f"the store could not be written: {error}")
             away.__cause__ = error
             error = away
-        self._tell(None, error)
-
-    def _tell(self, result: object, error: Exception | None) -> None:
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._set, result, error)
+            self.loop.call_soon_threadsafe(self._fail, error)
 
-    def _set(self, result: object, error: Exception | None) -> None:
-        if self.done.done():
-            return
-        if error is None:
-            self.done.set_result(result)
-        else:
+    def _fail(self, error: Exception) -> None:
+        if not self.done.done():
             self.done.set_exception(error)
+
+
+def _resolve(results: Sequence[tuple[_Write, object]]) -> None:
+    """Hand results to their loops, all at once: each call wakes the loop by a system call, and waits for its thread."""
+    for loop in {write.loop for write, _ in results}:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_set, [(write.done, result) for write, result in results if write.loop is loop])
+
+
+def _set(results: Iterable[tuple["asyncio.Future[Any]", object]]) -> None:
+    for done, result in results:
+        if not done.done():
+            done.set_result(result)
 
 
 class _FailedError(Exception):
@@ -222,8 +225,7 @@ class Database:
                 touched: frozenset[str] = frozenset(connection.info.pop(_TOUCHED, ()))
                 if touched and not self.is_sqlite:
                     connection.exec_driver_sql(_NOTIFY, (list(touched),))
-        for write, result in zip(group, results, strict=True):
-            write.resolve(result)
+        _resolve(list(zip(group, results, strict=True)))
         self._tell(touched)
 
     def _tell(self, touched: frozenset[str]) -> None:
