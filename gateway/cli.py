@@ -172,10 +172,22 @@ def main() -> None:
         _refuse("; ".join(wrong))
 
 
+def program() -> NoReturn:
+    """The process: ``main``, and an end without Python's own, under which a thread of Temporal's SDK may crash it."""
+    try:
+        main()
+        status: object = 0
+    except SystemExit as end:
+        status = end.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))
+
+
 def _refuse(message: str) -> NoReturn:
     Console(stderr=True, highlight=False, markup=False).print(f"longrun: {message}", soft_wrap=True)
     sys.exit(2)
 
 
 if __name__ == "__main__":
-    main()
+    program()
