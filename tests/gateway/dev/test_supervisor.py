@@ -14,8 +14,9 @@ from gateway.temporal.config import SetupError
 
 WAIT = "import signal; print('up', flush=True); signal.pause()"
 POLITE = """
-import signal, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("bye", flush=True)))
+import os, signal, sys
+# Not print: the signal may come in the middle of the other one.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(os.write(1, b"bye\\n") - 4))
 print("up", flush=True)
 signal.pause()
 """
