@@ -74,4 +74,4 @@ class Inbox:
 
 
 def _size(kept: Said | Decision) -> int:
-    return len(kept.model_dump_json())
+    return len(kept.model_dump_json().encode())

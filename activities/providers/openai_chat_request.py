@@ -12,7 +12,7 @@ FIELD = "field"
 
 
 def chat_body(request: ModelRequest, asked: str, *, foreign: bool) -> dict[str, Any]:
-    """The arguments of ``chat.completions.create``.
+    """The body of a request to ``/chat/completions``.
 
     Args:
         request: What is asked.

@@ -72,6 +72,12 @@ def test_more_words_than_fit_into_a_payload_go_in_parts_and_in_order() -> None:
     assert inbox.fits
 
 
+def test_what_fits_is_counted_in_bytes() -> None:
+    inbox = empty()
+    inbox.say(Said(text="漢" * (MOST_AT_ONCE // 2)))
+    assert not inbox.fits
+
+
 def test_short_words_go_together() -> None:
     inbox = empty()
     for number in range(3):
