@@ -1,60 +1,72 @@
-"""A way to a server that a test can cut."""
+"""A way to a server that a test can hold up or cut."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 
 
+@dataclass
 class Relay:
-    """Passes bytes on between clients and a server until it is cut, and again when it is mended.
+    """Carries bytes to a server and back. What it holds up it still delivers; what it cuts is lost."""
 
-    Args:
-        address: The server's ``host:port``.
-    """
+    target: str
+    address: str = ""
+    _flows: asyncio.Event = field(default_factory=asyncio.Event)
+    _ends: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
+    _down: bool = False
 
-    def __init__(self, address: str) -> None:
-        self._host, _, self._port = address.rpartition(":")
-        self._whole = True
-        self._open: set[asyncio.StreamWriter] = set()
-        self.address = ""
+    def __post_init__(self) -> None:
+        self._flows.set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client."""
-        if not self._whole:
-            writer.close()
-            return
-        there_reader, there = await asyncio.open_connection(self._host, int(self._port))
-        self._open |= {writer, there}
-        await asyncio.gather(self._pass(reader, there), self._pass(there_reader, writer))
-        self._open -= {writer, there}
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while piece := await reader.read(65_536):
-                writer.write(piece)
-                await writer.drain()
-        writer.close()
+    def hold(self) -> None:
+        """Let nothing through any more."""
+        self._flows.clear()
 
     def cut(self) -> None:
-        """Break every connection off, and let none come about."""
-        self._whole = False
-        for writer in self._open:
-            writer.transport.abort()
+        """Break every connection, and take no new one."""
+        self._down = True
+        for end in self._ends:
+            end.transport.abort()
+        self._flows.set()
 
     def mend(self) -> None:
-        """Let clients through again."""
-        self._whole = True
+        """Take connections again."""
+        self._down = False
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        if self._down:
+            writer.transport.abort()
+            return
+        host, _, port = self.target.rpartition(":")
+        answers, there = await asyncio.open_connection(host, int(port))
+        self._ends |= {writer, there}
+        try:
+            await asyncio.gather(self._pump(reader, there), self._pump(answers, writer))
+        finally:
+            self._ends -= {writer, there}
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(65536):
+                await self._flows.wait()
+                sink.write(data)
+                await sink.drain()
+        sink.close()
+        with suppress(ConnectionError):
+            await sink.wait_closed()
 
 
 @asynccontextmanager
-async def relayed(address: str) -> AsyncGenerator[Relay]:
-    """A relay to a server, on a port of its own."""
-    relay = Relay(address)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    relay.address = f"{host}:{port}"
+async def relayed(target: str) -> AsyncGenerator[Relay]:
+    """A relay on a port of its own."""
+    relay = Relay(target)
+    server = await asyncio.start_server(relay.carry, "127.0.0.1", 0)
+    relay.address = "{}:{}".format(*server.sockets[0].getsockname())
     try:
-        async with server:
-            yield relay
+        yield relay
     finally:
+        server.close()
         relay.cut()
+        await server.wait_closed()

@@ -13,9 +13,10 @@ from gateway.history.historian import Historian
 from store.agents import new_id
 from store.settings import Settings
 from tests import wire as wires
-from tests.activities.killing import Relay, WorkerProcess, relayed, worker_process
+from tests.activities.killing import WorkerProcess, worker_process
 from tests.build import Stores
 from tests.logcheck import parsed
+from tests.relay import Relay, relayed
 from tests.running import Front, serving
 from tests.stage import until
 from tests.tools import noted

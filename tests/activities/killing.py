@@ -1,11 +1,11 @@
-"""Workers as processes that may be killed, and a way to Temporal that may be held up or cut."""
+"""Workers as processes that may be killed."""
 
 import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from activities.worker import READY
@@ -71,69 +71,3 @@ async def worker_process(
         if process.returncode is None:
             process.kill()
         await process.wait()
-
-
-@dataclass
-class Relay:
-    """Carries bytes to a server and back. What it holds up it still delivers; what it cuts is lost."""
-
-    target: str
-    address: str = ""
-    _flows: asyncio.Event = field(default_factory=asyncio.Event)
-    _ends: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
-    _down: bool = False
-
-    def __post_init__(self) -> None:
-        self._flows.set()
-
-    def hold(self) -> None:
-        """Let nothing through any more."""
-        self._flows.clear()
-
-    def cut(self) -> None:
-        """Break every connection, and take no new one."""
-        self._down = True
-        for end in self._ends:
-            end.transport.abort()
-        self._flows.set()
-
-    def restore(self) -> None:
-        """Take connections again."""
-        self._down = False
-
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        if self._down:
-            writer.transport.abort()
-            return
-        host, _, port = self.target.rpartition(":")
-        answers, there = await asyncio.open_connection(host, int(port))
-        self._ends |= {writer, there}
-        try:
-            await asyncio.gather(self._pump(reader, there), self._pump(answers, writer))
-        finally:
-            self._ends -= {writer, there}
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await source.read(65536):
-                await self._flows.wait()
-                sink.write(data)
-                await sink.drain()
-        sink.close()
-        with suppress(ConnectionError):
-            await sink.wait_closed()
-
-
-@asynccontextmanager
-async def relayed(target: str) -> AsyncGenerator[Relay]:
-    """A relay on a port of its own."""
-    relay = Relay(target)
-    server = await asyncio.start_server(relay.carry, "127.0.0.1", 0)
-    relay.address = "{}:{}".format(*server.sockets[0].getsockname())
-    try:
-        yield relay
-    finally:
-        server.close()
-        relay.cut()
-        await server.wait_closed()

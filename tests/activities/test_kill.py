@@ -94,7 +94,7 @@ async def freeze(house: House) -> tuple[dict[str, Ended], str]:
                 return all(re.search(refusal, frozen.said()) for refusal in (LATE_TEXT, LATE_RESULT))
 
             await until(refused, "two refusals")
-            house.relay.restore()
+            house.relay.mend()
             again_stall.go_on.set()
             release(house.workspace, "watched", 2)
             ended = await house.ended()
