@@ -28,6 +28,13 @@ def run_sql(tx: Tx, sql: str, *values: Value) -> CursorResult[Any]:
     return tx.exec_driver_sql(_for_postgres(sql), values)
 
 
+def as_time(value: str | datetime | None) -> datetime | None:
+    """A time as it was written, from what ``run_sql`` returns."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return value.astimezone(UTC) if value else None
+
+
 def insert_into(tx: Tx, table: str, **values: Value) -> None:
     """Insert one row."""
     run_sql(tx, _insert(table, tuple(values)), *values.values())

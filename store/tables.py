@@ -128,11 +128,15 @@ class SegmentRow(Row, table=True):
 
 
 class StepRow(Row, table=True):
-    """A step and its fence: only the attempt that is named here may write."""
+    """A step and its fence: only the attempt that is named here may write.
+
+    ``asked`` is the attempt that asked the model: one that goes on with its answer writes in its name.
+    """
 
     run_id: str = Field(primary_key=True)
     step: int = Field(primary_key=True)
     attempt: int = 1
+    asked: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     worker: str
     begin: str = Field(sa_type=Text)
     superseded: str = Field(default="[]", sa_type=Text)
@@ -156,6 +160,30 @@ class CallRow(Row, table=True):
     worker: str | None = None
     started: str | None = Field(default=None, sa_type=Text)
     outcome: str | None = Field(default=None, sa_type=Text)
+
+
+class AttemptRow(Row, table=True):
+    """An attempt of a model call or, where ``call_id`` is not empty, of a tool call.
+
+    ``provider_state`` is what the provider's adapter needs to go on with the answer; without it nobody can.
+    """
+
+    run_id: str = Field(primary_key=True)
+    step: int = Field(primary_key=True)
+    call_id: str = Field(default="", primary_key=True)
+    attempt: int = Field(primary_key=True)
+    worker: str
+    started_at: datetime = Field(sa_type=UtcTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    outcome: str | None = None
+    provider: str | None = None
+    response_id: str | None = None
+    provider_cursor: int | None = None
+    provider_state: str | None = Field(default=None, sa_type=Text)
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    estimated: bool = False
+    recovered: str = "none"
 
 
 class MessageRow(Row, table=True):

@@ -1,0 +1,162 @@
+"""Attempts: who set about a model call or a tool call, what came of it, what it cost, and where it can be taken up."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from store.database import Database, Tx
+from store.rows import Value, as_time, insert_into, run_sql
+from store.tables import AttemptRow
+from workflows.contract.attempts import AttemptEntry, AttemptOutcome, Recovery
+from workflows.contract.messages import Usage
+
+_WHICH = "run_id = ? AND step = ? AND call_id = ?"
+_ENTRY = (
+    "step, call_id, attempt, worker, started_at, ended_at, outcome, provider, response_id, provider_cursor,"
+    " tokens_in, tokens_out, estimated, recovered"
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a provider's answer after which it can be taken up again. ``state`` is for the provider's adapter."""
+
+    response_id: str
+    cursor: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Doing:
+    """Whose attempts: those of a step's model call, or with ``call_id`` of one of its tool calls."""
+
+    run_id: str
+    step: int
+    call_id: str = ""
+
+
+def begin_attempt(tx: Tx, doing: Doing, attempt: int, by: tuple[str, datetime], **more: str | int | None) -> None:
+    """Say that a worker sets about it.
+
+    Args:
+        tx: The transaction.
+        doing: The call.
+        attempt: The number of the attempt, from 1.
+        by: The worker, and when.
+        more: Other columns that are known already: ``provider``, ``recovered``, the place to go on from.
+    """
+    values: dict[str, str | int | None] = {"recovered": "none", **more}
+    insert_into(
+        tx,
+        "attempts",
+        run_id=doing.run_id,
+        step=doing.step,
+        call_id=doing.call_id,
+        attempt=attempt,
+        worker=by[0],
+        started_at=by[1],
+        estimated=False,
+        **values,
+    )
+
+
+def _set(tx: Tx, doing: Doing, attempt: int, what: str, *values: Value) -> None:
+    sql = f"UPDATE attempts SET {what} WHERE run_id = ? AND step = ? AND call_id = ? AND attempt = ?"  # noqa: S608 - ours
+    run_sql(tx, sql, *values, doing.run_id, doing.step, doing.call_id, attempt)
+
+
+def end_attempt(tx: Tx, doing: Doing, attempt: int, outcome: AttemptOutcome, now: datetime) -> None:
+    """Say how an attempt ended; the first word counts."""
+    _set(tx, doing, attempt, "outcome = COALESCE(outcome, ?), ended_at = COALESCE(ended_at, ?)", outcome, now)
+
+
+def recover(tx: Tx, doing: Doing, attempt: int, how: Recovery) -> None:
+    """Say how an attempt has taken up what was left."""
+    _set(tx, doing, attempt, "recovered = ?", how)
+
+
+def set_mark(tx: Tx, doing: Doing, attempt: int, mark: Mark) -> None:
+    """Keep the place from which the answer can be taken up."""
+    places = (mark.response_id, mark.cursor, mark.state)
+    _set(tx, doing, attempt, "response_id = ?, provider_cursor = ?, provider_state = ?", *places)
+
+
+def drop_mark(tx: Tx, doing: Doing, attempt: int) -> None:
+    """Say that the answer cannot be taken up any more."""
+    _set(tx, doing, attempt, "provider_state = NULL")
+
+
+def mark_of(tx: Tx, doing: Doing, attempt: int) -> Mark | None:
+    """The place from which an attempt's answer can be taken up."""
+    find = (
+        "SELECT response_id, provider_cursor, provider_state FROM attempts"
+        " WHERE run_id = ? AND step = ? AND call_id = ? AND attempt = ? AND provider_state IS NOT NULL"
+    )
+    row = run_sql(tx, find, doing.run_id, doing.step, doing.call_id, attempt).first()
+    return Mark(row.response_id, row.provider_cursor, row.provider_state) if row else None
+
+
+def charge(tx: Tx, doing: Doing, attempt: int, usage: Usage, *, estimated: bool = False) -> None:
+    """Keep what an attempt has cost."""
+    cost = (usage.input_tokens, usage.output_tokens, estimated)
+    _set(tx, doing, attempt, "tokens_in = ?, tokens_out = ?, estimated = ?", *cost)
+
+
+def charge_same_input(tx: Tx, doing: Doing, tokens_in: int | None) -> None:
+    """Charge attempts whose cost is estimated with the input of one that was asked the same and knows it."""
+    say = (
+        "UPDATE attempts SET tokens_in = ?"
+        " WHERE run_id = ? AND step = ? AND call_id = ? AND estimated AND tokens_in IS NULL"
+    )
+    run_sql(tx, say, tokens_in, doing.run_id, doing.step, doing.call_id)
+
+
+def entries_of(tx: Tx, doing: Doing) -> tuple[AttemptEntry, ...]:
+    """The attempts, first to last."""
+    find = (
+        "SELECT step, call_id, attempt, worker, started_at, ended_at, outcome, provider, response_id, provider_cursor,"
+        " tokens_in, tokens_out, estimated, recovered"
+        " FROM attempts WHERE run_id = ? AND step = ? AND call_id = ? ORDER BY attempt"
+    )
+    rows = run_sql(tx, find, doing.run_id, doing.step, doing.call_id).mappings()
+    return tuple(
+        AttemptEntry.model_validate(
+            {
+                **row,
+                "call_id": row["call_id"] or None,
+                "started_at": as_time(row["started_at"]),
+                "ended_at": as_time(row["ended_at"]),
+            }
+        )
+        for row in rows
+    )
+
+
+def row_of(run_id: str, entry: AttemptEntry) -> AttemptRow:
+    """The row of an attempt that history tells of; nobody can go on with it."""
+    return AttemptRow.model_validate({**dict(entry), "run_id": run_id, "call_id": entry.call_id or ""})
+
+
+class Attempts:
+    """Reads attempts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of_run(self, run_id: str) -> list[AttemptEntry]:
+        """All attempts of a run, as they began.
+
+        Raises:
+            StoreAwayError: The database failed.
+        """
+        query = (
+            select(AttemptRow)
+            .where(col(AttemptRow.run_id) == run_id)
+            .order_by(
+                col(AttemptRow.started_at), col(AttemptRow.step), col(AttemptRow.call_id), col(AttemptRow.attempt)
+            )
+        )
+        rows = await self._database.read(lambda session: session.scalars(query).all())
+        return [AttemptEntry.model_validate({**row.model_dump(), "call_id": row.call_id or None}) for row in rows]
