@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 """Seconds between two rounds; what is younger than this is still in its own caller's hands."""
-LONGEST_PAUSE = 30.0
-"""Seconds between two rounds while Temporal or the store is away, at most."""
+LONGEST_PAUSE = 2.0
+"""Seconds between two rounds while Temporal or the store is away, at most: what waits goes out soon after."""
 SWEEP = timedelta(seconds=30)
 """How often every active run is looked at."""
 _SWEPT_AT_ONCE = 200
@@ -122,10 +122,9 @@ class Reconciler:
 
     async def _deliver_signals(self) -> None:
         """Deliver in order; what must wait holds back only its own run's later signals."""
-        waiting: set[str] = set()
-        for signal in await self._signals.undelivered(now() - timedelta(seconds=INTERVAL)):
-            if signal.run_id not in waiting and await self._service.deliver(signal) == "accepted":
-                waiting.add(signal.run_id)
+        waiting = await self._signals.undelivered(now() - timedelta(seconds=INTERVAL))
+        for run_id in dict.fromkeys(signal.run_id for signal in waiting):
+            await self._service.deliver(run_id)
 
     async def _end_abrupt(self) -> None:
         moment = now()

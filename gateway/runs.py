@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass, field
 from typing import Literal
+from weakref import WeakValueDictionary
 
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -51,8 +53,19 @@ class RunOverError(Exception):
     """The run has ended, so nothing can be said to it."""
 
 
+@dataclass(eq=False)
+class _Line:
+    """Those who have something to send to one run, one after the other; ``stuck`` if the last one could not."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    stuck: bool = False
+
+
 class RunService:
     """What a door can ask of a run.
+
+    Signals of one run arrive in the order in which they were accepted: whoever sends one first sends what waits before
+    it, whichever gateway took that. A signal may so be sent twice, which the run does not notice.
 
     Args:
         client: The way to Temporal, which may be away.
@@ -70,6 +83,7 @@ class RunService:
         self._signals = signals
         self.endings = Endings(client, queue)
         self._starting: set[asyncio.Task[None]] = set()
+        self._lines: WeakValueDictionary[str, _Line] = WeakValueDictionary()
 
     async def start(self, acceptance: Acceptance) -> Accepted:
         """Accept a run; its workflow is started in the background, by the reconciler if Temporal is away.
@@ -151,10 +165,10 @@ class RunService:
         kept = await self._signals.accept(Signal(run_id, f"decide:{run_id}:{decision.call_id}", "decide", body), now())
         if kept.body != body:
             raise AlreadyDecidedError(Decision.model_validate_json(kept.body), "decided")
-        await self._deliver(kept)
-        return await self._confirmed(run_id, decision)
+        told = await self._deliver(kept) != "accepted"
+        return await self._confirmed(run_id, decision, told=told)
 
-    async def _confirmed(self, run_id: str, decision: Decision) -> ApprovalRow | None:
+    async def _confirmed(self, run_id: str, decision: Decision, *, told: bool) -> ApprovalRow | None:
         try:
             async with asyncio.timeout(CONFIRMED_WITHIN):
                 while True:
@@ -163,6 +177,8 @@ class RunService:
                         return None  # the call is not known yet: the run keeps the decision
                     if found[0].status != "pending":
                         return _mine(found[0], decision)
+                    if not told:
+                        return None
                     await asyncio.sleep(_POLL)
         except TimeoutError:
             return None
@@ -172,18 +188,47 @@ class RunService:
 
     async def _deliver(self, signal: Signal) -> Delivery:
         try:
-            return await self.deliver(signal)
-        except (RPCError, TemporalAwayError) as error:
+            return await self.deliver(signal.run_id, signal)
+        except (RPCError, TemporalAwayError, StoreAwayError) as error:
             logger.warning("%s waits: %s", signal.key, error)
             return "accepted"
 
-    async def deliver(self, signal: Signal) -> Delivery:
-        """Send a signal of the outbox; harmless to repeat.
+    async def deliver(self, run_id: str, last: Signal | None = None) -> Delivery:
+        """Send what waits for a run, in order; what became of ``last``, or of all.
+
+        Args:
+            run_id: The run.
+            last: A signal of its outbox. One that was delivered before is sent again: the run may have been reset.
 
         Raises:
             RPCError: Temporal refused.
             TemporalAwayError: Temporal did not answer.
+            StoreAwayError: The store failed.
         """
+        line = self._lines.setdefault(run_id, _Line())
+        waited = line.turn.locked()
+        async with line.turn:
+            if waited and line.stuck:
+                return "accepted"
+            line.stuck = True
+            delivery = await self._send_waiting(run_id, last)
+            line.stuck = delivery == "accepted"
+            return delivery
+
+    async def _send_waiting(self, run_id: str, last: Signal | None) -> Delivery:
+        waiting = await self._signals.undelivered_of(run_id)
+        if last and last not in waiting:
+            waiting.append(last)
+        found: Delivery = "delivered"
+        for signal in waiting:
+            delivery = await self._signal(signal)
+            if delivery == "accepted":
+                return delivery
+            if signal == last:
+                found = delivery
+        return found
+
+    async def _signal(self, signal: Signal) -> Delivery:
         handle = self._client.get_workflow_handle(signal.run_id)
         argument = {"decide": Decision, "cancel": Cancel, "say": Said}[signal.kind].model_validate_json(signal.body)
         delivery: Delivery = "delivered"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlmodel import col
 
 from store.database import Database, Tx
@@ -54,10 +54,13 @@ class Signals:
 
     async def undelivered(self, before: datetime) -> list[Signal]:
         """Signals that were accepted before a time and have not been delivered, in order."""
-        query = (
-            select(SignalRow)
-            .where(col(SignalRow.delivered_at).is_(None), col(SignalRow.created_at) < before)
-            .order_by(col(SignalRow.id))
-        )
+        return await self._waiting(col(SignalRow.created_at) < before)
+
+    async def undelivered_of(self, run_id: str) -> list[Signal]:
+        """Signals of a run that have not been delivered, in the order in which they were accepted."""
+        return await self._waiting(col(SignalRow.run_id) == run_id)
+
+    async def _waiting(self, which: ColumnElement[bool]) -> list[Signal]:
+        query = select(SignalRow).where(col(SignalRow.delivered_at).is_(None), which).order_by(col(SignalRow.id))
         rows = await self._database.read(lambda session: session.scalars(query).all())
         return [Signal(row.run_id, row.key, row.kind, row.body) for row in rows]  # pyright: ignore[reportArgumentType] # written from a SignalKind above

@@ -27,3 +27,13 @@ async def test_two_signals_of_one_key_are_the_first_one(database_url: str) -> No
     assert len(await boxes[0].undelivered(at(1))) == 8
     for store in stores:
         await store.database.aclose()
+
+
+async def test_what_waits_for_one_run_says_nothing_of_another(store: Stores) -> None:
+    signals = Signals(store.database)
+    sent = [Signal(f"run-{n % 2}", f"k{n}", "say", f'"{n}"') for n in range(6)]
+    for signal in sent:
+        await signals.accept(signal, START)
+    await signals.delivered("k2", START)
+    assert await signals.undelivered_of("run-0") == [sent[0], sent[4]]
+    assert await signals.undelivered_of("run-1") == sent[1::2]
