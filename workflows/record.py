@@ -174,6 +174,7 @@ def tool_completed(run_id: str, outcome: ToolOutcome) -> ToolCompleted:
         name=outcome.name,
         status=outcome.status,
         content=outcome.content,
+        whole=outcome.whole,
     )
 
 

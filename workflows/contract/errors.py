@@ -11,6 +11,8 @@ ErrorType = Literal[
     "tool_error",
     "store_away",
     "fenced",
+    "handed_over",
+    "interrupted",
     "unknown_model",
     "internal_error",
 ]
@@ -18,7 +20,9 @@ ErrorType = Literal[
 
 ``llm_api_error``: the provider refused or failed; ``invalid_llm_response``: a stream that broke its own rules or ended
 without its end; ``context_overflow``: the conversation no longer fits; ``tool_error``: the tool's own process failed;
-``store_away``: the database did not answer; ``fenced``: a later attempt took over; ``unknown_model``: no such provider.
+``store_away``: the database did not answer; ``fenced``: a later attempt took over; ``handed_over``: the worker is shut
+down; ``interrupted``: a call was begun and left, and a person must say what becomes of it; ``unknown_model``: no such
+provider.
 """
 
 

@@ -140,13 +140,14 @@ class ToolProgress(_Event):
 
 
 class ToolCompleted(_Event):
-    """A call has its one result."""
+    """A call has its one result. With ``whole``, ``content`` is its beginning, and the rest is kept under that name."""
 
     type: Literal["tool.completed"] = "tool.completed"
     call_id: str
     name: str
     status: ResultStatus
     content: str
+    whole: str | None = None
 
 
 class ApprovalRequested(_Event):

@@ -48,13 +48,14 @@ class ToolCallPart(Shape):
 
 
 class ToolResultPart(Shape):
-    """The one answer to a tool call."""
+    """The one answer to a tool call. ``whole`` names the blob that has all of what ``content`` is the beginning of."""
 
     type: Literal["tool_result"] = "tool_result"
     call_id: str
     name: str
     content: str
     status: ResultStatus = "ok"
+    whole: str | None = None
 
 
 class OpaquePart(Shape):

@@ -93,13 +93,18 @@ class Said(Shape):
 
 
 class PendingApproval(Shape):
-    """A call that waits for a decision."""
+    """A call that waits for a decision. ``call_id`` is what a decision names.
+
+    A call that was interrupted and may have had its effect is asked about under an id of its own; ``interrupted`` is
+    the call's then. ``approve`` and ``edit`` run it again, ``deny`` does not, ``answer`` gives its result.
+    """
 
     call_id: str
     name: str
     arguments: str
     step: int
     reason: str = ""
+    interrupted: str | None = None
 
 
 class Snapshot(Shape):

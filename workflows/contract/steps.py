@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue
 from temporalio import activity
 
 from workflows.contract.agents import Approval, Effect
+from workflows.contract.attempts import AttemptEntry
 from workflows.contract.messages import FinishReason, Message, ResultStatus, Usage
 from workflows.contract.runs import Decision, Outcome, PendingApproval, Said
 from workflows.contract.shape import Shape
@@ -94,13 +95,17 @@ class OpenStep(Shape):
 
 
 class ToolCall(Shape):
-    """Run one call. ``args`` replaces the model's arguments where a reviewer edited them."""
+    """Run one call. ``args`` replaces the model's arguments where a reviewer edited them.
+
+    ``again`` is the number of the attempt that a person has agreed to, of a call that was interrupted.
+    """
 
     run_id: str
     step: int
     call_id: str
     name: str
     args: dict[str, JsonValue] | None = None
+    again: int = 0
 
 
 class Progress(Shape):
@@ -114,7 +119,8 @@ class Progress(Shape):
 class ToolOutcome(Shape):
     """A call's one result, and what the call left in the log. ``started`` is ``None`` for a call that never ran.
 
-    ``arguments`` is what the tool was run with, ``None`` where that is the model's own text.
+    ``arguments`` is what the tool was first run with, ``None`` where that is the model's own text. ``whole`` names the
+    blob that has all of a result of which ``content`` is the beginning. ``attempts`` are those that it took.
     """
 
     step: int
@@ -122,11 +128,13 @@ class ToolOutcome(Shape):
     name: str
     status: ResultStatus
     content: str
+    whole: str | None = None
     attempt: int = 1
     arguments: str | None = None
     started: Stamp | None = None
     progress: tuple[Progress, ...] = ()
     completed: Stamp
+    attempts: tuple[AttemptEntry, ...] = ()
 
 
 class Answer(Shape):
