@@ -1,0 +1,58 @@
+"""What tests change about the counting provider while it runs."""
+
+import asyncio
+
+from pydantic import BaseModel, ConfigDict
+
+
+class HoldAt(BaseModel):
+    """A place in the answers to one label: before this token (from 0) of this turn.
+
+    Token -1 is before the first event, when the call is accepted and nobody knows its id; the number of a turn's
+    tokens is after the last of them, before the end.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    turn: int
+    token: int
+
+
+class Wish(BaseModel):
+    """A change: what it does not name stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    refuse_streams_older_than: float | None = None
+    forget: bool = False
+    rate: float | None = None
+    hold_at: HoldAt | None = None
+    release: str | None = None
+
+
+class Controls:
+    """The provider's present behaviour.
+
+    ``refuse_streams_older_than`` is the age in seconds from which a job's stream cannot be resumed, ``forget`` lets
+    every job be unknown to who asks for it again, ``rate`` is in force instead of the plans'.
+    """
+
+    def __init__(self) -> None:
+        self.refuse_streams_older_than: float | None = None
+        self.forget = False
+        self.rate: float | None = None
+        self._holds: dict[HoldAt, asyncio.Event] = {}
+
+    def change(self, wish: Wish) -> None:
+        """Do what is wished, from now on. A hold holds every call that comes to its place, until it is released."""
+        for name in wish.model_fields_set & {"refuse_streams_older_than", "forget", "rate"}:
+            setattr(self, name, getattr(wish, name))
+        if wish.hold_at is not None:
+            self._holds.setdefault(wish.hold_at, asyncio.Event())
+        for place in [place for place in self._holds if place.label == wish.release]:
+            self._holds.pop(place).set()
+
+    def hold(self, label: str, turn: int, token: int) -> asyncio.Event | None:
+        """What to wait for at this place."""
+        return self._holds.get(HoldAt(label=label, turn=turn, token=token)) if self._holds else None
