@@ -1,0 +1,90 @@
+"""A run's log as the rules read it: its events, what of them was superseded, what stands."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from workflows.contract.events import (
+    EVENT,
+    AttemptSuperseded,
+    Event,
+    ReasoningCompleted,
+    ReasoningDelta,
+    RunResumed,
+    TextCompleted,
+    TextDelta,
+    ToolCallCompleted,
+    ToolCallDelta,
+    encode,
+)
+
+Delta = TextDelta | ReasoningDelta | ToolCallDelta
+Whole = TextCompleted | ReasoningCompleted | ToolCallCompleted
+
+
+def _reset(line: bytes) -> range | None:
+    """What a ``run.resumed`` takes back, if it comes from a reset."""
+    told = json.loads(line)
+    return range(told["from"], told["to"] + 1) if {"from", "to"} <= told.keys() else None
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log. ``resets`` has what each ``run.resumed`` takes back that comes from a reset, by its seq."""
+
+    events: tuple[Event, ...]
+    resets: dict[int, range]
+
+    @classmethod
+    def of_lines(cls, lines: Iterable[bytes]) -> "Log":
+        """The log in JSON lines."""
+        read = [(EVENT.validate_json(line), line) for line in lines]
+        resumed = [(event.seq, _reset(line)) for event, line in read if isinstance(event, RunResumed)]
+        return cls(tuple(event for event, _ in read), {seq: gone for seq, gone in resumed if gone})
+
+    @classmethod
+    def of_events(cls, events: Iterable[Event]) -> "Log":
+        """The log in events."""
+        read = tuple(events)
+        resumed = [(event.seq, _reset(encode(event))) for event in read if isinstance(event, RunResumed)]
+        return cls(read, {seq: gone for seq, gone in resumed if gone})
+
+    @cached_property
+    def life(self) -> tuple[Event, ...]:
+        """The events that no reset took back."""
+        gone = {seq for each in self.resets.values() for seq in each}
+        return tuple(event for event in self.events if event.seq not in gone)
+
+    @cached_property
+    def gone(self) -> frozenset[int]:
+        """The seqs that do not stand: the text of superseded attempts, and what resets took back."""
+        reset = {seq for each in self.resets.values() for seq in each}
+        return frozenset(reset | set(self._superseded()))
+
+    def _superseded(self) -> Iterator[int]:
+        for notice in self.events:
+            if isinstance(notice, AttemptSuperseded):
+                theirs = (notice.step, notice.attempt)
+                for event in self.events:
+                    if isinstance(event, Delta | Whole) and (event.step, event.attempt) == theirs:
+                        yield from (seq for seq in (event.seq,) if notice.first <= seq <= notice.last)
+
+    @cached_property
+    def standing(self) -> tuple[Event, ...]:
+        """The events that stand."""
+        return tuple(event for event in self.events if event.seq not in self.gone)
+
+    @property
+    def may_be_missing(self) -> set[int]:
+        """The seqs that a settled log need not have."""
+        notices = [event for event in self.events if isinstance(event, AttemptSuperseded)]
+        ranges = [*(range(notice.first, notice.last + 1) for notice in notices), *self.resets.values()]
+        return {seq for each in ranges for seq in each}
+
+
+def some(values: Iterable[object], most: int = 5) -> str:
+    """The first few of the values, and how many more there are."""
+    every = [str(value) for value in values]
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
