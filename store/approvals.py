@@ -10,7 +10,7 @@ from store.log import Append, already, append, lock, lock_open
 from store.recorder import Recorder
 from store.rows import insert_into, run_sql
 from store.tables import ApprovalRow
-from workflows.contract.events import ApprovalRequested
+from workflows.contract.events import EVENT, ApprovalDecided, ApprovalExpired, ApprovalRequested, RunResumed
 from workflows.contract.runs import Decision, PendingApproval
 from workflows.contract.steps import Pause, Paused, Recorded, Stamp, Verdicts
 
@@ -69,7 +69,7 @@ class Approvals:
         )
 
     async def record(self, verdicts: Verdicts, now: datetime) -> Recorded:
-        """Write what was decided; a second time changes nothing.
+        """Write what was decided. A verdict that was written stands: of a call that has one, that is given back.
 
         Raises:
             FencedError: There is no such run, or it has ended.
@@ -80,8 +80,10 @@ class Approvals:
     def _record(self, tx: Tx, verdicts: Verdicts, now: datetime) -> Recorded:
         run_id = verdicts.run_id
         ids = [*(decision.call_id for decision in verdicts.decisions), *verdicts.expired]
-        source = f"verdicts:{verdicts.leg}:{','.join(ids)}:{verdicts.resume}"
+        source = f"{_verdicts_source(verdicts.leg)}{','.join(ids)}:{verdicts.resume}"
         lock(tx, run_id)
+        if written := _written(tx, verdicts):
+            return written
         if first := already(tx, run_id, source):
             return Recorded(verdicts=verdicts, stamp=Stamp(first=first.seq, at=first.at))
         lock_open(tx, run_id)
@@ -125,3 +127,44 @@ class Approvals:
             if value is not None:
                 query = query.where(col(column) == value)
         return list(await self._database.read(lambda session: session.scalars(query).all()))
+
+
+def _verdicts_source(leg: int) -> str:
+    return f"verdicts:{leg}:"
+
+
+def _written(tx: Tx, verdicts: Verdicts) -> Recorded | None:
+    """The verdicts that were written first for one of these calls, with all that was written with them."""
+    given = {decision.call_id: decision for decision in verdicts.decisions}
+    source = _verdicts_source(verdicts.leg)
+    find = "SELECT body FROM segments WHERE run_id = ? AND source > ? AND source < ? ORDER BY first_seq"
+    for body in run_sql(tx, find, verdicts.run_id, source, f"{source[:-1]};").scalars():
+        events = [EVENT.validate_json(line) for line in bytes(body).splitlines()]
+        about = [event for event in events if isinstance(event, ApprovalDecided | ApprovalExpired)]
+        if {*given, *verdicts.expired}.isdisjoint(event.call_id for event in about):
+            continue
+        decisions = (
+            _decision(tx, verdicts, event, given.get(event.call_id))
+            for event in about
+            if isinstance(event, ApprovalDecided)
+        )
+        standing = Verdicts(
+            run_id=verdicts.run_id,
+            step=verdicts.step,
+            leg=verdicts.leg,
+            decisions=tuple(decisions),
+            expired=tuple(event.call_id for event in about if isinstance(event, ApprovalExpired)),
+            resume=isinstance(events[-1], RunResumed),
+        )
+        return Recorded(verdicts=standing, stamp=Stamp(first=events[0].seq, at=events[0].at))
+    return None
+
+
+def _decision(tx: Tx, verdicts: Verdicts, event: ApprovalDecided, given: Decision | None) -> Decision:
+    """The decision of an event, with the answer that only its approval's row has."""
+    find = "SELECT decision FROM approvals WHERE run_id = ? AND call_id = ? AND leg = ?"
+    kept: str | None = run_sql(tx, find, verdicts.run_id, event.call_id, verdicts.leg).scalar()
+    if kept is not None:
+        return Decision.model_validate_json(kept)
+    told = event.model_dump(include={"call_id", "decision", "by", "reason", "args"})
+    return Decision.model_validate({**told, "id": event.decision_id, "answer": given.answer if given else None})

@@ -70,8 +70,11 @@ def step_fence(run_id: str, step: int, attempt: int) -> Fence:
 
 
 def call_fence(run_id: str, call_id: str, attempt: int) -> Fence:
-    """Holds while ``attempt`` is the newest one of the call and the call has no result yet."""
-    sql = "SELECT 1 FROM calls WHERE run_id = ? AND call_id = ? AND attempt = ? AND outcome IS NULL"
+    """Holds while ``attempt`` is the newest one of the call, no later one is asked about, and there is no result."""
+    sql = (
+        "SELECT 1 FROM calls WHERE run_id = ? AND call_id = ? AND attempt = ? AND outcome IS NULL"
+        " AND COALESCE(asked, 0) <= attempt"
+    )
     return Fence(sql, (run_id, call_id, attempt))
 
 

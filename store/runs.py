@@ -175,7 +175,7 @@ class Runs:
         if row.finished is not None:
             return Finished.model_validate_json(row.finished), _next_run(tx, row.thread_id)
         open_steps = self._steps.close_open(tx, run_id, now)
-        closed = self._calls.close_open(tx, run_id, f"Not run: the run ended ({outcome.stop_reason}).", now)
+        closed = self._calls.close_open(tx, run_id, outcome.stop_reason, now)
         output = _output(tx, run_id)
         span = append(tx, Append(run_id, "finish", self._recorder.ending(finish, row.leg_id, now, output), once=False))
         finished = Finished(finish=finish, open_steps=open_steps, closed=closed, stamp=Stamp(first=span.first, at=now))

@@ -147,6 +147,7 @@ class CallRow(Row, table=True):
     """The ledger of tool calls: one row per call, from the message that made it to its one result.
 
     ``edited`` has the arguments that the call was first started with, where a reviewer had changed the model's.
+    ``asked`` is the attempt about which a person is asked: none before it may write any more.
     """
 
     run_id: str = Field(primary_key=True)
@@ -157,6 +158,7 @@ class CallRow(Row, table=True):
     arguments: str = Field(sa_type=Text)
     edited: str | None = Field(default=None, sa_type=Text)
     attempt: int = 0
+    asked: int | None = None
     worker: str | None = None
     started: str | None = Field(default=None, sa_type=Text)
     outcome: str | None = Field(default=None, sa_type=Text)
@@ -186,6 +188,15 @@ class AttemptRow(Row, table=True):
     recovered: str = "none"
 
 
+class BlobRow(Row, table=True):
+    """Something large, under the SHA-256 of its bytes."""
+
+    id: str = Field(primary_key=True)
+    size: int
+    body: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime = Field(sa_type=UtcTime)
+
+
 class MessageRow(Row, table=True):
     """A message of a run: place 0 and up before the step's answer, then the answer, then the results of its calls."""
 
@@ -197,12 +208,13 @@ class MessageRow(Row, table=True):
 
 
 class ApprovalRow(Row, table=True):
-    """A call that waits, or waited, for a person."""
+    """A call that waits, or waited, for a person. ``interrupted`` is the call's own id where ``call_id`` is not."""
 
     __table_args__ = (Index("ix_approvals_status", "status", "requested_at"),)
 
     run_id: str = Field(primary_key=True)
     call_id: str = Field(primary_key=True)
+    interrupted: str | None = None
     step: int
     leg: int
     name: str

@@ -149,7 +149,7 @@ class Teller:
         result = Answer(call_id=call.call_id, name=call.name, status="ok", content="".join(WORDS))
         if self._often():
             begun = await self._store.calls.begin(call, edited, "worker", self._now())
-            outcome = await self._store.calls.complete(call, result, edited, begun.attempt, self._now())
+            outcome = await self._store.calls.complete(call, result, None, begun.attempt, self._now())
         elif self._often():
             (outcome,) = await self._store.calls.answer(call.run_id, [result], self._now())
         else:

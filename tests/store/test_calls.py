@@ -91,7 +91,7 @@ async def test_edited_arguments_are_what_the_tool_runs_with_and_what_the_outcome
     _, _, (call, other) = await asked(store, "c1", "c2")
     begun = await store.calls.begin(call, '{"q":"safe"}', "worker-1", at(3))
     assert begun.arguments == '{"q":"safe"}'
-    outcome = await store.calls.complete(call, ok(call), '{"q":"safe"}', 1, at(4))
+    outcome = await store.calls.complete(call, ok(call), None, 1, at(4))
     assert outcome.arguments == '{"q":"safe"}'
     await store.calls.begin(other, '{"q":"cut"}', "worker-1", at(3))
     (closed,) = await store.calls.answer(call.run_id, [ok(other)], at(5))

@@ -4,6 +4,7 @@
 references (run, step, call), never conversations; what comes out is all that history needs to rebuild the log.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import datetime
@@ -106,6 +107,11 @@ class ToolCall(Shape):
     name: str
     args: dict[str, JsonValue] | None = None
     again: int = 0
+
+    @property
+    def edited(self) -> str | None:
+        """A reviewer's arguments, as JSON text."""
+        return None if self.args is None else json.dumps(self.args, separators=(",", ":"))
 
 
 class Progress(Shape):

@@ -1,0 +1,59 @@
+"""What is too large for a message: kept whole, under the SHA-256 of its bytes, and shown by reference."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from store.database import Database, Tx
+from store.rows import run_sql
+from workflows.contract.steps import ToolOutcome
+
+MOST_BYTES = 16 * 1024 * 1024
+"""Bytes of one result that are kept."""
+
+
+@dataclass(frozen=True)
+class KeptResult:
+    """A call's result. ``body`` is all of it, or ``None`` where the store has only its beginning any more."""
+
+    outcome: ToolOutcome
+    body: bytes | None
+
+
+def keep_blob(tx: Tx, text: str, now: datetime) -> str:
+    """Keep a text, or its first ``MOST_BYTES``; its id."""
+    body = text.encode()[:MOST_BYTES].decode(errors="ignore").encode()
+    blob_id = hashlib.sha256(body).hexdigest()
+    keep = "INSERT INTO blobs (id, size, body, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    run_sql(tx, keep, blob_id, len(body), body, now)
+    return blob_id
+
+
+class Blobs:
+    """Reads what is kept whole."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def result(self, run_id: str, call_id: str) -> KeptResult | None:
+        """The result of a call; ``None`` if there is no such call, or it has none.
+
+        Raises:
+            StoreAwayError: The database failed.
+        """
+
+        def job(session: Session) -> KeptResult | None:
+            tx = session.connection()
+            find = "SELECT outcome FROM calls WHERE run_id = ? AND call_id = ?"
+            kept: str | None = run_sql(tx, find, run_id, call_id).scalar()
+            if kept is None:
+                return None
+            outcome = ToolOutcome.model_validate_json(kept)
+            if outcome.whole is None:
+                return KeptResult(outcome, outcome.content.encode())
+            body: bytes | None = run_sql(tx, "SELECT body FROM blobs WHERE id = ?", outcome.whole).scalar()
+            return KeptResult(outcome, None if body is None else bytes(body))
+
+        return await self._database.read(job)
