@@ -19,6 +19,7 @@ from gateway.runs import RunService
 from gateway.tail import Tail
 from store.agents import Agents
 from store.approvals import Approvals
+from store.attempts import Attempts
 from store.database import Database
 from store.log import LogReader
 from store.messages import Messages
@@ -99,6 +100,7 @@ async def _connect(settings: Settings, database: Database) -> Parts:
         runs=runs,
         agents=Agents(database),
         approvals=approvals,
+        attempts=Attempts(database),
         messages=Messages(database),
         log=log,
         service=RunService(client, settings.task_queue, runs, approvals, Signals(database)),

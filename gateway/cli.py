@@ -107,7 +107,7 @@ def watch_run(
 
 @app.command()
 def show(run_id: RunId, *, url: Url = None, as_json: AsJson = False) -> None:
-    """Show how a run stands."""
+    """Show how a run stands, who set about it, and what that has cost."""
     raise typer.Exit(asyncio.run(watch.show(run_id, _watch(url, as_json=as_json))))
 
 

@@ -11,6 +11,7 @@ from gateway.runs import RunService
 from gateway.tail import Tail
 from store.agents import Agents
 from store.approvals import Approvals
+from store.attempts import Attempts
 from store.database import Database
 from store.log import LogReader
 from store.messages import Messages
@@ -30,6 +31,7 @@ class Parts:
     runs: Runs
     agents: Agents
     approvals: Approvals
+    attempts: Attempts
     messages: Messages
     log: LogReader
     service: RunService

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.native.agents import checked_tools
+from gateway.native.details import RunDetails
 from gateway.native.incoming import check, read_json, read_query, run_of
 from gateway.native.operations import Answer, Operation
 from gateway.native.problems import wrong
@@ -19,7 +20,7 @@ from gateway.parts import Parts, parts_of
 from store.agents import new_id
 from store.clock import now
 from store.runs import Acceptance, Accepted, RunFilter
-from store.tables import RunRow
+from store.tables import ApprovalRow, RunRow
 from workflows.contract.agents import AgentSpec
 from workflows.contract.runs import Cancel, RunOrder, RunStatus, Said
 
@@ -64,7 +65,7 @@ async def create_run(request: Request) -> Response:
     row = await _row(parts, accepted)
     if query.stream:
         return await follow(parts, whole_log(row), status, headers)
-    return as_json(await view(parts, row), status, headers)
+    return as_json(await details(parts, row), status, headers)
 
 
 async def _order(parts: Parts, body: CreateRun) -> RunOrder:
@@ -109,8 +110,17 @@ async def _row(parts: Parts, accepted: Accepted) -> RunRow:
 
 async def view(parts: Parts, row: RunRow) -> RunView:
     """A run with the calls that wait."""
-    waiting = row.status == "waiting"
-    return RunView.of(row, await parts.approvals.find(run_id=row.id, status="pending") if waiting else [])
+    return RunView.of(row, await _pending(parts, row))
+
+
+async def details(parts: Parts, row: RunRow) -> RunDetails:
+    """A run with the calls that wait and its attempts, of which one that is queued has none yet."""
+    attempts = [] if row.status == "queued" else await parts.attempts.of_run(row.id)
+    return RunDetails.with_attempts(row, await _pending(parts, row), attempts)
+
+
+async def _pending(parts: Parts, row: RunRow) -> list[ApprovalRow]:
+    return await parts.approvals.find(run_id=row.id, status="pending") if row.status == "waiting" else []
 
 
 async def list_runs(request: Request) -> Response:
@@ -125,8 +135,8 @@ async def list_runs(request: Request) -> Response:
 
 
 async def get_run(request: Request) -> Response:
-    """One run as it stands."""
-    return as_json(await view(parts_of(request), await run_of(request)))
+    """One run as it stands, with its attempts and what they cost."""
+    return as_json(await details(parts_of(request), await run_of(request)))
 
 
 async def cancel_run(request: Request) -> Response:
@@ -156,8 +166,8 @@ OPERATIONS = (
         create_run,
         "Start a run",
         (
-            Answer(201, "The run, or with `stream=true` its stream", RunView, events=True),
-            Answer(200, "The run that was started earlier with the same Idempotency-Key", RunView, events=True),
+            Answer(201, "The run, or with `stream=true` its stream", RunDetails, events=True),
+            Answer(200, "The run that was started earlier with the same Idempotency-Key", RunDetails, events=True),
         ),
         query=CreateQuery,
         body=CreateRun,
@@ -165,7 +175,7 @@ OPERATIONS = (
         errors=(409,),
     ),
     Operation("GET", "/api/runs", list_runs, "List runs", (Answer(200, "A page of runs", RunPage),), query=RunsQuery),
-    Operation("GET", "/api/runs/{run_id}", get_run, "Get a run", (Answer(200, "The run", RunView),), errors=(404,)),
+    Operation("GET", "/api/runs/{run_id}", get_run, "Get a run", (Answer(200, "The run", RunDetails),), errors=(404,)),
     Operation(
         "POST",
         "/api/runs/{run_id}/cancel",

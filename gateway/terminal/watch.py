@@ -3,20 +3,17 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from gateway.client import Api, Line, open_api
 from gateway.terminal.prompt import Approver, Keyboard, os_user
+from gateway.terminal.standing import standing
 from gateway.terminal.view import View
-from gateway.terminal.wording import clean, counted, signature
-from workflows.contract.messages import Usage
-from workflows.contract.runs import FINAL, PendingApproval
 
 _HINT = "`longrun review` lists what waits and decides it"
 _COMPLETED, _NOT_COMPLETED = 0, 1
@@ -62,7 +59,7 @@ async def watch(run_id: str, how: Watch) -> int:
 
 
 async def show(run_id: str, how: Watch) -> int:
-    """Print how a run stands.
+    """Print how a run stands, what it has cost, and its attempts.
 
     Raises:
         ClientError: There is no such run, or nobody answers.
@@ -72,7 +69,7 @@ async def show(run_id: str, how: Watch) -> int:
     if how.as_json:
         _write(json.dumps(found))
     else:
-        Console(highlight=False).print(Text("\n".join(_described(found))), soft_wrap=True)
+        Console(highlight=False).print(standing(found), soft_wrap=True)
     return _COMPLETED
 
 
@@ -140,23 +137,6 @@ async def _watch(api: Api, view: View, run_id: str, how: Watch) -> int:
         view.say(f"nothing comes after event {how.after}: the run is {found['status']}")
         return _COMPLETED if found["status"] == "completed" else _NOT_COMPLETED
     return _STATUS[last.type]
-
-
-def _described(found: Mapping[str, Any]) -> Iterator[str]:
-    """How a run stands, line by line."""
-    reason = f" ({found['stop_reason']})" if found["stop_reason"] else ""
-    yield f"run {found['id']}: {found['status']}{reason}"
-    yield f"agent {found['agent']['name']} ({found['agent']['model']}) · thread {found['thread_id']}"
-    times = [f"{name} {found[f'{name}_at']}" for name in ("created", "started", "ended") if found[f"{name}_at"]]
-    yield " · ".join(times)
-    yield f"step {found['step']}, leg {found['leg']} · {counted(Usage.model_validate(found['usage']))}"
-    for given in found["pending_approvals"]:
-        call = PendingApproval.model_validate(given)
-        yield f"waits for {signature(call.name, call.arguments)} · call {clean(call.call_id)}"
-    if found["error"]:
-        yield clean(f"{found['error']['type']}: {found['error']['message']}")
-    if found["status"] in FINAL and found["output"]:
-        yield clean(found["output"])
 
 
 def _write(line: str) -> None:

@@ -1,0 +1,55 @@
+"""A run shows who set about it, and what that has cost."""
+
+from datetime import timedelta
+
+from store.attempts import Doing, begin_attempt, charge, end_attempt, recover
+from store.database import Tx
+from tests.build import START, Stores, finish, says
+from tests.gateway.native.conftest import Stand
+from workflows.contract.messages import Usage
+from workflows.contract.steps import ModelCall
+
+
+async def twice_asked(stores: Stores) -> str:
+    """A completed run whose model was asked again after its worker had died."""
+    run_id = (await stores.accept()).run_id
+    await stores.runs.dispatched(run_id)
+    await stores.ask(ModelCall(run_id=run_id, step=1), says("Hello."))
+    await stores.runs.finish(finish(run_id), START)
+
+    def job(tx: Tx) -> None:
+        tx.exec_driver_sql("DELETE FROM attempts WHERE run_id = ?", (run_id,))
+        doing = Doing(run_id, 1)
+        begin_attempt(tx, doing, 1, ("one", START), provider="openai/small")
+        charge(tx, doing, 1, Usage(input_tokens=10, output_tokens=3), estimated=True)
+        end_attempt(tx, doing, 1, "lost", START + timedelta(seconds=1))
+        begin_attempt(tx, doing, 2, ("two", START + timedelta(seconds=2)), provider="openai/small")
+        recover(tx, doing, 2, "reissued")
+        charge(tx, doing, 2, Usage(input_tokens=10, output_tokens=5))
+        end_attempt(tx, doing, 2, "completed", START + timedelta(seconds=3))
+        begin_attempt(tx, Doing(run_id, 1, "call-1"), 1, ("two", START + timedelta(seconds=4)))
+
+    await stores.database.write(job)
+    return run_id
+
+
+async def test_a_run_has_its_attempts_and_what_they_cost(stand: Stand) -> None:
+    run = await stand.front.run(await twice_asked(stand.stores))
+    assert (run["tokens_billed"], run["tokens_rebilled"]) == (28, 13)
+    first, second, third = run["attempts"]
+    assert (first["worker"], first["outcome"], first["estimated"], first["recovered"]) == ("one", "lost", True, "none")
+    assert (second["outcome"], second["recovered"], second["tokens_out"]) == ("completed", "reissued", 5)
+    assert (third["call_id"], third["outcome"], third["tokens_in"]) == ("call-1", None, None)
+
+
+async def test_a_run_that_nobody_has_begun_has_cost_nothing(stand: Stand) -> None:
+    run = await stand.front.start({"model": "scripted/hello"})
+    assert (run["attempts"], run["tokens_billed"], run["tokens_rebilled"]) == ([], 0, 0)
+
+
+async def test_the_list_of_runs_is_without_attempts(stand: Stand) -> None:
+    run_id = await twice_asked(stand.stores)
+    runs = (await stand.front.http.get("/api/runs?limit=200")).json()["runs"]
+    (listed,) = (run for run in runs if run["id"] == run_id)
+    more = {"attempts", "tokens_billed", "tokens_rebilled"}
+    assert listed == {name: value for name, value in (await stand.front.run(run_id)).items() if name not in more}
