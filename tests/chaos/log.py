@@ -1,7 +1,7 @@
 """A run's log as the rules read it: its events, what of them was superseded, what stands."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,24 +51,26 @@ class Log:
         return cls(read, {seq: gone for seq, gone in resumed if gone})
 
     @cached_property
+    def _taken_back(self) -> set[int]:
+        return {seq for each in self.resets.values() for seq in each}
+
+    @cached_property
     def life(self) -> tuple[Event, ...]:
         """The events that no reset took back."""
-        gone = {seq for each in self.resets.values() for seq in each}
-        return tuple(event for event in self.events if event.seq not in gone)
+        return tuple(event for event in self.events if event.seq not in self._taken_back)
 
     @cached_property
     def gone(self) -> frozenset[int]:
         """The seqs that do not stand: the text of superseded attempts, and what resets took back."""
-        reset = {seq for each in self.resets.values() for seq in each}
-        return frozenset(reset | set(self._superseded()))
-
-    def _superseded(self) -> Iterator[int]:
-        for notice in self.events:
-            if isinstance(notice, AttemptSuperseded):
-                theirs = (notice.step, notice.attempt)
-                for event in self.events:
-                    if isinstance(event, Delta | Whole) and (event.step, event.attempt) == theirs:
-                        yield from (seq for seq in (event.seq,) if notice.first <= seq <= notice.last)
+        notices = [event for event in self.events if isinstance(event, AttemptSuperseded)]
+        texts = [event for event in self.events if isinstance(event, Delta | Whole)]
+        superseded = {
+            event.seq
+            for notice in notices
+            for event in texts
+            if notice.first <= event.seq <= notice.last and (event.step, event.attempt) == (notice.step, notice.attempt)
+        }
+        return frozenset(superseded | self._taken_back)
 
     @cached_property
     def standing(self) -> tuple[Event, ...]:
@@ -79,8 +81,7 @@ class Log:
     def may_be_missing(self) -> set[int]:
         """The seqs that a settled log need not have."""
         notices = [event for event in self.events if isinstance(event, AttemptSuperseded)]
-        ranges = [*(range(notice.first, notice.last + 1) for notice in notices), *self.resets.values()]
-        return {seq for each in ranges for seq in each}
+        return self._taken_back | {seq for notice in notices for seq in range(notice.first, notice.last + 1)}
 
 
 def some(values: Iterable[object], most: int = 5) -> str:

@@ -1,7 +1,7 @@
 """Runs as they should be observed, told by the product's own functions: what the checker must find no fault with."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -148,11 +148,19 @@ def watched(raw: Sequence[bytes], gone: Iterable[int]) -> tuple[Viewer, ...]:
 
 def retold(run: RunObserved, lines: Iterable[bytes], *, renumber: bool = True) -> RunObserved:
     """The run with another log, which all that read it agree on."""
-    bodies = [b"{" + line.split(b",", 1)[1] for line in lines]
-    raw = tuple(number(place, body) for place, body in enumerate(bodies, 1)) if renumber else tuple(lines)
+    raw = tuple(_renumbered(list(lines)) if renumber else lines)
     gone = Log.of_lines(raw).gone
     settled = tuple(line for line in raw if json.loads(line)["seq"] not in gone)
     return replace(run, raw=raw, stored=raw, settled=settled, rebuilt=settled, viewers=watched(raw, gone))
+
+
+def _renumbered(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """The lines with the numbers of their places; notices speak of the same events as before."""
+    told = [json.loads(line) for line in lines]
+    places = {event["seq"]: place for place, event in reversed(list(enumerate(told, 1)))}
+    for place, event in enumerate(told, 1):
+        moved = {key: places.get(event[key], event[key]) for key in ("from", "to") if key in event}
+        yield json.dumps({**event, **moved, "seq": place}, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def entry(step: int, attempt: int, **more: Any) -> AttemptEntry:  # noqa: ANN401 - the fields of AttemptEntry

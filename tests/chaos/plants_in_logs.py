@@ -1,0 +1,165 @@
+"""Faults in a log that all its readers agree on."""
+
+from typing import Any
+
+from tests.chaos.bill_rules import usage_is_what_stands
+from tests.chaos.effect_rules import counted_decisions_are_logged, results_had_their_effect
+from tests.chaos.leg_rules import legs_are_counted, questions_are_settled_once
+from tests.chaos.log_rules import (
+    calls_have_one_result,
+    cancels_stop_the_run,
+    logs_begin_with_their_run,
+    parts_join_to_messages,
+    runs_end,
+    runs_end_once,
+    seqs_are_dense,
+    steps_are_counted,
+    superseded_attempts_are_silent,
+)
+from tests.chaos.observations import RunObserved, words
+from tests.chaos.planting import Change, Plant, again, asked, both, cut, observed, other, place, without
+from tests.chaos.stories import cancelled, paid, reattached, reset, retold
+from tests.chaos.view_rules import messages_are_the_plan, runs_are_shown_as_they_ended, runs_do_not_fail
+from tests.chaos.viewer_rules import viewers_see_nothing_twice
+
+END = 2
+"""``leg.ended`` and ``run.completed``."""
+LATE = 12
+"""The last text that the lost attempt of ``paid`` wrote."""
+
+
+def _hole(run: RunObserved) -> RunObserved:
+    at = place(run, "text.delta", 1)
+    return retold(run, (*run.raw[:at], *run.raw[at + 1 :]), renumber=False)
+
+
+def _headless(run: RunObserved) -> RunObserved:
+    return retold(run, run.raw[1:], renumber=False)
+
+
+def _written_twice(run: RunObserved) -> RunObserved:
+    return retold(run, (*run.raw[:-1], *run.raw[-END:]), renumber=False)
+
+
+def _ended_twice(run: RunObserved) -> RunObserved:
+    return retold(run, (*run.raw, *run.raw[-END:]))
+
+
+def _says(text: str) -> Change:
+    """The message of ``reattached`` says something else, in its deltas and in its part."""
+    size = 4
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    count = -(-len(words(0, 12)) // size)
+    said = [*pieces[: count - 1], "".join(pieces[count - 1 :])]
+    deltas = [other("text.delta", nth, delta=delta) for nth, delta in enumerate(said)]
+    return both(*deltas, other("text.completed", text=text))
+
+
+FAILURE: dict[str, Any] = {
+    "type": "run.failed",
+    "stop_reason": "error",
+    "error": {"type": "error", "message": "it failed"},
+}
+
+WHOLE_LOGS = {
+    "the log has a hole": Plant(paid, _hole, (seqs_are_dense, parts_join_to_messages, messages_are_the_plan)),
+    "the log lacks its first event": Plant(paid, _headless, (seqs_are_dense, logs_begin_with_their_run)),
+    "the log has an event twice, with its number": Plant(
+        cancelled, _written_twice, (seqs_are_dense, legs_are_counted, viewers_see_nothing_twice)
+    ),
+    "an event is another run's": Plant(paid, other("step.started", run_id="r"), (logs_begin_with_their_run,)),
+    "a run has no end": Plant(paid, cut(END), (runs_end,)),
+    "a run has no log": Plant(paid, observed(raw=()), (runs_end,)),
+    "a run that was reset has no end": Plant(reset, cut(END), (runs_end,)),
+    "a run ends twice": Plant(paid, _ended_twice, (runs_end_once,)),
+    "text comes after the end": Plant(
+        paid, again("text.delta", "run.completed"), (runs_end_once, parts_join_to_messages)
+    ),
+    "a run fails": Plant(
+        reattached, other("run.completed", 0, **FAILURE), (runs_do_not_fail, runs_are_shown_as_they_ended)
+    ),
+    "a cancelled run says more": Plant(
+        cancelled, again("text.delta", "message.completed"), (cancels_stop_the_run, parts_join_to_messages)
+    ),
+    "a cancelled run begins a step": Plant(
+        cancelled, again("step.started", "message.completed", step=2), (cancels_stop_the_run,)
+    ),
+}
+MESSAGES = {
+    "a fence is forgotten: a superseded attempt writes on": Plant(
+        paid,
+        again("text.delta", "attempt.superseded", LATE),
+        (superseded_attempts_are_silent, parts_join_to_messages),
+    ),
+    "a notice is forgotten": Plant(paid, without("attempt.superseded"), (parts_join_to_messages,)),
+    "a notice comes twice": Plant(
+        paid, again("attempt.superseded", "attempt.superseded"), (superseded_attempts_are_silent,)
+    ),
+    "a notice says too much": Plant(
+        paid, other("attempt.superseded", **{"from": 1}), (superseded_attempts_are_silent,)
+    ),
+    "a notice speaks of what comes": Plant(paid, other("attempt.superseded", to=99), (superseded_attempts_are_silent,)),
+    "a notice takes back what stands": Plant(
+        paid, other("attempt.superseded", attempt=2), (superseded_attempts_are_silent, parts_join_to_messages)
+    ),
+    "a step begins twice": Plant(paid, again("step.started", "tool.completed", 1), (steps_are_counted,)),
+    "a message is of a step that never began": Plant(
+        reattached, other("message.completed", step=2), (steps_are_counted, usage_is_what_stands)
+    ),
+    "a message is completed twice": Plant(
+        paid,
+        again("message.completed", "message.completed", 1, nth_after=1),
+        (steps_are_counted, parts_join_to_messages, messages_are_the_plan, usage_is_what_stands),
+    ),
+    "a message is not completed": Plant(
+        paid,
+        without("message.completed", 1),
+        (parts_join_to_messages, messages_are_the_plan, usage_is_what_stands),
+    ),
+    "a part is not what its deltas said": Plant(
+        reattached, other("text.completed", text="?"), (parts_join_to_messages,)
+    ),
+    "a part is not completed": Plant(reattached, without("text.completed"), (parts_join_to_messages,)),
+    "a part goes on after its completion": Plant(
+        reattached, again("text.delta", "text.completed"), (parts_join_to_messages, messages_are_the_plan)
+    ),
+    "a word comes twice": Plant(reattached, _says("t0w0 " + words(0, 12)), (messages_are_the_plan,)),
+    "words change places": Plant(
+        reattached, _says(words(0, 12).replace("t0w0 t0w1", "t0w1 t0w0")), (messages_are_the_plan,)
+    ),
+    "a cancelled message says something else": Plant(
+        cancelled, other("text.delta", delta="?"), (messages_are_the_plan,)
+    ),
+    "another tool is called": Plant(paid, other("tool_call.completed", name="other"), (messages_are_the_plan,)),
+    "there are more messages than were planned": Plant(reattached, asked(plan=()), (messages_are_the_plan,)),
+}
+CALLS_AND_LEGS = {
+    "a call has two results": Plant(paid, again("tool.completed", "tool.completed"), (calls_have_one_result,)),
+    "a call has no result": Plant(paid, without("tool.completed"), (calls_have_one_result,)),
+    "a result has no call": Plant(
+        paid, other("tool.completed", call_id="x"), (calls_have_one_result, results_had_their_effect)
+    ),
+    "a call starts twice": Plant(paid, again("tool.started", "tool.started"), (calls_have_one_result,)),
+    "a call starts after its result": Plant(
+        paid, both(again("tool.started", "tool.completed"), without("tool.started")), (calls_have_one_result,)
+    ),
+    "the same decision counts twice": Plant(
+        paid, again("approval.decided", "approval.decided"), (questions_are_settled_once,)
+    ),
+    "a second decision counts too": Plant(
+        paid,
+        again("approval.decided", "approval.decided", decision="deny", by="bob", decision_id="d2"),
+        (questions_are_settled_once, counted_decisions_are_logged),
+    ),
+    "a run goes on without an answer": Plant(
+        paid, without("approval.decided"), (questions_are_settled_once, counted_decisions_are_logged)
+    ),
+    "a run goes on without saying so": Plant(
+        paid, without("run.resumed"), (questions_are_settled_once, legs_are_counted)
+    ),
+    "a leg ends for another reason": Plant(paid, other("leg.ended", stop_reason="end_turn"), (legs_are_counted,)),
+    "a leg ends with another number": Plant(paid, other("leg.ended", leg=7), (legs_are_counted,)),
+    "a leg begins with another number": Plant(paid, other("run.resumed", leg=7), (legs_are_counted,)),
+    "a leg does not end": Plant(paid, without("leg.ended", -1), (legs_are_counted,)),
+}
+PLANTS = {**WHOLE_LOGS, **MESSAGES, **CALLS_AND_LEGS}
