@@ -1,8 +1,9 @@
 """Running a tool: once if it has an effect, again if it only reads, and always with one result."""
 
 import asyncio
-import json
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import JsonValue
 from temporalio import activity
@@ -10,12 +11,15 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
 from activities.heartbeat import cancelled_by_run, heartbeats
-from activities.toolbox.registry import Toolbox
+from activities.identity import worker_name
+from activities.toolbox.registry import Tool, Toolbox, ToolResult
 from activities.toolbox.tool import ToolContext
-from store.calls import BegunCall, Calls
+from store.blobs import MOST_BYTES
+from store.calls import MOST_LOST, BegunCall, Calls, UnknownCallError
 from store.clock import now
 from store.log import FencedError
 from workflows import untorn
+from workflows.contract.agents import OnInterrupt
 from workflows.contract.messages import ResultStatus
 from workflows.contract.steps import Answer, ToolCall, ToolOutcome, ToolSteps
 
@@ -23,6 +27,8 @@ INTERRUPTED = (
     "This call was interrupted and may have had its effect. It was not run again; check before you try it once more."
 )
 CANCELLED = "Cancelled while it was running."
+GIVEN_UP = f"This call was given up after its worker died {MOST_LOST} times."
+_MAY_HAVE = "It may have had its effect."
 
 
 class ToolActivities(ToolSteps):
@@ -36,36 +42,90 @@ class ToolActivities(ToolSteps):
     @override
     @activity.defn
     async def run_tool(self, call: ToolCall) -> ToolOutcome:
-        edited = None if call.args is None else json.dumps(call.args, separators=(",", ":"))
-        begun = await self._calls.begin(call, edited, activity.info().task_queue, now())
-        if begun.outcome:
-            return begun.outcome
+        """Run a call, or say why not.
+
+        Raises:
+            ApplicationError: A later attempt has taken over; the worker is shut down; or a person must say what becomes
+                of the call, whose next attempt is the error's detail.
+        """
         try:
-            async with heartbeats():
-                status, content = await self._run(call, begun)
-            answer = Answer(call_id=call.call_id, name=call.name, status=status, content=content)
-            outcome, _ = await untorn.ended(self._calls.complete(call, answer, edited, begun.attempt, now()))
+            return await self._outcome(call, self._toolbox.find(call.name))
         except FencedError as error:
             raise ApplicationError(str(error), type="fenced") from error
+        except UnknownCallError as error:  # the store has lost the run, and gets it back from history
+            raise ApplicationError(str(error), type="internal_error", next_retry_delay=timedelta(seconds=1)) from error
+
+    async def _outcome(self, call: ToolCall, tool: Tool | None) -> ToolOutcome:
+        if_interrupted = _if_interrupted(tool)
+        beginning = self._calls.begin(call, call.edited, worker_name(), now(), repeats=if_interrupted == "retry")
+        begun, cancelled = await untorn.ended(beginning)
+        if begun.outcome:
+            return begun.outcome
+        if begun.halted == "given_up":
+            return await self._not_run(call, GIVEN_UP if if_interrupted == "retry" else f"{GIVEN_UP} {_MAY_HAVE}")
+        if begun.halted and if_interrupted == "fail":
+            return await self._not_run(call, INTERRUPTED)
+        if begun.halted:
+            why = f"attempt {begun.attempt - 1} was interrupted: its worker died or was shut down"
+            raise ApplicationError(why, begun.attempt, type="interrupted", non_retryable=True)
+        return await self._run(call, begun, cancelled=cancelled)
+
+    async def _not_run(self, call: ToolCall, content: str) -> ToolOutcome:
+        answer = Answer(call_id=call.call_id, name=call.name, status="error", content=content)
+        (outcome,) = await self._calls.answer(call.run_id, [answer], now())
         return outcome
 
-    async def _run(self, call: ToolCall, begun: BegunCall) -> tuple[ResultStatus, str]:
-        tool = self._toolbox.find(call.name)
-        if begun.interrupted and tool and tool.spec.effect == "write" and tool.spec.on_interrupted != "retry":
-            return "error", INTERRUPTED
+    async def _run(self, call: ToolCall, begun: BegunCall, *, cancelled: bool) -> ToolOutcome:
+        try:
+            result = await self._attempt(call, begun, cancelled=cancelled)
+        except asyncio.CancelledError:
+            if cancelled_by_run():
+                return await self._keep(call, begun, "cancelled", ToolResult("error", CANCELLED))
+            if not _shut_down():
+                raise
+            await untorn.ended(self._calls.hand_over(call, begun.attempt, now()))
+            at_once = timedelta(milliseconds=1)
+            raise ApplicationError("the worker is shut down", type="handed_over", next_retry_delay=at_once) from None
+        return await self._keep(call, begun, result.status, result)
+
+    async def _attempt(self, call: ToolCall, begun: BegunCall, *, cancelled: bool) -> ToolResult:
+        if cancelled:
+            raise asyncio.CancelledError
+        async with heartbeats():
+            return await self._toolbox.run(call.name, begun.arguments, self._context(call, begun.attempt))
+
+    async def _keep(self, call: ToolCall, begun: BegunCall, status: ResultStatus, result: ToolResult) -> ToolOutcome:
+        answer = Answer(call_id=call.call_id, name=call.name, status=status, content=_shown(call, result))
+        outcome, _ = await untorn.ended(self._calls.complete(call, answer, result.whole, begun.attempt, now()))
+        return outcome
+
+    def _context(self, call: ToolCall, attempt: int) -> ToolContext:
         reported = 0
 
         async def progress(data: JsonValue) -> None:
             nonlocal reported
             reported += 1
-            await self._calls.progress(call, begun.attempt, reported, data, now())
+            await self._calls.progress(call, attempt, reported, data, now())
 
         self._workspace.mkdir(parents=True, exist_ok=True)
-        context = ToolContext(call.run_id, call.call_id, begun.attempt, self._workspace, progress)
-        try:
-            result = await self._toolbox.run(call.name, begun.arguments, context)
-        except asyncio.CancelledError:
-            if not cancelled_by_run():
-                raise
-            return "cancelled", CANCELLED
-        return result.status, result.content
+        return ToolContext(call.run_id, call.call_id, attempt, self._workspace, progress)
+
+
+def _shut_down() -> bool:
+    details = activity.cancellation_details()
+    return activity.is_worker_shutdown() or (details is not None and details.worker_shutdown)
+
+
+def _if_interrupted(tool: Tool | None) -> OnInterrupt:
+    """What happens to a call that was begun and left; one that changes nothing runs again."""
+    return tool.spec.on_interrupted if tool and tool.spec.effect == "write" else "retry"
+
+
+def _shown(call: ToolCall, result: ToolResult) -> str:
+    """What the model and the log get of a result: of a long one its beginning, and where the rest is."""
+    if result.whole is None:
+        return result.content
+    kept = "all of it" if len(result.whole.encode()) <= MOST_BYTES else f"its first {MOST_BYTES} bytes"
+    where = f"/api/runs/{call.run_id}/results/{quote(call.call_id, safe='')}"
+    length = f"the first {len(result.content)} of {len(result.whole)} characters"
+    return f"{result.content}\n[cut: {length}; {kept}: {where}]"

@@ -30,10 +30,11 @@ class ToolboxError(Exception):
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What a call came to: text for the model."""
+    """What a call came to: text for the model, and the ``whole`` of what is too long for it."""
 
     status: Literal["ok", "error"]
     content: str
+    whole: str | None = None
 
 
 class Toolbox:
@@ -91,16 +92,18 @@ class Toolbox:
         """
         found = self.find(name)
         if found is None:
-            return _error(f"There is no tool named {name[:_SHOWN_VALUE]!r}. The tools are: {', '.join(self._tools)}.")
+            known = ", ".join(self._tools)
+            no_tool = f"There is no tool named {name[:_SHOWN_VALUE]!r}. The tools are: {known}."
+            return _result("error", no_tool, MAX_RETURN_CHARS)
         limit = found.spec.return_char_limit
         try:
             value = await _within_time(found, _parse(found, arguments), context)
-            return ToolResult("ok", _cut(_text(value), limit))
+            return _result("ok", value if isinstance(value, str) else to_json(value).decode(), limit)
         except ToolFailure as exc:
-            return _error(str(exc), limit)
+            return _result("error", str(exc), limit)
         except Exception as exc:  # the edge to foreign code: its every fault is an answer
             logger.exception("the tool %s failed", name)
-            return _error(f"{type(exc).__name__}: {exc}", limit)
+            return _result("error", f"{type(exc).__name__}: {exc}", limit)
 
 
 def _import(name: str) -> ModuleType:
@@ -135,23 +138,14 @@ async def _within_time(found: Tool, values: dict[str, object], context: ToolCont
         raise ToolFailure(f"{found.spec.name} was ended after {found.spec.timeout:g} s.") from exc
 
 
-def _error(message: str, limit: int = MAX_RETURN_CHARS) -> ToolResult:
-    return ToolResult("error", _cut(_storable(message), limit))
-
-
-def _text(value: object) -> str:
-    return _storable(value if isinstance(value, str) else to_json(value).decode())
+def _result(status: Literal["ok", "error"], text: str, limit: int) -> ToolResult:
+    text = _storable(text)
+    return ToolResult(status, text) if len(text) <= limit else ToolResult(status, text[:limit], whole=text)
 
 
 def _storable(text: str) -> str:
     """The text without what JSON or a database cannot hold: lone surrogates and NUL."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-
-
-def _cut(text: str, limit: int) -> str:
-    if len(text) <= limit:
-        return text
-    return f"{text[:limit]}... [cut: {len(text)} characters, limit {limit}]"
 
 
 def _explain(exc: ValidationError, found: Tool) -> str:

@@ -123,10 +123,8 @@ async def test_an_unknown_tool_is_answered_with_the_known_ones(run: Run) -> None
     assert result.content.startswith("There is no tool named 'subtract'. The tools are: add, repeat, hang")
 
 
-async def test_a_long_result_is_cut_and_says_so(run: Run) -> None:
-    assert await run("repeat", '{"text": "ab", "times": 6}') == ToolResult(
-        "ok", "ababababab... [cut: 12 characters, limit 10]"
-    )
+async def test_a_long_result_is_its_beginning_and_the_whole(run: Run) -> None:
+    assert await run("repeat", '{"text": "ab", "times": 6}') == ToolResult("ok", "ababababab", whole="ab" * 6)
     assert await run("repeat", '{"text": "ab", "times": 5}') == ToolResult("ok", "ababababab")
 
 
