@@ -2,38 +2,45 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from activities.failures import ProviderFailure
 from activities.providers.provider import Completed, Delta, PartCompleted, PartDelta, PartStarted
-from workflows.contract.events import Event
+from store.begun import Left
+from workflows.contract.attempts import Place
+from workflows.contract.events import Event, ReasoningDelta, TextDelta, ToolCallDelta
 from workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
 from workflows.contract.steps import Span
-from workflows.deltas import PART_DONE, Attempt, text_of
+from workflows.deltas import PART_DONE, Attempt, PartEvent, part_of, text_of
 
 LARGEST_MESSAGE = 1024 * 1024
 """Characters of a message's parts together."""
 
 
 class Appender(Protocol):
-    """Writes batch number ``batch`` of an attempt and says where it went."""
+    """Writes batch number ``batch`` of an attempt, with the place after it, and says where it went."""
 
-    async def __call__(self, batch: int, events: Sequence[Event]) -> Span: ...  # noqa: D102
+    async def __call__(self, batch: int, events: Sequence[Event], place: Place | None) -> Span: ...  # noqa: D102
 
 
+@dataclass
 class _Draft:
     """A part while it comes."""
 
-    def __init__(self, head: Part) -> None:
-        self.head = head
-        self.pieces: list[str] = []
-        self.whole: Part | None = None
+    head: Part
+    pieces: list[str] = field(default_factory=list[str])
+    whole: Part | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
 
     def value(self) -> Part:
         if self.whole is not None:
             return self.whole
-        field = "arguments" if isinstance(self.head, ToolCallPart) else "text"
-        return self.head.model_copy(update={field: "".join(self.pieces), "cut": True})
+        name = "arguments" if isinstance(self.head, ToolCallPart) else "text"
+        return self.head.model_copy(update={name: self.text, "cut": True})
 
 
 class DeltaWriter:
@@ -43,23 +50,48 @@ class DeltaWriter:
         attempt: Names the events.
         append: Writes them.
         taken: Call ids of the conversation so far; a provider that uses one again gets another.
+        left: What an earlier attempt has left of the same answer, in the name of ``attempt``.
     """
 
-    def __init__(self, attempt: Attempt, append: Appender, taken: frozenset[str] = frozenset()) -> None:
-        self._attempt = attempt
+    def __init__(
+        self, attempt: Attempt, append: Appender, taken: frozenset[str] = frozenset(), left: Left | None = None
+    ) -> None:
+        self.attempt = attempt
         self._append = append
         self._taken = set(taken)
-        self._drafts: list[_Draft] = []
+        self._drafts: dict[int, _Draft] = {}
         self._waiting: list[tuple[int, str | None]] = []
         self._news = asyncio.Event()
         self._size = 0
         self._part = -1
+        self._batches = 0
+        self._stopping = False
         self.completed: Completed | None = None
         self.marks: list[int] = []
         self.spans: list[Span] = []
-        self._batches = 0
-        self._stopping = False
+        self.place = self._kept_place = left.place if left else None
+        self.resumable = asyncio.Event()
+        self._complete_to = 0
+        if left:
+            self.resumable.set()
+        for event in left.events if left else ():
+            self._take_over(event)
         self._writing = asyncio.create_task(self._write())
+
+    def _take_over(self, event: Event) -> None:
+        if not isinstance(event, PartEvent):
+            return
+        self.spans.append(Span(first=event.seq, last=event.seq))
+        draft = self._drafts.setdefault(event.part, _Draft(part_of(event)))
+        if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):
+            draft.pieces.append(event.delta)
+            self._size += len(event.delta)
+            self._mark(event.part, len(event.delta))
+        else:
+            draft.whole = part_of(event)
+            self._mark(event.part, PART_DONE)
+        if isinstance(draft.head, ToolCallPart):
+            self._taken.add(draft.head.call_id)
 
     def put(self, delta: Delta) -> None:
         """Take a delta; what fails in the background is raised here.
@@ -77,20 +109,26 @@ class DeltaWriter:
             self._grow(delta)
         elif isinstance(delta, PartCompleted):
             self._complete(delta)
+        elif isinstance(delta, Place):
+            self.place, self._complete_to = delta, len(self._waiting)
+            self.resumable.set()
+            self._news.set()
         else:
             self.completed = delta
 
     def _start(self, delta: PartStarted) -> None:
+        if delta.part in self._drafts:
+            return  # an earlier attempt has seen it begin
         heads: dict[str, Callable[[], Part]] = {
             "text": lambda: TextPart(text=""),
             "reasoning": lambda: ReasoningPart(text=""),
             "tool_call": lambda: ToolCallPart(call_id=self._fresh(delta.call_id), name=delta.name, arguments=""),
         }
-        self._drafts.append(_Draft(heads[delta.kind]()))
+        self._drafts[delta.part] = _Draft(heads[delta.kind]())
 
     def _fresh(self, call_id: str) -> str:
         if not call_id or call_id in self._taken:
-            call_id = f"{call_id or 'call'}_{self._attempt.message_id[-12:]}_{len(self._drafts)}"
+            call_id = f"{call_id or 'call'}_{self.attempt.message_id[-12:]}_{len(self._drafts)}"
         self._taken.add(call_id)
         return call_id
 
@@ -100,68 +138,81 @@ class DeltaWriter:
             raise ProviderFailure("fatal", f"the model's message is longer than {LARGEST_MESSAGE} characters")
         if delta.text:
             self._drafts[delta.part].pieces.append(delta.text)
-            self._waiting.append((delta.part, delta.text))
-            self._news.set()
+            self._wait(delta.part, delta.text)
 
     def _complete(self, delta: PartCompleted) -> None:
         if isinstance(delta.value, OpaquePart):
-            self._drafts.append(_Draft(delta.value))
-            self._drafts[-1].whole = delta.value
+            self._drafts[delta.part] = _Draft(delta.value, whole=delta.value)
             return
         draft = self._drafts[delta.part]
         whole: Part = delta.value
         if isinstance(whole, ToolCallPart) and isinstance(draft.head, ToolCallPart):
             whole = whole.model_copy(update={"call_id": draft.head.call_id, "name": draft.head.name})
-        if text_of(whole) != "".join(draft.pieces):
+        if text_of(whole) != draft.text:
             raise ProviderFailure("invalid", "the model's message is not what its stream said")
-        draft.whole = whole
-        self._waiting.append((delta.part, None))
-        self._news.set()
+        told, draft.whole = draft.whole is not None, whole
+        if not told:
+            self._wait(delta.part, None)
+
+    def _wait(self, part: int, text: str | None) -> None:
+        self._waiting.append((part, text))
+        if self.place is None:
+            self._complete_to = len(self._waiting)
+            self._news.set()
 
     def message(self, provider: str) -> Message:
         """The message as far as it has come; parts that are not complete are marked as cut."""
-        parts = tuple(draft.value() for draft in self._drafts)
-        return Message(id=self._attempt.message_id, role="assistant", parts=parts, provider=provider)
+        missing = _Draft(TextPart(text=""))  # of one that said nothing to a reader, the place
+        parts = tuple(self._drafts.get(n, missing).value() for n in range(max(self._drafts, default=-1) + 1))
+        return Message(id=self.attempt.message_id, role="assistant", parts=parts, provider=provider)
 
     async def last(self) -> list[Event]:
         """Stop writing, and give what still waits to the caller, who commits it with the message."""
         await self.stop()
         self._writing.result()
+        self._complete_to = len(self._waiting)
         return self._take()
 
     async def stop(self) -> None:
         """Let the commit that is under way end, and write no more."""
-        self._waiting, waiting = [], self._waiting
         self._stopping = True
         self._news.set()
         await asyncio.wait([self._writing])
         if not self._writing.cancelled():
             self._writing.exception()  # seen: whoever stops for another reason does not ask again
-        self._waiting = waiting
 
     async def _write(self) -> None:
-        while not self._stopping:
+        """Write what waits, up to the last place if there are places: the answer must go on where the log ends."""
+        while True:
             await self._news.wait()
+            if self._stopping:
+                return
             self._news.clear()
-            if self._waiting:
-                events = self._take()
+            if self._complete_to or self.place is not self._kept_place:
+                place, events = self.place, self._take()
                 self._batches += 1
-                self.spans.append(await self._append(self._batches, events))
+                span = await self._append(self._batches, events, place)
+                self._kept_place = place
+                self.spans += [span] if events else []
 
     def _take(self) -> list[Event]:
-        waiting, self._waiting = self._waiting, []
-        return [self._event(index, text) for index, text in _merged(waiting)]
+        taken, self._waiting = self._waiting[: self._complete_to], self._waiting[self._complete_to :]
+        self._complete_to = 0
+        return [self._event(index, text) for index, text in _merged(taken)]
 
     def _event(self, index: int, text: str | None) -> Event:
+        draft = self._drafts[index]
+        if text is None:
+            self._mark(index, PART_DONE)
+            return self.attempt.completed(index, draft.value())
+        self._mark(index, len(text))
+        return self.attempt.delta(index, draft.head, text)
+
+    def _mark(self, index: int, mark: int) -> None:
         if index != self._part:
             self.marks.append(-index - 1)
             self._part = index
-        draft = self._drafts[index]
-        if text is None:
-            self.marks.append(PART_DONE)
-            return self._attempt.completed(index, draft.value())
-        self.marks.append(len(text))
-        return self._attempt.delta(index, draft.head, text)
+        self.marks.append(mark)
 
 
 def _merged(waiting: list[tuple[int, str | None]]) -> list[tuple[int, str | None]]:

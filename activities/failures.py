@@ -1,12 +1,15 @@
 """Why a model call failed, and whether asking again can help: one table for every provider."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Literal
 
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from store.database import StoreAwayError
 from workflows.contract.errors import ErrorType
 
 FailureKind = Literal["transient", "fatal", "overflow", "invalid"]
@@ -14,6 +17,9 @@ FailureKind = Literal["transient", "fatal", "overflow", "invalid"]
 ``invalid``: the stream broke its own rules or ended without its end, so ask again."""
 
 MAX_RETRY_AFTER = 300.0
+MOST_FAILURES = 10
+"""So often a provider may fail one step."""
+_STORE_PATIENCE = timedelta(seconds=10)
 _TYPES: dict[FailureKind, ErrorType] = {
     "transient": "llm_api_error",
     "fatal": "llm_api_error",
@@ -84,15 +90,53 @@ class ProviderFailure(Exception):  # noqa: N818 - a failure is what the design c
         self.kind: FailureKind = kind
         self.retry_after = retry_after
 
-    def to_application_error(self) -> ApplicationError:
-        """The error as Temporal's retry policy understands it."""
-        delay = None if self.retry_after is None else timedelta(seconds=min(self.retry_after, MAX_RETRY_AFTER))
+    def to_application_error(self, failures: int = 1) -> ApplicationError:
+        """The error as Temporal's retry policy understands it.
+
+        Args:
+            failures: How often the step has failed so, this time included. Workers that died do not count.
+        """
         return ApplicationError(
             str(self),
             type=_TYPES[self.kind],
-            non_retryable=self.kind in ("fatal", "overflow"),
-            next_retry_delay=delay,
+            non_retryable=self.kind in ("fatal", "overflow") or failures >= MOST_FAILURES,
+            next_retry_delay=backoff(failures) if self.retry_after is None else _bounded(self.retry_after),
         )
+
+
+def backoff(failures: int) -> timedelta:
+    """How long to wait after so many failures: a second, then twice as long each time, up to a minute."""
+    return timedelta(seconds=min(60.0, 2.0 ** min(failures - 1, 6)))
+
+
+def _bounded(seconds: float) -> timedelta:
+    return timedelta(seconds=min(max(seconds, 0.001), MAX_RETRY_AFTER))
+
+
+@contextmanager
+def store_failures() -> Generator[None]:
+    """Ask Temporal to try again later when the store is away.
+
+    Raises:
+        ApplicationError: The store did not answer.
+    """
+    try:
+        yield
+    except StoreAwayError as error:
+        delay = min(backoff(activity.info().attempt), _STORE_PATIENCE)
+        raise ApplicationError(str(error), type="store_away", next_retry_delay=delay) from error
+
+
+def handed_over() -> ApplicationError:
+    """The error of a call that its worker, which is shut down, gives to another one at once."""
+    return ApplicationError("the worker is shut down", type="handed_over", next_retry_delay=timedelta(milliseconds=1))
+
+
+class MismatchFailure(ProviderFailure):
+    """The provider's word for a whole part does not begin with what it had sent of it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("invalid", message)
 
 
 def classify(status: int | None, codes: Iterable[str], message: str, should_retry: str | None = None) -> FailureKind:

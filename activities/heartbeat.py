@@ -26,6 +26,24 @@ async def heartbeats() -> AsyncGenerator[None]:
         beating.cancel()
 
 
+@asynccontextmanager
+async def leaving(resumable: asyncio.Event) -> AsyncGenerator[None]:
+    """Cancel the block when the worker is shut down, as soon as another one can go on with it."""
+    block = asyncio.current_task()
+
+    async def watch() -> None:
+        await activity.wait_for_worker_shutdown()
+        await resumable.wait()
+        if block:
+            block.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
 def cancelled_by_run() -> bool:
     """Whether the run wants this activity to end, rather than the worker or a timeout."""
     details = activity.cancellation_details()

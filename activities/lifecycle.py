@@ -43,15 +43,22 @@ class LifecycleActivities(LifecycleSteps):
         calls: The ledger of tool calls.
         approvals: The approvals.
         start: Starts the workflow of a run that may start; harmless to repeat.
+        cancel: Ends an answer that nobody waits for any more, by model and response id; harmless to repeat.
     """
 
     def __init__(
-        self, runs: Runs, calls: Calls, approvals: Approvals, start: Callable[[RunOrder], Awaitable[None]]
+        self,
+        runs: Runs,
+        calls: Calls,
+        approvals: Approvals,
+        start: Callable[[RunOrder], Awaitable[None]],
+        cancel: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._runs = runs
         self._calls = calls
         self._approvals = approvals
         self._start = start
+        self._cancel = cancel
 
     @override
     @activity.defn
@@ -77,4 +84,7 @@ class LifecycleActivities(LifecycleSteps):
             finished, following = await self._runs.finish(finish, now())
         if following:
             await self._start(following)
+        for left in (step.attempts[-1] for step in finished.open_steps if step.attempts):
+            if left.provider and left.response_id:
+                await self._cancel(left.provider, left.response_id)
         return finished

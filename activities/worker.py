@@ -14,6 +14,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
+from activities.answering import cancel_answer
 from activities.lifecycle import LifecycleActivities
 from activities.model import Catalog, ModelActivities
 from activities.providers.catalog import ProviderCatalog
@@ -87,7 +88,8 @@ class Process:
             self._catalog, self._toolbox, self._runs, Steps(self._database, record), Messages(self._database)
         )
         tools = ToolActivities(self._toolbox, calls, settings.workspace_folder)
-        lifecycle = LifecycleActivities(self._runs, calls, Approvals(self._database, record), self._start)
+        approvals = Approvals(self._database, record)
+        lifecycle = LifecycleActivities(self._runs, calls, approvals, self._start, self._cancel)
         self.activities: tuple[Callable[..., Awaitable[Shape]], ...] = (
             model.call_model,
             tools.run_tool,
@@ -103,6 +105,9 @@ class Process:
         )
         await self._runs.dispatched(order.run_id)
 
+    async def _cancel(self, model: str, response_id: str) -> None:
+        await cancel_answer(self._catalog.resolve(model)[0], response_id)
+
     def _worker(self) -> Worker:
         return Worker(
             self._client,
@@ -112,7 +117,7 @@ class Process:
             workflow_runner=sandbox(),
             max_concurrent_activities=500,
             graceful_shutdown_timeout=GRACE,
-            sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
             max_heartbeat_throttle_interval=timedelta(seconds=0.5),
             default_heartbeat_throttle_interval=timedelta(seconds=0.5),
             workflow_task_poller_behavior=PollerBehaviorAutoscaling(),

@@ -9,7 +9,7 @@ from sqlmodel import col
 from store.database import Database, Tx
 from store.rows import Value, as_time, insert_into, run_sql
 from store.tables import AttemptRow
-from workflows.contract.attempts import AttemptEntry, AttemptOutcome, Recovery
+from workflows.contract.attempts import AttemptEntry, AttemptOutcome, Place, Recovery
 from workflows.contract.messages import Usage
 
 _WHICH = "run_id = ? AND step = ? AND call_id = ?"
@@ -17,15 +17,6 @@ _ENTRY = (
     "step, call_id, attempt, worker, started_at, ended_at, outcome, provider, response_id, provider_cursor,"
     " tokens_in, tokens_out, estimated, recovered"
 )
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A place in a provider's answer after which it can be taken up again. ``state`` is for the provider's adapter."""
-
-    response_id: str
-    cursor: int
-    state: str
 
 
 @dataclass(frozen=True)
@@ -77,25 +68,27 @@ def recover(tx: Tx, doing: Doing, attempt: int, how: Recovery) -> None:
     _set(tx, doing, attempt, "recovered = ?", how)
 
 
-def set_mark(tx: Tx, doing: Doing, attempt: int, mark: Mark) -> None:
+def set_place(tx: Tx, doing: Doing, attempt: int, place: Place) -> None:
     """Keep the place from which the answer can be taken up."""
-    places = (mark.response_id, mark.cursor, mark.state)
-    _set(tx, doing, attempt, "response_id = ?, provider_cursor = ?, provider_state = ?", *places)
+    values = (place.response_id, place.cursor, place.state)
+    _set(tx, doing, attempt, "response_id = ?, provider_cursor = ?, provider_state = ?", *values)
 
 
-def drop_mark(tx: Tx, doing: Doing, attempt: int) -> None:
+def drop_place(tx: Tx, doing: Doing, attempt: int) -> None:
     """Say that the answer cannot be taken up any more."""
     _set(tx, doing, attempt, "provider_state = NULL")
 
 
-def mark_of(tx: Tx, doing: Doing, attempt: int) -> Mark | None:
+def place_of(tx: Tx, doing: Doing, attempt: int) -> Place | None:
     """The place from which an attempt's answer can be taken up."""
     find = (
         "SELECT response_id, provider_cursor, provider_state FROM attempts"
         " WHERE run_id = ? AND step = ? AND call_id = ? AND attempt = ? AND provider_state IS NOT NULL"
     )
     row = run_sql(tx, find, doing.run_id, doing.step, doing.call_id, attempt).first()
-    return Mark(row.response_id, row.provider_cursor, row.provider_state) if row else None
+    if row is None:
+        return None
+    return Place(response_id=row.response_id, cursor=row.provider_cursor, state=row.provider_state)
 
 
 def charge(tx: Tx, doing: Doing, attempt: int, usage: Usage, *, estimated: bool = False) -> None:

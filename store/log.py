@@ -78,6 +78,16 @@ def call_fence(run_id: str, call_id: str, attempt: int) -> Fence:
     return Fence(sql, (run_id, call_id, attempt))
 
 
+def check(tx: Tx, fence: Fence) -> None:
+    """Refuse what a fence does not let through.
+
+    Raises:
+        FencedError: The fence does not hold.
+    """
+    if run_sql(tx, fence.sql, *fence.values).first() is None:
+        raise FencedError(f"an attempt of run {fence.values[0]} was overtaken")
+
+
 def lock(tx: Tx, run_id: str) -> None:
     """Wait until nobody else writes to the run; held to the end of the transaction.
 

@@ -12,6 +12,7 @@ from store.log import restore
 from store.rows import find_row, insert_row
 from store.tables import (
     ApprovalRow,
+    AttemptRow,
     CallRow,
     HeadRow,
     LegRow,
@@ -35,11 +36,12 @@ class RunRows:
     steps: Sequence[StepRow]
     calls: Sequence[CallRow]
     approvals: Sequence[ApprovalRow]
+    attempts: Sequence[AttemptRow]
 
     @property
     def parts(self) -> list[Row]:
         """All of them but the run itself."""
-        return [*self.legs, *self.messages, *self.steps, *self.calls, *self.approvals]
+        return [*self.legs, *self.messages, *self.steps, *self.calls, *self.approvals, *self.attempts]
 
 
 def restore_run(tx: Tx, rows: RunRows, lines: Mapping[int, bytes], last_seq: int) -> int:
@@ -78,7 +80,7 @@ def _put_rows(tx: Tx, rows: RunRows, known: RunRow | None) -> None:
     else:
         run.place = known.place
         run.idempotency_key, run.idempotency_hash = known.idempotency_key, known.idempotency_hash
-        for kind in (LegRow, MessageRow, StepRow, CallRow, ApprovalRow):
+        for kind in (LegRow, MessageRow, StepRow, CallRow, ApprovalRow, AttemptRow):
             tx.execute(delete(kind).where(col(kind.run_id) == run.id))
         tx.execute(delete(RunRow).where(col(RunRow.id) == run.id))
     for row in (run, *rows.parts):

@@ -1,44 +1,30 @@
 """Model calls: the fence of each step, its deltas, its one message."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from pydantic import TypeAdapter
-from sqlalchemy import Row
-
+from store.attempts import (
+    Doing,
+    begin_attempt,
+    charge,
+    charge_same_input,
+    drop_place,
+    end_attempt,
+    entries_of,
+    place_of,
+    recover,
+    set_place,
+)
+from store.begun import FIND_STEP, BegunStep, Left, charge_lost, dump_superseded, failures_of, load_step, written
 from store.database import Database, Tx
-from store.log import Append, append, lock, lock_open, step_fence, supersede
+from store.log import Append, append, check, lock, lock_open, step_fence, supersede
 from store.messages import answer_place, insert_message
 from store.recorder import Recorder
 from store.rows import insert_into, run_sql
+from workflows.contract.attempts import AttemptOutcome, Place, Recovery
 from workflows.contract.events import Event
 from workflows.contract.steps import ModelCall, ModelReply, OpenStep, Span, Stamp, StepBegin, Superseded
-
-_FIND = "SELECT run_id, step, attempt, begin, superseded, reply FROM steps WHERE run_id = ?"
-_GONE: TypeAdapter[tuple[Superseded, ...]] = TypeAdapter(tuple[Superseded, ...])
-
-
-@dataclass(frozen=True)
-class BegunStep:
-    """Attempt ``attempt`` of a step may write; or the step has its ``reply`` already."""
-
-    attempt: int
-    begin: StepBegin
-    superseded: tuple[Superseded, ...]
-    reply: ModelReply | None = None
-
-
-def _load(tx: Tx, row: Row[Any]) -> BegunStep:
-    begin = StepBegin.model_validate_json(row.begin)
-    gone = _GONE.validate_json(row.superseded)
-    if row.reply is None:
-        return BegunStep(row.attempt, begin, gone)
-    find = "SELECT body FROM messages WHERE run_id = ? AND step = ? AND place = ?"
-    body: str = run_sql(tx, find, row.run_id, row.step, answer_place(len(begin.said))).scalar_one()
-    reply = ModelReply.model_validate_json('{"message":' + body + "," + row.reply[1:])
-    return BegunStep(row.attempt, begin, gone, reply)
 
 
 class Steps:
@@ -51,7 +37,8 @@ class Steps:
     async def begin(self, call: ModelCall, model: str, worker: str, now: datetime) -> BegunStep:
         """Take the step's fence for a new attempt, whose number is in the answer.
 
-        What an attempt before wrote is marked as superseded, with a notice in the log.
+        Where the attempt before has ``left`` an answer that can be taken up, what it wrote stands for now. Otherwise
+        it is marked as superseded, with a notice in the log.
 
         Raises:
             FencedError: There is no such run, or it has ended.
@@ -61,17 +48,28 @@ class Steps:
 
     def _begin(self, tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> BegunStep:
         lock(tx, call.run_id)
-        row = run_sql(tx, f"{_FIND} AND step = ?", call.run_id, call.step).first()
+        row = run_sql(tx, f"{FIND_STEP} AND step = ?", call.run_id, call.step).first()
         if row is None:
             return self._begin_first(tx, call, model, by)
-        known = _load(tx, row)
+        known = load_step(tx, row)
         if known.reply:
             return known
         lock_open(tx, call.run_id)
-        gone = self._supersede(tx, call.run_id, call.step, known, by[1])
-        again = "UPDATE steps SET attempt = ?, worker = ?, superseded = ? WHERE run_id = ? AND step = ?"
-        run_sql(tx, again, known.attempt + 1, by[0], _GONE.dump_json(gone).decode(), call.run_id, call.step)
-        return BegunStep(known.attempt + 1, known.begin, gone)
+        end_attempt(tx, known.doing, known.attempt, "lost", by[1])
+        place = place_of(tx, known.doing, known.attempt)
+        begun = replace(known, attempt=known.attempt + 1, failures=failures_of(tx, known.doing))
+        if place is None:
+            begin_attempt(tx, begun.doing, begun.attempt, by, provider=model, recovered="reissued")
+            return self._restart(tx, begun, by[1], charged=known.attempt)
+        events = written(tx, known)
+        begun = replace(begun, asked=known.asked if events else begun.attempt, left=Left(place, events))
+        known_place = {
+            "response_id": place.response_id,
+            "provider_cursor": place.cursor,
+            "provider_state": place.state,
+        }
+        begin_attempt(tx, begun.doing, begun.attempt, by, provider=model, **known_place)
+        return self._hold(tx, begun)
 
     def _begin_first(self, tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> BegunStep:
         worker, now = by
@@ -86,10 +84,12 @@ class Steps:
             run_id=call.run_id,
             step=call.step,
             attempt=1,
+            asked=1,
             worker=worker,
             begin=begin.model_dump_json(),
             superseded="[]",
         )
+        begin_attempt(tx, Doing(call.run_id, call.step), 1, by, provider=model)
         for place, said in enumerate(call.said):
             insert_message(
                 tx, call.run_id, (call.step, place), self._recorder.said_message(call.run_id, call.step, place, said)
@@ -100,35 +100,104 @@ class Steps:
         if call.step == 1:
             run_sql(tx, running, now, call.run_id)
         run_sql(tx, "UPDATE runs SET step = ? WHERE id = ?", call.step, call.run_id)
-        return BegunStep(1, begin, ())
+        return BegunStep(call.run_id, call.step, 1, 1, begin)
 
-    def _supersede(self, tx: Tx, run_id: str, step: int, known: BegunStep, now: datetime) -> tuple[Superseded, ...]:
-        span = supersede(tx, run_id, step, known.attempt)
-        if span is None:
-            return known.superseded
-        gone = Superseded(attempt=known.attempt, first=span.first, last=span.last, notice=Stamp(first=0, at=now))
-        notice = self._recorder.superseded(run_id, step, gone)
-        place = append(tx, Append(run_id, f"step:{step}:superseded:{known.attempt}", [notice], once=False))
-        return (*known.superseded, gone.model_copy(update={"notice": Stamp(first=place.first, at=now)}))
+    async def restart(self, begun: BegunStep, now: datetime, *, reissued: bool) -> BegunStep:
+        """Give up what was left: it is superseded, and the attempt writes in its own name from now on.
 
-    async def append(self, run_id: str, step: int, attempt: int, batch: int, events: Sequence[Event]) -> Span:
-        """Add a batch of an attempt's deltas to the log.
+        Args:
+            begun: The attempt.
+            now: The time of the notice.
+            reissued: The model is asked again, and what was left was paid for in vain; otherwise the attempt reads
+                the same answer from its beginning.
 
         Raises:
             FencedError: A later attempt has taken over.
             StoreAwayError: The database failed.
         """
-        entry = Append(run_id, f"step:{step}:{attempt}:{batch}", events, step, attempt, once=False)
-        fence = step_fence(run_id, step, attempt)
-        return await self._database.write(lambda tx: append(tx, entry, fence))
+
+        def job(tx: Tx) -> BegunStep:
+            lock(tx, begun.run_id)
+            check(tx, step_fence(begun.run_id, begun.step, begun.attempt))
+            if not reissued:
+                return self._restart(tx, begun, now, charged=None)
+            recover(tx, begun.doing, begun.attempt, "reissued")
+            drop_place(tx, begun.doing, begun.attempt)
+            return self._restart(tx, begun, now, charged=begun.attempt - 1)
+
+        return await self._database.write(job)
+
+    def _restart(self, tx: Tx, begun: BegunStep, now: datetime, *, charged: int | None) -> BegunStep:
+        if charged is not None:
+            charge_lost(tx, begun, charged)
+        gone = self._supersede(tx, begun, now)
+        return self._hold(tx, replace(begun, asked=begun.attempt, superseded=gone, left=None))
+
+    def _hold(self, tx: Tx, begun: BegunStep) -> BegunStep:
+        hold = "UPDATE steps SET attempt = ?, asked = ?, superseded = ? WHERE run_id = ? AND step = ?"
+        gone = dump_superseded(begun.superseded)
+        run_sql(tx, hold, begun.attempt, begun.asked, gone, begun.run_id, begun.step)
+        return begun
+
+    def _supersede(self, tx: Tx, begun: BegunStep, now: datetime) -> tuple[Superseded, ...]:
+        run_id, step = begun.run_id, begun.step
+        span = supersede(tx, run_id, step, begun.asked)
+        if span is None:
+            return begun.superseded
+        gone = Superseded(attempt=begun.asked, first=span.first, last=span.last, notice=Stamp(first=0, at=now))
+        notice = self._recorder.superseded(run_id, step, gone)
+        place = append(tx, Append(run_id, f"step:{step}:superseded:{begun.asked}", [notice], once=False))
+        return (*begun.superseded, gone.model_copy(update={"notice": Stamp(first=place.first, at=now)}))
+
+    async def append(self, begun: BegunStep, batch: int, events: Sequence[Event], place: Place | None = None) -> Span:
+        """Add a batch of an attempt's deltas to the log, and with them the place after which its answer goes on.
+
+        A batch may be a place alone; its span is empty then.
+
+        Raises:
+            FencedError: A later attempt has taken over.
+            StoreAwayError: The database failed.
+        """
+        source = f"step:{begun.step}:{begun.attempt}:{batch}"
+        entry = Append(begun.run_id, source, events, begun.step, begun.asked, once=False)
+        fence = step_fence(begun.run_id, begun.step, begun.attempt)
+
+        def job(tx: Tx) -> Span:
+            if events:
+                span = append(tx, entry, fence)
+            else:
+                lock(tx, begun.run_id)
+                check(tx, fence)
+                span = Span(first=1, last=0)
+            if place:
+                set_place(tx, begun.doing, begun.attempt, place)
+            return span
+
+        return await self._database.write(job)
+
+    async def recovered(self, begun: BegunStep, how: Recovery) -> None:
+        """Say how an attempt has taken up what was left.
+
+        Raises:
+            StoreAwayError: The database failed.
+        """
+        await self._database.write(lambda tx: recover(tx, begun.doing, begun.attempt, how))
+
+    async def failed(self, begun: BegunStep, outcome: AttemptOutcome, now: datetime) -> None:
+        """Say that an attempt has ended without a message.
+
+        Raises:
+            StoreAwayError: The database failed.
+        """
+        await self._database.write(lambda tx: end_attempt(tx, begun.doing, begun.attempt, outcome, now))
 
     async def complete(
-        self, call: ModelCall, events: Sequence[Event], seal: Callable[[Span], ModelReply], reply: ModelReply
+        self, begun: BegunStep, events: Sequence[Event], seal: Callable[[Span], ModelReply], reply: ModelReply
     ) -> ModelReply:
         """Commit a step's last deltas, its message and its row in one transaction.
 
         Args:
-            call: The step.
+            begun: The attempt.
             events: The last deltas; ``message.completed`` is added here.
             seal: Makes the reply when the places of these events are known.
             reply: The reply without those places.
@@ -137,44 +206,57 @@ class Steps:
             FencedError: A later attempt has taken over.
             StoreAwayError: The database failed.
         """
-        completed = self._recorder.message_completed(call.run_id, call.step, reply)
-        entry = Append(
-            call.run_id, f"step:{call.step}:{reply.attempt}:end", [*events, completed], call.step, once=False
-        )
+        run_id, step = begun.run_id, begun.step
+        completed = self._recorder.message_completed(run_id, step, reply)
+        entry = Append(run_id, f"step:{step}:{begun.attempt}:end", [*events, completed], step, once=False)
 
         def job(tx: Tx) -> ModelReply:
-            sealed = seal(append(tx, entry, step_fence(call.run_id, call.step, reply.attempt)))
-            return _keep(tx, call, sealed)
+            sealed = seal(append(tx, entry, step_fence(run_id, step, begun.attempt)))
+            return _keep(tx, begun, sealed)
 
         return await self._database.write(job)
 
     def close_open(self, tx: Tx, run_id: str, now: datetime) -> tuple[OpenStep, ...]:
         """Supersede what steps without a message have written, because the run ends."""
         closed: list[OpenStep] = []
-        for row in run_sql(tx, f"{_FIND} AND reply IS NULL ORDER BY step", run_id).all():
-            known = _load(tx, row)
-            left = self._supersede(tx, run_id, row.step, known, now)
-            closed.append(OpenStep(step=row.step, begin=known.begin, superseded=left))
-            close = "UPDATE steps SET attempt = ?, superseded = ? WHERE run_id = ? AND step = ?"
-            run_sql(tx, close, row.attempt + 1, _GONE.dump_json(left).decode(), run_id, row.step)
+        for row in run_sql(tx, f"{FIND_STEP} AND reply IS NULL ORDER BY step", run_id).all():
+            known = load_step(tx, row)
+            end_attempt(tx, known.doing, known.attempt, "cancelled", now)
+            charge_lost(tx, known, known.attempt)
+            gone = self._supersede(tx, known, now)
+            self._hold(tx, replace(known, attempt=known.attempt + 1, superseded=gone))
+            attempts = entries_of(tx, known.doing)
+            closed.append(OpenStep(step=row.step, begin=known.begin, superseded=gone, attempts=attempts))
         return tuple(closed)
 
 
-def _keep(tx: Tx, call: ModelCall, reply: ModelReply) -> ModelReply:
+def _keep(tx: Tx, begun: BegunStep, reply: ModelReply) -> ModelReply:
+    run_id, step, message = begun.run_id, begun.step, reply.message
+    end_attempt(
+        tx,
+        begun.doing,
+        begun.attempt,
+        "cancelled" if reply.finish_reason == "cancelled" else "completed",
+        reply.completed_at,
+    )
+    charge(tx, begun.doing, begun.attempt, reply.usage)
+    if begun.attempt > 1:
+        charge_same_input(tx, begun.doing, reply.usage.input_tokens)
+    reply = reply.model_copy(update={"attempts": entries_of(tx, begun.doing)})
     place = answer_place(len(reply.begin.said))
-    insert_message(tx, call.run_id, (call.step, place), reply.message)
-    for index, part in enumerate(reply.message.calls):
+    insert_message(tx, run_id, (step, place), message)
+    for index, part in enumerate(message.calls):
         insert_into(
             tx,
             "calls",
-            run_id=call.run_id,
+            run_id=run_id,
             call_id=part.call_id,
-            step=call.step,
+            step=step,
             place=place + 1 + index,
             name=part.name,
             arguments=part.arguments,
             attempt=0,
         )
     keep = "UPDATE steps SET reply = ? WHERE run_id = ? AND step = ?"
-    run_sql(tx, keep, reply.model_dump_json(exclude={"message"}), call.run_id, call.step)
+    run_sql(tx, keep, reply.model_dump_json(exclude={"message"}), run_id, step)
     return reply

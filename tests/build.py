@@ -11,7 +11,8 @@ from store.database import Committed, Database
 from store.log import LogReader
 from store.messages import Messages
 from store.runs import Acceptance, Runs
-from store.steps import BegunStep, Steps
+from store.begun import BegunStep
+from store.steps import Steps
 from workflows import record
 from workflows.contract.agents import AgentSpec
 from workflows.contract.events import Event
@@ -161,26 +162,26 @@ class Stores:
 
     async def stream(self, call: ModelCall, begun: BegunStep, message: Message, now: datetime = START) -> ModelReply:
         """The rest of a step that was begun."""
-        attempt = Attempt(call.run_id, call.step, begun.attempt, now, message.id)
+        attempt = Attempt(call.run_id, call.step, begun.asked, now, message.id)
         events = list(played(attempt, message, marks(message)))
         spans: list[Span] = []
         for batch, start in enumerate(range(0, max(0, len(events) - 2), 2)):
             spans.append(
-                await self.steps.append(call.run_id, call.step, begun.attempt, batch, events[start : start + 2])
+                await self.steps.append(begun, batch, events[start : start + 2])
             )
         rest = events[2 * len(spans) :]
         reply = draft(begun, message, now)
         return await self.steps.complete(
-            call, rest, lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply
+            begun, rest, lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply
         )
 
     async def babble(self, call: ModelCall, begun: BegunStep, texts: Iterable[str]) -> list[Span]:
         """What an attempt writes before it is lost: each text a batch."""
-        attempt = Attempt(call.run_id, call.step, begun.attempt, START, new_id())
+        attempt = Attempt(call.run_id, call.step, begun.asked, START, new_id())
         spans: list[Span] = []
         for batch, text in enumerate(texts):
             events: list[Event] = [attempt.delta(0, TextPart(text=""), text)]
-            spans.append(await self.steps.append(call.run_id, call.step, begun.attempt, batch, events))
+            spans.append(await self.steps.append(begun, batch, events))
         return spans
 
 
@@ -190,7 +191,7 @@ def draft(begun: BegunStep, message: Message, now: datetime = START) -> ModelRep
         message=message,
         finish_reason="tool_calls" if message.calls else "stop",
         usage=Usage(input_tokens=10, output_tokens=4),
-        attempt=begun.attempt,
+        attempt=begun.asked,
         begin=begun.begin,
         superseded=begun.superseded,
         attempt_at=now,

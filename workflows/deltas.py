@@ -64,6 +64,21 @@ class Attempt:
         raise TypeError(f"a {part.type} part is not streamed")
 
 
+PartEvent = TextDelta | ReasoningDelta | ToolCallDelta | TextCompleted | ReasoningCompleted | ToolCallCompleted
+
+
+def part_of(event: PartEvent) -> Part:
+    """The part that an event is of: whole, as its completion tells it, and without its text from a delta."""
+    if isinstance(event, ToolCallDelta | ToolCallCompleted):
+        arguments = event.arguments if isinstance(event, ToolCallCompleted) else ""
+        return ToolCallPart(call_id=event.call_id, name=event.name, arguments=arguments)
+    if isinstance(event, ReasoningDelta | ReasoningCompleted):
+        return ReasoningPart(text=event.text if isinstance(event, ReasoningCompleted) else "")
+    if isinstance(event, TextCompleted):
+        return TextPart(text=event.text, refusal=event.refusal)
+    return TextPart(text="")
+
+
 def text_of(part: Part) -> str:
     """The text of a part that comes in deltas."""
     if isinstance(part, ToolCallPart):

@@ -8,12 +8,9 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalA
 HEARTBEAT = timedelta(seconds=5)
 """A worker that says nothing for so long is taken for dead."""
 _TOOL_GRACE = timedelta(seconds=30)
-_MODEL_TRIES = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1), maximum_attempts=10
-)
-_TOOL_TRIES = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=5
-)
+_AT_ONCE = RetryPolicy(initial_interval=timedelta(milliseconds=100), backoff_coefficient=1.0)
+"""For calls whose worker died: another one takes over at once, however often that happens. How often a provider or a
+tool may fail, and how long to wait then, the activities say themselves."""
 
 WRITE = LocalActivityConfig(
     start_to_close_timeout=timedelta(seconds=30),
@@ -27,7 +24,7 @@ def model_call(model: str) -> ActivityConfig:
     return ActivityConfig(
         start_to_close_timeout=timedelta(hours=1),
         heartbeat_timeout=HEARTBEAT,
-        retry_policy=_MODEL_TRIES,
+        retry_policy=_AT_ONCE,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=model,
     )
@@ -38,7 +35,7 @@ def tool_call(name: str, timeout: float) -> ActivityConfig:
     return ActivityConfig(
         start_to_close_timeout=timedelta(seconds=timeout) + _TOOL_GRACE,
         heartbeat_timeout=HEARTBEAT,
-        retry_policy=_TOOL_TRIES,
+        retry_policy=_AT_ONCE,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=name,
     )

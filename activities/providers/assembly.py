@@ -10,7 +10,7 @@ import anthropic
 import httpx2
 import openai
 
-from activities.failures import ProviderFailure
+from activities.failures import MismatchFailure
 from activities.providers.provider import Delta, ModelRequest, PartCompleted, PartDelta, PartStarted
 from workflows.contract.messages import Opaque, OpaquePart, ReasoningPart, TextPart, ToolCallPart
 
@@ -21,13 +21,18 @@ _DRAIN = 0.5
 
 @dataclass
 class OpenPart:
-    """A part that has started. ``refusal`` marks a text in which the model declines."""
+    """A part that has started. ``refusal`` marks a text in which the model declines.
+
+    ``done`` is one that was complete before the answer was taken up here: it is completed once more, with all that
+    only its provider understands.
+    """
 
     number: int
-    kind: Kind
+    kind: Kind | Literal["opaque"]
     call_id: str = ""
     name: str = ""
     refusal: bool = False
+    done: bool = False
     pieces: list[str] = field(default_factory=list[str])
 
     @property
@@ -54,8 +59,10 @@ class Assembly:
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._open: dict[Hashable, OpenPart] = {}
-        self._numbers = 0
+        self._all: list[tuple[Hashable, OpenPart]] = []
         self.calls = 0
+        self.chars = 0
+        self.changes = 0
         self.refused = False
 
     def find(self, key: Hashable) -> OpenPart | None:
@@ -69,27 +76,28 @@ class Assembly:
     def start(self, key: Hashable, kind: Kind, *, refusal: bool = False) -> Iterator[Delta]:
         """Begin a text or reasoning part, unless it has begun."""
         if key not in self._open:
-            yield self._begin(key, OpenPart(self._numbers, kind, refusal=refusal))
+            yield self._begin(key, kind, OpenPart(len(self._all), kind, refusal=refusal))
             self.refused = self.refused or refusal
 
     def start_call(self, key: Hashable, call_id: str, name: str) -> Iterator[Delta]:
         """Begin a tool call, unless it has begun."""
         if key not in self._open:
             self.calls += 1
-            yield self._begin(key, OpenPart(self._numbers, "tool_call", call_id, name))
+            yield self._begin(key, "tool_call", OpenPart(len(self._all), "tool_call", call_id, name))
 
     def append(self, key: Hashable, text: str) -> Iterator[Delta]:
         """More of an open part."""
         if text:
             part = self._open[key]
             part.pieces.append(text)
+            self.chars += len(text)
             yield PartDelta(part.number, text)
 
     def complete(self, key: Hashable, final: str | None = None, opaque: Opaque | None = None) -> Iterator[Delta]:
         """End an open part. ``final`` is the provider's own word for the whole text; what is missing is sent on.
 
         Raises:
-            ProviderFailure: The text that was sent is not how the whole one begins.
+            MismatchFailure: The text that was sent is not how the whole one begins.
         """
         part = self._open[key]
         sent = part.text
@@ -97,20 +105,42 @@ class Assembly:
         if part.kind == "tool_call" and not whole:
             whole = NO_ARGUMENTS
         if not whole.startswith(sent):
-            raise ProviderFailure("invalid", f"{self._provider}: part {part.number} is not what was streamed of it")
+            raise MismatchFailure(f"{self._provider}: part {part.number} is not what was streamed of it")
         yield from self.append(key, whole[len(sent) :])
         del self._open[key]
+        part.done = True
+        self.changes += 1
         yield PartCompleted(part.number, part.whole(whole, opaque))
 
-    def opaque(self, opaque: Opaque) -> Iterator[Delta]:
+    def opaque(self, opaque: Opaque, key: Hashable = None) -> Iterator[Delta]:
         """A part that says nothing to a reader."""
-        yield PartCompleted(self._numbers, OpaquePart(opaque=opaque))
-        self._numbers += 1
+        part = self._open.pop(key, None)
+        if part is None:
+            part = OpenPart(len(self._all), "opaque", done=True)
+            self._all.append((key, part))
+            self.changes += 1
+        yield PartCompleted(part.number, OpaquePart(opaque=opaque))
 
-    def _begin(self, key: Hashable, part: OpenPart) -> PartStarted:
+    def _begin(self, key: Hashable, kind: Kind, part: OpenPart) -> PartStarted:
         self._open[key] = part
-        self._numbers += 1
-        return PartStarted(part.number, part.kind, part.call_id, part.name)
+        self._all.append((key, part))
+        self.changes += 1
+        return PartStarted(part.number, kind, part.call_id, part.name)
+
+    def dump(self) -> list[list[object]]:
+        """All parts so far without their texts, for ``restore``."""
+        return [[key, part.kind, part.call_id, part.name, part.refusal, part.done] for key, part in self._all]
+
+    def restore(self, key: Hashable, part: OpenPart) -> Iterator[Delta]:
+        """Take over the next part from another process that has seen it begin, and perhaps end."""
+        self._open[key] = part
+        self._all.append((key, part))
+        self.chars += len(part.text)
+        self.changes += 1
+        self.calls += part.kind == "tool_call"
+        self.refused = self.refused or part.refusal
+        if part.kind != "opaque":
+            yield PartStarted(part.number, part.kind, part.call_id, part.name)
 
 
 def made_call_id(request: ModelRequest, number: int) -> str:

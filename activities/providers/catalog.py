@@ -29,7 +29,7 @@ class ProviderCatalog:
     def __init__(self, settings: ProviderSettings) -> None:
         self._settings = settings
         self._makers: dict[str, Callable[[], Provider]] = {
-            "openai": lambda: OpenAIResponses(self._openai),
+            "openai": lambda: OpenAIResponses(self._openai, background=settings.openai_background),
             "openai-chat": lambda: OpenAIChat(self._openai),
             "anthropic": lambda: Anthropic(self._anthropic),
             "scripted": lambda: Scripted(settings.longrun_scripts, SHIPPED),

@@ -1,192 +1,149 @@
-"""OpenAI's Responses API, and hosts that speak it."""
+"""OpenAI's Responses API, and hosts that speak it; in background mode its answers outlive the one who asked."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import Any, cast
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, contextmanager
 
-from openai import AsyncOpenAI
+import openai
+from openai import AsyncOpenAI, AsyncStream
 from openai.types import responses as wire
 from typing_extensions import override
 
-from activities.providers.assembly import Assembly, drain, made_call_id
-from activities.providers.errors import ended_early, provider_failures, reported
+from activities.failures import MismatchFailure
+from activities.providers.assembly import drain
+from activities.providers.errors import ended_early, provider_failures
+from activities.providers.openai_responses_reader import Reader
 from activities.providers.openai_responses_request import responses_body
-from activities.providers.provider import Completed, Delta, ModelRequest, Provider
-from activities.providers.usage import count
-from workflows.contract.messages import FinishReason, Opaque, Usage
+from activities.providers.provider import (
+    Begun,
+    Delta,
+    LostAnswerError,
+    ModelRequest,
+    RefusedPlaceError,
+    Resumable,
+    UnfitAnswerError,
+)
+from workflows.contract.attempts import Place
 
-_BETWEEN = "\n\n"
-_INCOMPLETE: dict[str | None, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+_POLL = 0.5
+_LONGEST_POLL = 4.0
+_CANCEL_TIMEOUT = 2.0
 
 
-class OpenAIResponses(Provider):
-    """``openai/NAME``."""
+class OpenAIResponses(Resumable):
+    """``openai/NAME``.
 
-    def __init__(self, client: AsyncOpenAI) -> None:
+    Args:
+        client: OpenAI's own, with the host and the key.
+        background: Whether answers are made in background mode, so that they can be taken up again.
+    """
+
+    def __init__(self, client: AsyncOpenAI, *, background: bool = False) -> None:
         self._client = client
+        self._background = background
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         asked = f"openai/{request.model}"
-        reader = _Reader(request, asked)
         with provider_failures(asked):
-            body = responses_body(request, asked)
+            body = responses_body(request, asked, background=self._background)
             stream = await self._client.responses.create(**body, stream=True)
-            async with stream:
-                async for event in stream:
-                    for delta in reader.read(event):
-                        yield delta
-                    if reader.completed:
-                        await drain(stream)
-                        yield reader.completed
-                        return
-        raise ended_early(asked)
+            async with aclosing(_read(stream, Reader(request, asked), resumable=self._background)) as deltas:
+                async for delta in deltas:
+                    yield delta
+
+    @override
+    async def reattach(self, request: ModelRequest, begun: Begun) -> AsyncGenerator[Delta, None]:
+        asked = f"openai/{request.model}"
+        reader = Reader(request, asked)
+        with provider_failures(asked), _fits():
+            for delta in reader.restore(begun):
+                yield delta
+            with _refusals(begun.place):
+                stream = await self._client.responses.retrieve(
+                    begun.place.response_id, stream=True, starting_after=begun.place.cursor
+                )
+            async with aclosing(_read(stream, reader, resumable=True, after=begun.place.cursor)) as deltas:
+                async for delta in deltas:
+                    yield delta
+
+    @override
+    async def retrieve(self, request: ModelRequest, begun: Begun) -> AsyncGenerator[Delta, None]:
+        asked = f"openai/{request.model}"
+        reader = Reader(request, asked)
+        with provider_failures(asked), _fits():
+            for delta in reader.restore(begun):
+                yield delta
+            for delta in reader.take(await self._ended(begun.place)):
+                yield delta
+            if reader.completed:
+                yield reader.completed
+
+    async def _ended(self, place: Place) -> wire.Response:
+        """The whole answer, once the provider has ended it."""
+        pause = _POLL
+        while True:
+            with _refusals(place):
+                response = await self._client.responses.retrieve(place.response_id)
+            if response.status in ("completed", "incomplete"):
+                return response
+            if response.status not in ("queued", "in_progress"):
+                raise LostAnswerError(f"{place.response_id} is {response.status}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_POLL)
+
+    @override
+    async def cancel(self, response_id: str) -> None:
+        with provider_failures(response_id):
+            await self._client.responses.cancel(response_id, timeout=_CANCEL_TIMEOUT)
 
     @override
     async def aclose(self) -> None:
         await self._client.close()
 
 
-class _Reader:
-    """Reads one response. Parts are keyed by output index and, within a message, content index."""
-
-    def __init__(self, request: ModelRequest, asked: str) -> None:
-        self.completed: Completed | None = None
-        self._request = request
-        self._asked = asked
-        self._parts = Assembly(asked)
-        self._done: set[int] = set()
-        self._sections: dict[int, dict[tuple[str, int], None]] = {}
-        self._handlers: dict[str, Callable[[Any], Iterator[Delta]]] = {
-            "response.output_item.added": self._added,
-            "response.output_text.delta": self._text,
-            "response.refusal.delta": self._refusal,
-            "response.reasoning_summary_text.delta": self._summary,
-            "response.reasoning_text.delta": self._thought,
-            "response.function_call_arguments.delta": self._arguments,
-            "response.output_item.done": self._item_done,
-            "response.completed": self._end,
-            "response.incomplete": self._end,
-            "response.failed": self._failed,
-            "error": self._error,
-        }
-
-    def read(self, event: wire.ResponseStreamEvent) -> Iterator[Delta]:
-        """What an event adds; one that we do not know adds nothing."""
-        handler = self._handlers.get(event.type)
-        return iter(()) if handler is None else handler(event)
-
-    def _added(self, event: wire.ResponseOutputItemAddedEvent) -> Iterator[Delta]:
-        if event.item.type == "function_call":
-            yield from self._start_call(event.output_index, event.item)
-
-    def _start_call(self, index: int, item: wire.ResponseFunctionToolCall) -> Iterator[Delta]:
-        call_id = item.call_id or made_call_id(self._request, self._parts.calls + 1)
-        return self._parts.start_call((index, 0), call_id, item.name)
-
-    def _text(self, event: wire.ResponseTextDeltaEvent) -> Iterator[Delta]:
-        key = (event.output_index, event.content_index)
-        yield from self._parts.start(key, "text")
-        yield from self._parts.append(key, event.delta)
-
-    def _refusal(self, event: wire.ResponseRefusalDeltaEvent) -> Iterator[Delta]:
-        key = (event.output_index, event.content_index)
-        yield from self._parts.start(key, "text", refusal=True)
-        yield from self._parts.append(key, event.delta)
-
-    def _summary(self, event: wire.ResponseReasoningSummaryTextDeltaEvent) -> Iterator[Delta]:
-        return self._reasoning(event.output_index, ("summary", event.summary_index), event.delta)
-
-    def _thought(self, event: wire.ResponseReasoningTextDeltaEvent) -> Iterator[Delta]:
-        return self._reasoning(event.output_index, ("content", event.content_index), event.delta)
-
-    def _reasoning(self, index: int, section: tuple[str, int], text: str) -> Iterator[Delta]:
-        """More of a reasoning item, whose sections become one part with blank lines between them."""
-        sections = self._sections.setdefault(index, {})
-        yield from self._parts.start((index, 0), "reasoning")
-        yield from self._parts.append((index, 0), _BETWEEN if sections and section not in sections else "")
-        sections[section] = None
-        yield from self._parts.append((index, 0), text)
-
-    def _arguments(self, event: wire.ResponseFunctionCallArgumentsDeltaEvent) -> Iterator[Delta]:
-        key = (event.output_index, 0)
-        if self._parts.find(key):
-            yield from self._parts.append(key, event.delta)
-
-    def _item_done(self, event: wire.ResponseOutputItemDoneEvent) -> Iterator[Delta]:
-        return self._complete(event.output_index, event.item)
-
-    def _complete(self, index: int, item: wire.ResponseOutputItem) -> Iterator[Delta]:
-        """The whole item, in which we trust more than in the pieces."""
-        self._done.add(index)
-        if item.type == "message":
-            yield from self._complete_message(index, item)
-        elif item.type == "reasoning":
-            yield from self._complete_reasoning(index, item)
-        elif item.type == "function_call":
-            yield from self._start_call(index, item)
-            # A call that the limit cut stays open: nobody may take it for a wish of the model.
-            if item.status != "incomplete":
-                own: Opaque | None = {"id": item.id} if item.id else None
-                yield from self._parts.complete((index, 0), item.arguments or None, own)
-        else:
-            yield from self._parts.opaque(cast("Opaque", item.to_dict(mode="json")))
-
-    def _complete_message(self, index: int, item: wire.ResponseOutputMessage) -> Iterator[Delta]:
-        own = {"id": item.id, "phase": item.phase} if item.phase else {"id": item.id}
-        for number, content in enumerate(item.content):
-            key = (index, number)
-            if content.type == "refusal":
-                yield from self._parts.start(key, "text", refusal=True)
-                yield from self._parts.complete(key, content.refusal or None, {**own})
-            elif content.text or self._parts.find(key):
-                yield from self._parts.start(key, "text")
-                yield from self._parts.complete(key, content.text or None, {**own})
-
-    def _complete_reasoning(self, index: int, item: wire.ResponseReasoningItem) -> Iterator[Delta]:
-        texts = {("summary", number): part.text for number, part in enumerate(item.summary or ())}
-        texts |= {("content", number): part.text for number, part in enumerate(item.content or ())}
-        order = {**dict.fromkeys(self._sections.get(index, {})), **dict.fromkeys(texts)}
-        whole = _BETWEEN.join(texts.get(section, "") for section in order) if texts else None
-        opaque = cast("Opaque", item.to_dict(mode="json")) if item.encrypted_content else None
-        if whole or self._parts.find((index, 0)):
-            yield from self._parts.start((index, 0), "reasoning")
-            yield from self._parts.complete((index, 0), whole, opaque)
-        elif opaque:
-            yield from self._parts.opaque(opaque)
-
-    def _end(self, event: wire.ResponseCompletedEvent | wire.ResponseIncompleteEvent) -> Iterator[Delta]:
-        response = event.response
-        for index, item in enumerate(response.output or ()):
-            if index not in self._done:
-                yield from self._complete(index, item)
-        for key in self._parts.keys():  # noqa: SIM118 - not a dict
-            part = self._parts.find(key)
-            if part and part.kind != "tool_call":
-                yield from self._parts.complete(key)
-        self.completed = Completed(self._finish_reason(response), _usage(response))
-
-    def _finish_reason(self, response: wire.Response) -> FinishReason:
-        if response.status == "incomplete":
-            details = response.incomplete_details
-            return _INCOMPLETE.get(details.reason if details else None, "other")
-        if self._parts.calls:
-            return "tool_calls"
-        return "refusal" if self._parts.refused else "stop"
-
-    def _failed(self, event: wire.ResponseFailedEvent) -> Iterator[Delta]:
-        error = event.response.error
-        raise reported(self._asked, error.code if error else None, error.message if error else None)
-
-    def _error(self, event: wire.ResponseErrorEvent) -> Iterator[Delta]:
-        raise reported(self._asked, event.code, event.message)
+async def _read(
+    stream: AsyncStream[wire.ResponseStreamEvent], reader: Reader, *, resumable: bool, after: int = -1
+) -> AsyncGenerator[Delta, None]:
+    """What a stream adds after a place, to its terminal event; between its events nothing waits."""
+    async with stream:
+        async for event in stream:
+            number = _number_of(event)
+            if number <= after:
+                continue
+            told = False
+            for delta in reader.read(event):
+                told = True
+                yield delta
+            if reader.completed:
+                await drain(stream)
+                yield reader.completed
+                return
+            if resumable and (told or event.type == "response.created"):
+                yield reader.place(number)
+    raise ended_early(reader.asked)
 
 
-def _usage(response: wire.Response) -> Usage:
-    used = response.usage
-    return Usage(
-        input_tokens=count(used, "input_tokens"),
-        output_tokens=count(used, "output_tokens"),
-        cached_input_tokens=count(used, "input_tokens_details", "cached_tokens"),
-        cache_write_tokens=count(used, "input_tokens_details", "cache_write_tokens"),
-        reasoning_tokens=count(used, "output_tokens_details", "reasoning_tokens"),
-    )
+def _number_of(event: wire.ResponseStreamEvent) -> int:
+    """The event's place in its stream; hosts without background mode may leave it out."""
+    number: int | None = getattr(event, "sequence_number", None)
+    return 0 if number is None else number
+
+
+@contextmanager
+def _refusals(place: Place) -> Generator[None]:
+    """Tell a provider that has lost an answer from one that only does not stream it."""
+    try:
+        yield
+    except openai.NotFoundError as error:
+        raise LostAnswerError(f"{place.response_id} is gone") from error
+    except (openai.BadRequestError, openai.ConflictError, openai.UnprocessableEntityError) as error:
+        raise RefusedPlaceError(f"{place.response_id} is not streamed after {place.cursor}") from error
+
+
+@contextmanager
+def _fits() -> Generator[None]:
+    try:
+        yield
+    except MismatchFailure as failure:
+        raise UnfitAnswerError(str(failure)) from failure

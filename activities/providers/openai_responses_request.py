@@ -1,4 +1,7 @@
-"""A conversation as the input of OpenAI's Responses API, stateless: everything is sent, nothing is stored there."""
+"""A conversation as the input of OpenAI's Responses API: everything is sent each time.
+
+Nothing is stored there but, in background mode, the answer while it comes.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,20 +16,23 @@ ENCRYPTED = "reasoning.encrypted_content"
 _WITHOUT_REASONING = ("gpt-3", "gpt-4", "chatgpt-4", "ft:gpt-3", "ft:gpt-4")
 
 
-def responses_body(request: ModelRequest, asked: str) -> dict[str, Any]:
+def responses_body(request: ModelRequest, asked: str, *, background: bool = False) -> dict[str, Any]:
     """The arguments of ``responses.create``.
 
     Args:
         request: What is asked.
         asked: The model with its provider: opaque parts of other models are left out.
+        background: Whether the answer is made in background mode.
     """
     params = request.params
     body: dict[str, Any] = {
         "model": request.model,
         "input": [item for message in request.messages for item in _items(message, asked)],
-        "store": False,
+        "store": background,
         "stream_options": {"include_obfuscation": False},
     }
+    if background:
+        body["background"] = True
     # Models that cannot reason refuse the wish for encrypted reasoning.
     if not request.model.startswith(_WITHOUT_REASONING):
         body["include"] = [ENCRYPTED]

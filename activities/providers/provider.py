@@ -1,11 +1,12 @@
 """The port of a model provider: a conversation goes in, neutral deltas come out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from workflows.contract.agents import ModelParams, ToolSpec
+from workflows.contract.attempts import Place
 from workflows.contract.messages import FinishReason, Message, OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
 
 
@@ -61,7 +62,28 @@ class Completed:
     usage: Usage
 
 
-Delta = PartStarted | PartDelta | PartCompleted | Completed
+Delta = PartStarted | PartDelta | PartCompleted | Completed | Place
+"""An answer that has shown a place shows the next one after all deltas of an event of the provider's, or its end."""
+
+
+class RefusedPlaceError(Exception):
+    """The provider does not stream this answer from this place (any more)."""
+
+
+class LostAnswerError(Exception):
+    """The provider does not have this answer (any more)."""
+
+
+class UnfitAnswerError(Exception):
+    """The provider's answer does not begin with what was written of it."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An answer to go on with: the place, and by number the text of each part that was written up to it."""
+
+    place: Place
+    texts: Mapping[int, str]
 
 
 class Provider(ABC):
@@ -80,3 +102,38 @@ class Provider(ABC):
     @abstractmethod
     async def aclose(self) -> None:
         """Close the connections."""
+
+
+class Resumable(Provider):
+    """A provider that goes on with an answer when nobody listens, so that it can be taken up from any process."""
+
+    @abstractmethod
+    def reattach(self, request: ModelRequest, begun: Begun) -> AsyncGenerator[Delta, None]:
+        """Go on with the stream of an answer that was begun, as ``stream`` would have.
+
+        What was complete before may be completed again, with the same text.
+
+        Raises:
+            RefusedPlaceError: The provider does not stream it from there (any more); it may still have the answer.
+            LostAnswerError: The provider does not have the answer (any more).
+            UnfitAnswerError: What was written of it does not fit.
+            ProviderFailure: As from ``stream``.
+        """
+
+    @abstractmethod
+    def retrieve(self, request: ModelRequest, begun: Begun) -> AsyncGenerator[Delta, None]:
+        """Wait for the whole answer, and yield what was missing of it.
+
+        Raises:
+            LostAnswerError: The provider does not have the answer (any more).
+            UnfitAnswerError: What was written of it does not fit.
+            ProviderFailure: As from ``stream``.
+        """
+
+    @abstractmethod
+    async def cancel(self, response_id: str) -> None:
+        """End an answer that nobody wants any more, so that it is not paid for; nothing happens if it has ended.
+
+        Raises:
+            ProviderFailure: The provider could not be told.
+        """

@@ -1,19 +1,23 @@
 """A run's rows, as the store would have them, from what its history kept."""
 
+from collections.abc import Iterator
 from itertools import chain
 
 from pydantic import TypeAdapter
 
 from gateway.history.results import Results
+from store.attempts import row_of
 from store.messages import answer_place
 from store.restore import RunRows
 from store.tables import ApprovalRow, CallRow, LegRow, MessageRow, RunRow, StepRow
 from workflows import record
+from workflows.contract.attempts import AttemptEntry
 from workflows.contract.messages import Message, ToolResultPart
 from workflows.contract.runs import Decision, RunOrder
 from workflows.contract.steps import OpenStep, Recorded, StepBegin, Superseded, ToolOutcome
 
 _GONE: TypeAdapter[tuple[Superseded, ...]] = TypeAdapter(tuple[Superseded, ...])
+_ASKED = ("none", "reissued")
 _DECIDED = {"approve": "approved", "deny": "denied", "edit": "edited", "answer": "answered"}
 
 
@@ -28,7 +32,13 @@ def rows_of(results: Results, order: RunOrder) -> RunRows:
         steps=_steps(results),
         calls=_calls(results, outcomes),
         approvals=list(_approvals(results).values()),
+        attempts=[row_of(order.run_id, entry) for entry in _attempts(results, outcomes)],
     )
+
+
+def _attempts(results: Results, outcomes: dict[str, ToolOutcome]) -> Iterator[AttemptEntry]:
+    for known in (*results.replies.values(), *_open_steps(results), *outcomes.values()):
+        yield from known.attempts
 
 
 def _begun(results: Results) -> dict[int, StepBegin]:
@@ -112,7 +122,8 @@ def _steps(results: Results) -> list[StepRow]:
         StepRow(
             run_id=results.run_id,
             step=step,
-            attempt=reply.attempt,
+            attempt=max((entry.attempt for entry in reply.attempts), default=reply.attempt),
+            asked=reply.attempt,
             worker=results.queue,
             begin=reply.begin.model_dump_json(),
             superseded=_GONE.dump_json(reply.superseded).decode(),
@@ -122,12 +133,14 @@ def _steps(results: Results) -> list[StepRow]:
     ]
     for left in _open_steps(results):
         # Ending the run took the fence of the last attempt; one that wrote nothing left no trace to count.
-        fence = 1 + max((gone.attempt for gone in left.superseded), default=1)
+        tried = max((entry.attempt for entry in left.attempts), default=1)
+        fence = 1 + max((gone.attempt for gone in left.superseded), default=tried)
         rows.append(
             StepRow(
                 run_id=results.run_id,
                 step=left.step,
-                attempt=fence,
+                attempt=max(fence, tried + 1),
+                asked=max((e.attempt for e in left.attempts if e.recovered in _ASKED), default=tried),
                 worker=results.queue,
                 begin=left.begin.model_dump_json(),
                 superseded=_GONE.dump_json(left.superseded).decode(),

@@ -13,6 +13,7 @@ from store.log import FencedError
 from tests.build import START
 from tests.provider_fake import Gate
 from tests.stage import until
+from workflows.contract.attempts import Place
 from workflows.contract.events import Event, TextDelta, ToolCallCompleted, ToolCallDelta
 from workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
 from workflows.contract.steps import Span
@@ -28,10 +29,12 @@ class Log:
     gate: Gate = field(default_factory=Gate)
     refused: Exception | None = None
     batches: list[list[Event]] = field(default_factory=list[list[Event]])
+    places: list[Place | None] = field(default_factory=list["Place | None"])
 
-    async def append(self, batch: int, events: Sequence[Event]) -> Span:
+    async def append(self, batch: int, events: Sequence[Event], place: Place | None) -> Span:
         assert batch == len(self.batches) + 1
         self.batches.append(list(events))
+        self.places.append(place)
         if self.refused:
             raise self.refused
         await self.gate.passed()

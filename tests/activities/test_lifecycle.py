@@ -20,10 +20,14 @@ class Desk:
     def __init__(self, stores: Stores) -> None:
         self.stores = stores
         self.started: list[str] = []
-        self.activities = LifecycleActivities(stores.runs, stores.calls, stores.approvals, self._start)
+        self.cancelled: list[tuple[str, str]] = []
+        self.activities = LifecycleActivities(stores.runs, stores.calls, stores.approvals, self._start, self._cancel)
 
     async def _start(self, following: RunOrder) -> None:
         self.started.append(following.run_id)
+
+    async def _cancel(self, model: str, response_id: str) -> None:
+        self.cancelled.append((model, response_id))
 
     async def asked(self) -> Pause:
         """What a run waits for that has called a tool."""

@@ -105,7 +105,7 @@ async def test_a_completion_that_fails_half_way_leaves_nothing(store: Stores) ->
 
     reply = draft(begun, says("x"))
     with pytest.raises(LookupError):
-        await store.steps.complete(call, [], seal, reply)
+        await store.steps.complete(begun, [], seal, reply)
     assert await store.log.head(run.run_id) == 2
     assert await store.stream(call, begun, says("y"))
 

@@ -67,12 +67,12 @@ async def streamed(store: Stores, call: ModelCall, message: Message, seed: int) 
     events = list(played(Attempt(call.run_id, call.step, begun.attempt, START, message.id), message, marks))
     spans: list[Span] = []
     for place, batch in enumerate(batches(random, events)):
-        spans.append(await store.steps.append(call.run_id, call.step, begun.attempt, place, batch))
+        spans.append(await store.steps.append(begun, place, batch))
         if place == 1 and call.step > 1:
             late = tool_call(call.run_id, 1, calls("late").calls[0])
             await store.calls.progress(late, 1, 1, {"percent": seed}, at(seed))
     reply = draft(begun, message).model_copy(update={"marks": marks})
-    return await store.steps.complete(call, [], lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply)
+    return await store.steps.complete(begun, [], lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply)
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 2))

@@ -36,3 +36,15 @@ class AttemptEntry(Shape):
     tokens_out: int | None = None
     estimated: bool = False
     recovered: Recovery = "none"
+
+
+class Place(Shape):
+    """All of a provider's answer before this can be taken up again, by any process.
+
+    ``response_id`` names the answer, ``cursor`` is the provider's own place in it, ``state`` what its adapter must know
+    to go on from there.
+    """
+
+    response_id: str
+    cursor: int
+    state: str

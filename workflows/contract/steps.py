@@ -71,6 +71,7 @@ class ModelReply(Shape):
 
     ``marks`` says how the deltas cut the message: ``n > 0`` is a delta of n characters of the current part, ``0`` its
     completion, ``-k`` turns to part ``k - 1``. ``spans`` are the seqs of these events and of ``message.completed``.
+    ``attempt`` is the one that asked, in whose name all of it stands. ``attempts`` are those that it took.
     ``plans`` has an entry for each tool that is called and known.
     """
 
@@ -84,6 +85,7 @@ class ModelReply(Shape):
     marks: tuple[int, ...]
     spans: tuple[Span, ...]
     completed_at: datetime
+    attempts: tuple[AttemptEntry, ...] = ()
     plans: dict[str, ToolPlan] = Field(default_factory=dict)
 
 
@@ -93,6 +95,7 @@ class OpenStep(Shape):
     step: int
     begin: StepBegin
     superseded: tuple[Superseded, ...] = ()
+    attempts: tuple[AttemptEntry, ...] = ()
 
 
 class ToolCall(Shape):

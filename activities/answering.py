@@ -1,0 +1,187 @@
+"""Getting a step's one answer: going on with what was left of it, or asking for it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from activities.delta_writer import DeltaWriter
+from activities.failures import ProviderFailure
+from activities.heartbeat import cancelled_by_run, leaving
+from activities.providers.provider import (
+    Begun,
+    Completed,
+    Delta,
+    LostAnswerError,
+    ModelRequest,
+    Provider,
+    RefusedPlaceError,
+    Resumable,
+    UnfitAnswerError,
+)
+from store.agents import new_id
+from store.begun import BegunStep, Left
+from store.clock import now
+from store.steps import Steps
+from workflows import untorn
+from workflows.contract.attempts import Place, Recovery
+from workflows.contract.events import Event
+from workflows.contract.messages import Message, Usage
+from workflows.contract.steps import ModelReply, Span, ToolPlan
+from workflows.deltas import Attempt, PartEvent
+
+logger = logging.getLogger(__name__)
+
+_FROM_THE_BEGINNING = -1
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a step asks, and whom: ``model`` is the provider with its model, ``plans`` what becomes of its calls."""
+
+    provider: Provider
+    request: ModelRequest
+    model: str
+    plans: Callable[[Message], dict[str, ToolPlan]]
+
+
+class Answering:
+    """Gets answers into the log.
+
+    Args:
+        steps: The store's steps.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    async def answer(self, question: Question, begun: BegunStep) -> ModelReply:
+        """The answer to a step's question, as it is kept.
+
+        Raises:
+            ProviderFailure: There is none.
+            FencedError: A later attempt has taken over.
+            StoreAwayError: The store failed.
+            asyncio.CancelledError: The worker is to leave it to another one, or has lost it.
+        """
+        if begun.left is not None and isinstance(question.provider, Resumable):
+            found = await self._take_up(question, question.provider, begun, begun.left.place)
+            if isinstance(found, ModelReply):
+                return found
+            begun = found
+        if begun.left is not None or begun.attempt != begun.asked:
+            begun = await self._steps.restart(begun, now(), reissued=True)
+        return await self._read(question, begun, question.provider.stream(question.request))
+
+    async def _take_up(
+        self, question: Question, provider: Resumable, begun: BegunStep, place: Place
+    ) -> ModelReply | BegunStep:
+        """The answer that an earlier attempt has left: its stream, else the whole; if it is lost, who must ask now."""
+        ways: list[Recovery] = ["reattached", "retrieved", "retrieved"]
+        for how in ways:
+            await self._steps.recovered(begun, how)
+            resume = provider.reattach if how == "reattached" else provider.retrieve
+            left = begun.left or Left(place)
+            try:
+                deltas = resume(question.request, Begun(left.place, _texts(left.events)))
+                return await self._read(question, begun, deltas)
+            except RefusedPlaceError as refusal:
+                logger.info("%s; waiting for the whole answer", refusal)
+            except UnfitAnswerError as error:
+                logger.warning("%s; reading it from its beginning", error)
+                begun = await self._steps.restart(begun, now(), reissued=False)
+                place = Place(response_id=place.response_id, cursor=_FROM_THE_BEGINNING, state="")
+            except LostAnswerError as error:
+                logger.warning("%s; asking again", error)
+                break
+        return replace(begun, left=begun.left or Left(place))
+
+    async def _read(self, question: Question, begun: BegunStep, deltas: AsyncGenerator[Delta, None]) -> ModelReply:
+        writer = self._writer(question, begun)
+        try:
+            async with leaving(writer.resumable), aclosing(deltas):
+                async for delta in deltas:
+                    writer.put(delta)
+        except asyncio.CancelledError:
+            if not cancelled_by_run():
+                await writer.stop()
+                raise
+            if writer.place:
+                await cancel_answer(question.provider, writer.place.response_id)
+            writer.completed = writer.completed or Completed("cancelled", Usage())
+        except BaseException:
+            await writer.stop()
+            raise
+        reply, _ = await untorn.ended(self._keep(question, begun, writer))
+        return reply
+
+    def _writer(self, question: Question, begun: BegunStep) -> DeltaWriter:
+        async def append(batch: int, events: Sequence[Event], place: Place | None) -> Span:
+            return await self._steps.append(begun, batch, events, place)
+
+        taken = frozenset(part.call_id for message in question.request.messages for part in message.calls)
+        return DeltaWriter(_named(begun), append, taken, begun.left)
+
+    async def _keep(self, question: Question, begun: BegunStep, writer: DeltaWriter) -> ModelReply:
+        """Commit the message with its last deltas."""
+        if writer.completed is None:
+            raise ProviderFailure("invalid", "the provider's stream ended without an end")
+        events = await writer.last()
+        message = writer.message(question.model)
+        reply = ModelReply(
+            message=message,
+            finish_reason=writer.completed.finish_reason,
+            usage=writer.completed.usage,
+            attempt=begun.asked,
+            begin=begun.begin,
+            superseded=begun.superseded,
+            attempt_at=writer.attempt.at,
+            marks=tuple(writer.marks),
+            spans=(),
+            completed_at=now(),
+            plans=question.plans(message),
+        )
+
+        def seal(last: Span) -> ModelReply:
+            return reply.model_copy(update={"spans": _joined([*writer.spans, last])})
+
+        return await self._steps.complete(begun, events, seal, reply)
+
+
+async def cancel_answer(provider: Provider, response_id: str) -> None:
+    """End an answer that nobody waits for any more, so that it is not paid for, if the provider can be told."""
+    if not isinstance(provider, Resumable):
+        return
+    try:
+        await provider.cancel(response_id)
+    except ProviderFailure as failure:
+        logger.warning("%s could not be cancelled: %s", response_id, failure)
+
+
+def _named(begun: BegunStep) -> Attempt:
+    """The name under which an attempt writes: its own, or that of the one whose answer it goes on with."""
+    first = begun.left.events[0] if begun.left and begun.left.events else None
+    if isinstance(first, PartEvent):
+        return Attempt(begun.run_id, begun.step, begun.asked, first.at, first.message_id)
+    return Attempt(begun.run_id, begun.step, begun.asked, now(), new_id())
+
+
+def _texts(events: Sequence[Event]) -> dict[int, str]:
+    """What has come of each part, by its number."""
+    texts: dict[int, list[str]] = {}
+    for event in events:
+        if isinstance(event, PartEvent):
+            texts.setdefault(event.part, []).append(getattr(event, "delta", ""))
+    return {part: "".join(pieces) for part, pieces in texts.items()}
+
+
+def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """Neighbouring spans made one."""
+    joined: list[Span] = []
+    for span in spans:
+        if joined and joined[-1].last + 1 == span.first:
+            joined[-1] = Span(first=joined[-1].first, last=span.last)
+        else:
+            joined.append(span)
+    return tuple(joined)
