@@ -92,9 +92,9 @@ def place_of(tx: Tx, doing: Doing, attempt: int) -> Place | None:
 
 
 def charge(tx: Tx, doing: Doing, attempt: int, usage: Usage, *, estimated: bool = False) -> None:
-    """Keep what an attempt has cost."""
+    """Keep what an attempt has cost; from now on nobody takes up its answer."""
     cost = (usage.input_tokens, usage.output_tokens, estimated)
-    _set(tx, doing, attempt, "tokens_in = ?, tokens_out = ?, estimated = ?", *cost)
+    _set(tx, doing, attempt, "tokens_in = ?, tokens_out = ?, estimated = ?, provider_state = NULL", *cost)
 
 
 def charge_same_input(tx: Tx, doing: Doing, tokens_in: int | None) -> None:

@@ -124,7 +124,7 @@ def _steps(results: Results) -> list[StepRow]:
             step=step,
             attempt=max((entry.attempt for entry in reply.attempts), default=reply.attempt),
             asked=reply.attempt,
-            worker=results.queue,
+            worker=next((entry.worker for entry in reply.attempts), results.queue),
             begin=reply.begin.model_dump_json(),
             superseded=_GONE.dump_json(reply.superseded).decode(),
             reply=reply.model_dump_json(exclude={"message"}),
@@ -141,7 +141,7 @@ def _steps(results: Results) -> list[StepRow]:
                 step=left.step,
                 attempt=max(fence, tried + 1),
                 asked=max((e.attempt for e in left.attempts if e.recovered in _ASKED), default=tried),
-                worker=results.queue,
+                worker=next((entry.worker for entry in left.attempts), results.queue),
                 begin=left.begin.model_dump_json(),
                 superseded=_GONE.dump_json(left.superseded).decode(),
             )
@@ -173,7 +173,8 @@ def _calls(results: Results, outcomes: dict[str, ToolOutcome]) -> list[CallRow]:
 def _close(row: CallRow, outcome: ToolOutcome, queue: str) -> None:
     row.outcome, row.attempt, row.edited = outcome.model_dump_json(), outcome.attempt, outcome.arguments
     if outcome.started:
-        row.started, row.worker = outcome.started.model_dump_json(), queue
+        row.started = outcome.started.model_dump_json()
+        row.worker = next((entry.worker for entry in reversed(outcome.attempts)), queue)
 
 
 def _approvals(results: Results) -> dict[str, ApprovalRow]:

@@ -64,7 +64,7 @@ class Backstage:
 
     def rows(self) -> dict[str, list[str]]:
         """All rows but the segments, by table."""
-        tables = ("runs", "threads", "heads", "legs", "messages", "steps", "calls", "approvals")
+        tables = ("runs", "threads", "heads", "legs", "messages", "steps", "calls", "approvals", "attempts")
         with closing(sqlite3.connect(self.stores.database.url.removeprefix("sqlite:///"))) as connection:
             found = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
         return {name: sorted(str(row) for row in rows) for name, rows in found.items()}
