@@ -2,15 +2,17 @@
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from gateway.temporal.config import config_file, read_config
+from gateway.temporal.config import TemporalConfig, config_file, read_config
 from gateway.temporal.find import Found, TemporalFinder
 from gateway.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
 
@@ -35,9 +37,42 @@ def found() -> Found:
     return program
 
 
+@dataclass
+class TemporalProcess:
+    """A server over its files, which can be killed and started again at the same address."""
+
+    config: TemporalConfig
+    command: list[str]
+    log: Path
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it answers, in each of its lives."""
+        return self.config.address
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(*self.command, stdout=log, stderr=log)
+        async with asyncio.timeout(45):
+            while (client := await connect_when_up({"target_host": self.address})) is None:
+                assert self.process.returncode is None, self.log.read_text()
+                await asyncio.sleep(0.1)
+            await ensure_retention(client, timedelta(days=30))
+            await ensure_search_attributes(client, self.config.search_attributes)
+
+    async def end(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End it by a signal."""
+        if self.process is not None:
+            if self.process.returncode is None:
+                self.process.send_signal(number)
+            await self.process.wait()
+
+
 @asynccontextmanager
-async def dev_server(home: Path, ui_port: int | None = None, **dynamic: float) -> AsyncGenerator[str]:
-    """The address of a server with its files in ``home``.
+async def temporal_process(home: Path, ui_port: int | None = None, **dynamic: float) -> AsyncGenerator[TemporalProcess]:
+    """A server with its files in ``home``, which answers when the block begins.
 
     Args:
         home: A folder.
@@ -48,17 +83,16 @@ async def dev_server(home: Path, ui_port: int | None = None, **dynamic: float) -
     own = {"port": take_port(), "ui_port": ui_port, "dynamic_config": {**usual.dynamic_config, **dynamic}}
     config = usual.model_copy(update=own)
     command = config.command(found().binary, home, headless=ui_port is None)
-    with (home / "temporal.log").open("wb") as log:
-        server = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+    server = TemporalProcess(config, command, home / "temporal.log")
     try:
-        async with asyncio.timeout(45):
-            while (client := await connect_when_up({"target_host": config.address})) is None:
-                assert server.returncode is None, (home / "temporal.log").read_text()
-                await asyncio.sleep(0.1)
-            await ensure_retention(client, timedelta(days=30))
-            await ensure_search_attributes(client, config.search_attributes)
-        yield config.address
+        await server.start()
+        yield server
     finally:
-        if server.returncode is None:
-            server.terminate()
-        await server.wait()
+        await server.end(signal.SIGTERM)
+
+
+@asynccontextmanager
+async def dev_server(home: Path, ui_port: int | None = None, **dynamic: float) -> AsyncGenerator[str]:
+    """The address of a server with its files in ``home``; the arguments are those of ``temporal_process``."""
+    async with temporal_process(home, ui_port, **dynamic) as server:
+        yield server.address
