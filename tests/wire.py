@@ -21,7 +21,9 @@ from tests.wire_answers import SSE, Answer, Cut, Stall
 class Received:
     """A request as it came, and from which address."""
 
+    method: str
     path: str
+    query: str
     headers: dict[str, str]
     body: dict[str, Any]
     client: tuple[str, int]
@@ -58,7 +60,8 @@ class Wire:
             if not message.get("more_body"):
                 break
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        received = Received(scope["path"], headers, json.loads(raw or b"{}"), scope["client"])
+        where = (scope["method"], scope["path"], scope["query_string"].decode())
+        received = Received(*where, headers, json.loads(raw or b"{}"), scope["client"])
         self.requests.append(received)
         await self._answer(self._next(received), receive, send)
 

@@ -13,6 +13,7 @@ from activities.providers.errors import ended_early, provider_failures
 from activities.providers.openai_chat_request import FIELD, chat_body
 from activities.providers.provider import Completed, Delta, ModelRequest, Provider
 from activities.providers.usage import count
+from store.places import reached
 from workflows.contract.messages import FinishReason, Usage
 
 Chunk = Mapping[str, Any]
@@ -49,6 +50,7 @@ class OpenAIChat(Provider):
                 stream=True,
                 stream_cls=AsyncStream[object],
             )
+            reached("model asked")
             async with stream:
                 async for chunk in stream:
                     for delta in reader.read(cast("Chunk", chunk)):

@@ -76,7 +76,7 @@ class Reader:
         if sum(map(len, begun.texts.values())) != int(chars):
             raise UnfitAnswerError(f"{self._response_id}: not all is there that had come of it")
         parts, sections = json.loads(dumped)
-        self._sections = {index: dict.fromkeys(known) for index, known in sections}
+        self._sections = {index: dict.fromkeys(map(tuple, known)) for index, known in sections}
         for number, (key, kind, call_id, name, refusal, done) in enumerate(parts):
             part = OpenPart(number, kind, call_id, name, refusal, done, [begun.texts.get(number, "")])
             yield from self._parts.restore(None if key is None else tuple(key), part)
@@ -158,7 +158,8 @@ class Reader:
         order = {**dict.fromkeys(self._sections.get(index, {})), **dict.fromkeys(texts)}
         whole = _BETWEEN.join(texts.get(section, "") for section in order) if texts else None
         opaque = cast("Opaque", item.to_dict(mode="json")) if item.encrypted_content else None
-        if whole or self._parts.find((index, 0)):
+        begun = self._parts.find((index, 0))
+        if whole or (begun and begun.kind == "reasoning"):
             yield from self._parts.start((index, 0), "reasoning")
             yield from self._parts.complete((index, 0), whole, opaque)
         elif opaque:

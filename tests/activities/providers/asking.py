@@ -31,7 +31,7 @@ WEATHER = ToolSpec(
 )
 
 
-def catalog_for(server: Wire, *, read_timeout: float = 5.0) -> ProviderCatalog:
+def catalog_for(server: Wire, *, read_timeout: float = 5.0, background: bool = False) -> ProviderCatalog:
     """A catalog whose three SDKs reach this server."""
     return ProviderCatalog(
         ProviderSettings(
@@ -40,6 +40,7 @@ def catalog_for(server: Wire, *, read_timeout: float = 5.0) -> ProviderCatalog:
             anthropic_api_key=SecretStr("sk-ant-test"),
             anthropic_base_url=server.base_url,
             longrun_model_read_timeout=read_timeout,
+            longrun_openai_background=background,
         )
     )
 
