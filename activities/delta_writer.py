@@ -8,6 +8,7 @@ from typing import Protocol
 from activities.failures import ProviderFailure
 from activities.providers.provider import Completed, Delta, PartCompleted, PartDelta, PartStarted
 from store.begun import Left
+from store.places import reached
 from workflows.contract.attempts import Place
 from workflows.contract.events import Event, ReasoningDelta, TextDelta, ToolCallDelta
 from workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
@@ -194,6 +195,7 @@ class DeltaWriter:
                 span = await self._append(self._batches, events, place)
                 self._kept_place = place
                 self.spans += [span] if events else []
+                _reached(events)
 
     def _take(self) -> list[Event]:
         taken, self._waiting = self._waiting[: self._complete_to], self._waiting[self._complete_to :]
@@ -225,3 +227,13 @@ def _merged(waiting: list[tuple[int, str | None]]) -> list[tuple[int, str | None
         else:
             merged.append((index, text))
     return merged
+
+
+def _reached(events: Sequence[Event]) -> None:
+    """Say what the last commit was about."""
+    if not events:
+        reached("answer named")
+    elif any(isinstance(event, ToolCallDelta) for event in events):
+        reached("arguments written")
+    elif any(isinstance(event, TextDelta) for event in events):
+        reached("text written")

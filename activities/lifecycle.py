@@ -11,6 +11,7 @@ from store.approvals import Approvals
 from store.calls import Calls
 from store.clock import now
 from store.log import FencedError
+from store.places import reached
 from store.runs import Runs
 from workflows.contract.runs import RunOrder
 from workflows.contract.steps import (
@@ -69,20 +70,27 @@ class LifecycleActivities(LifecycleSteps):
     @activity.defn
     async def pause_run(self, pause: Pause) -> Paused:
         with _ended_runs_refused():
-            return await self._approvals.pause(pause, now())
+            paused = await self._approvals.pause(pause, now())
+        reached("pause written")
+        return paused
 
     @override
     @activity.defn
     async def record_verdicts(self, verdicts: Verdicts) -> Recorded:
         with _ended_runs_refused():
-            return await self._approvals.record(verdicts, now())
+            recorded = await self._approvals.record(verdicts, now())
+        reached("verdict written")
+        return recorded
 
     @override
     @activity.defn
     async def finish_run(self, finish: Finish) -> Finished:
+        reached("finishing")
         with _ended_runs_refused():
             finished, following = await self._runs.finish(finish, now())
+        reached("finished")
         if following:
+            reached("thread passed on")
             await self._start(following)
         for left in (step.attempts[-1] for step in finished.open_steps if step.attempts):
             if left.provider and left.response_id:

@@ -18,6 +18,7 @@ from store.clock import now
 from store.database import StoreAwayError
 from store.log import FencedError
 from store.messages import Messages
+from store.places import reached
 from store.runs import Runs
 from store.steps import Steps
 from workflows.contract.messages import Message
@@ -64,7 +65,7 @@ class ModelActivities(ModelSteps):
     async def _attempt(self, call: ModelCall, order: RunOrder, begun: BegunStep) -> ModelReply:
         try:
             async with heartbeats():
-                return await self._answering.answer(await self._question(call, order, begun), begun)
+                reply = await self._answering.answer(await self._question(call, order, begun), begun)
         except ProviderFailure as failure:
             await self._steps.failed(begun, "failed", now())
             raise failure.to_application_error(begun.failures + 1) from failure
@@ -75,6 +76,8 @@ class ModelActivities(ModelSteps):
                 raise
             await self._steps.failed(begun, "handed_over", now())
             raise handed_over() from None
+        reached("message written")
+        return reply
 
     async def _question(self, call: ModelCall, order: RunOrder, begun: BegunStep) -> Question:
         provider, name = self._catalog.resolve(order.agent.model)

@@ -18,6 +18,7 @@ from store.blobs import MOST_BYTES
 from store.calls import MOST_LOST, BegunCall, Calls, UnknownCallError
 from store.clock import now
 from store.log import FencedError
+from store.places import reached
 from workflows import untorn
 from workflows.contract.agents import OnInterrupt
 from workflows.contract.messages import ResultStatus
@@ -91,12 +92,18 @@ class ToolActivities(ToolSteps):
     async def _attempt(self, call: ToolCall, begun: BegunCall, *, cancelled: bool) -> ToolResult:
         if cancelled:
             raise asyncio.CancelledError
+        tool = self._toolbox.find(call.name)
+        writes = tool is not None and tool.spec.effect == "write"
         async with heartbeats():
-            return await self._toolbox.run(call.name, begun.arguments, self._context(call, begun.attempt))
+            reached("write begun" if writes else "read begun")
+            result = await self._toolbox.run(call.name, begun.arguments, self._context(call, begun.attempt))
+            reached("write done" if writes else "read done")
+            return result
 
     async def _keep(self, call: ToolCall, begun: BegunCall, status: ResultStatus, result: ToolResult) -> ToolOutcome:
         answer = Answer(call_id=call.call_id, name=call.name, status=status, content=_shown(call, result))
         outcome, _ = await untorn.ended(self._calls.complete(call, answer, result.whole, begun.attempt, now()))
+        reached("result written")
         return outcome
 
     def _context(self, call: ToolCall, attempt: int) -> ToolContext:

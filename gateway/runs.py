@@ -15,6 +15,7 @@ from gateway.endings import Endings
 from store.approvals import Approvals
 from store.clock import now
 from store.database import StoreAwayError
+from store.places import reached
 from store.runs import Acceptance, Accepted, Runs
 from store.signals import Signal, SignalKind, Signals
 from store.tables import ApprovalRow, RunRow
@@ -94,6 +95,7 @@ class RunService:
             StoreAwayError: The store failed; nothing was accepted.
         """
         accepted = await self._runs.accept(acceptance)
+        reached("run accepted")
         if accepted.ready and accepted.created:
             task = asyncio.create_task(self._start_soon(acceptance.order))
             self._starting.add(task)
@@ -165,6 +167,7 @@ class RunService:
         kept = await self._signals.accept(Signal(run_id, f"decide:{run_id}:{decision.call_id}", "decide", body), now())
         if kept.body != body:
             raise AlreadyDecidedError(Decision.model_validate_json(kept.body), "decided")
+        reached("decision accepted")
         told = await self._deliver(kept) != "accepted"
         return await self._confirmed(run_id, decision, told=told)
 
@@ -184,7 +187,10 @@ class RunService:
             return None
 
     async def _send(self, run_id: str, key: str, kind: SignalKind, body: str) -> Delivery:
-        return await self._deliver(await self._signals.accept(Signal(run_id, key, kind, body), now()))
+        signal = await self._signals.accept(Signal(run_id, key, kind, body), now())
+        if kind == "cancel":
+            reached("cancel accepted")
+        return await self._deliver(signal)
 
     async def _deliver(self, signal: Signal) -> Delivery:
         try:
@@ -235,6 +241,8 @@ class RunService:
         try:
             with answered():
                 await handle.signal(signal.kind, argument, rpc_timeout=RPC_TIMEOUT)
+            if signal.kind == "decide":
+                reached("decision delivered")
         except RPCError as error:
             if error.status not in _HOPELESS:
                 raise
