@@ -44,6 +44,7 @@ PURE = (
     "workflows.contract",
     "workflows.deltas",
     "workflows.inbox",
+    "workflows.interruption",
     "workflows.policy",
     "workflows.presets",
     "workflows.record",

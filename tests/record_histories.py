@@ -20,7 +20,7 @@ from tests.dev_server import IMPATIENT, dev_server
 from tests.history_files import FOLDER, save
 from tests.provider_fake import Gate, Turn, call, in_turn, reasoning, text, turn
 from tests.running import Front, running
-from tests.tools import TOOLS, held
+from tests.tools import TOOLS, held, snapping
 
 DONE = turn("All is done.")
 PAYS = turn("I pay twice.", call("c1", "pay", {"amount": 5}), call("c2", "pay", {"amount": 6}))
@@ -116,6 +116,11 @@ async def _break(play: Play) -> None:
     BREAK.open()
 
 
+async def _run_again(play: Play) -> None:
+    await play.front.waiting(play.run_id)
+    await play.decide("c1~2", "approve")
+
+
 async def _say_in_between(play: Play) -> None:
     await SAID.reached.wait()
     await play.say("Be quick.")
@@ -156,6 +161,7 @@ KINDS: dict[str, Kind] = {
     "retried_model": Kind(_breaks_once, people=_break),
     "deadline": Kind(in_turn(HALF), limits={"deadline": 1.0}),
     "max_steps": Kind(in_turn(turn("Again.", call("c1", "look"))), limits={"max_steps": 2}),
+    "interrupted_and_run_again": Kind(in_turn(turn(call("c1", "snap")), DONE), people=_run_again),
     "said_in_between": Kind(in_turn(turn(call("c1", "hold")), DONE), people=_say_in_between),
     "continued_as_new": Kind(_long, people=_decide_and_say),
 }
@@ -168,7 +174,7 @@ def says(request: ModelRequest) -> Turn:
 
 async def play(front: Front, kind: str) -> str:
     """Run one run to its end; its id."""
-    tools = ["look", "pay", "stuck", "hold"]
+    tools = ["look", "pay", "stuck", "hold", "snap"]
     agent = {"name": "helper", "model": f"scripted/{kind}", "system": "Be brief.", "tools": tools}
     started = await front.start(agent, limits=KINDS[kind].limits, metadata={"ticket": None})
     await KINDS[kind].people(Play(front, started["id"]))
@@ -191,7 +197,7 @@ async def links(client: Client, run_id: str) -> list[WorkflowHistory]:
 
 async def record(kinds: list[str]) -> None:
     """Record these kinds."""
-    tools = [*TOOLS, held(TOOL, "stuck"), held(SAID)]
+    tools = [*TOOLS, held(TOOL, "stuck"), held(SAID), snapping()]
     with tempfile.TemporaryDirectory() as folder:
         async with (
             dev_server(Path(folder), **IMPATIENT) as address,

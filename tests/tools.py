@@ -1,11 +1,14 @@
 """Tools for tests: one that reads, one that writes, and ones that wait at a gate."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from activities.toolbox.registry import Tool, tool
 from activities.toolbox.tool import ToolContext
 from tests.provider_fake import Gate
+from workflows.contract.agents import OnInterrupt
 
 
 @tool()
@@ -48,6 +51,22 @@ def _named(function: Callable[..., object], name: str) -> Tool:
     function.__name__ = name
     function.__doc__ = "Wait."
     return tool()(function)  # pyright: ignore[reportArgumentType] # it is an async function
+
+
+def snapping(
+    times: int = 1, on_interrupted: OnInterrupt = "ask", approval: Literal["never", "always"] = "never"
+) -> Tool:
+    """A tool with an effect, whose worker leaves it after that, as if it had died, in its first attempts."""
+
+    @tool(effect="write", on_interrupted=on_interrupted, approval=approval)
+    async def snap(context: ToolContext, what: str = "twig") -> str:
+        """Snap something."""
+        note(context.workspace, f"{what} {context.call_id}")
+        if context.attempt <= times:
+            raise asyncio.CancelledError
+        return f"snapped {what} at attempt {context.attempt}"
+
+    return snap
 
 
 TOOLS: tuple[Tool, ...] = (look, pay)

@@ -7,8 +7,8 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows import attributes, policy, presets, untorn
-from workflows.contract.runs import Cancel, Decision, Outcome, Phase, RunState, Said, Snapshot
+from workflows import attributes, interruption, policy, presets, untorn
+from workflows.contract.runs import Cancel, Decision, Outcome, PendingApproval, Phase, RunState, Said, Snapshot
 from workflows.contract.steps import (
     Answer,
     Answers,
@@ -24,6 +24,7 @@ from workflows.contract.steps import (
     Verdicts,
 )
 from workflows.inbox import Inbox
+from workflows.interruption import Interrupted
 
 
 @workflow.defn(name="AgentRun")
@@ -132,9 +133,9 @@ class AgentRun:
         reply = await self._ask()
         if outcome := self._stopped() or policy.after_reply(reply):
             return None if outcome.stop_reason == "end_turn" and self._inbox.heard else outcome
-        expired = await self._gate(reply)
-        await self._execute(reply, expired)
-        return policy.APPROVAL_EXPIRED if expired else None
+        waiting = policy.gated(self._order.agent, reply, self._step)
+        verdicts = await self._ask_people(waiting) if waiting else {}
+        return None if await self._execute(reply, verdicts) else policy.APPROVAL_EXPIRED
 
     async def _ask(self) -> ModelReply:
         self._step += 1
@@ -145,11 +146,8 @@ class AgentRun:
         self._usage += reply.usage
         return reply
 
-    async def _gate(self, reply: ModelReply) -> frozenset[str]:
-        """Wait until every call that needs a person has a decision; the calls whose time ran out are returned."""
-        waiting = policy.gated(self._order.agent, reply, self._step)
-        if not waiting:
-            return frozenset()
+    async def _ask_people(self, waiting: tuple[PendingApproval, ...]) -> dict[str, Decision | None]:
+        """Pause until each of these calls has a decision; ``None`` is that of one whose time ran out."""
         self._pause = Pause(
             run_id=self._order.run_id,
             step=self._step,
@@ -162,23 +160,26 @@ class AgentRun:
         self._show("waiting")
         writing = workflow.execute_local_activity_method(LifecycleSteps.pause_run, self._pause, **presets.WRITE)
         self._pause = (await untorn.whole(writing)).pause  # one that was written before a worker died keeps its expiry
-        expired = await self._wait_for_decisions(self._pause)
+        verdicts = await self._wait_for_decisions(self._pause)
+        for call_id in verdicts:
+            self._inbox.take_decision(call_id)
         self._pause = None
         self._leg += 1
         self._show("running")
-        return expired
+        return verdicts
 
-    async def _wait_for_decisions(self, pause: Pause) -> frozenset[str]:
-        open_calls = [call.call_id for call in pause.calls]
-        while open_calls:
-            decision = self._inbox.first_of(open_calls)
-            if decision:
-                open_calls.remove(decision.call_id)
-                await self._record(Verdicts.of(pause, decisions=[decision], resume=not open_calls))
+    async def _wait_for_decisions(self, pause: Pause) -> dict[str, Decision | None]:
+        verdicts: dict[str, Decision | None] = {}
+        while open_calls := [call.call_id for call in pause.calls if call.call_id not in verdicts]:
+            if decision := self._inbox.first_of(open_calls):
+                given = Verdicts.of(pause, decisions=[decision], resume=len(open_calls) == 1)
             elif not await self._decision_comes(pause, open_calls):
-                await self._record(Verdicts.of(pause, expired=open_calls, resume=True))
-                return frozenset(open_calls)
-        return frozenset()
+                given = Verdicts.of(pause, expired=open_calls, resume=True)
+            else:
+                continue
+            written = await self._record(given)  # what was written before a worker died stands, whatever came since
+            verdicts |= {word.call_id: word for word in written.decisions} | dict.fromkeys(written.expired)
+        return verdicts
 
     async def _decision_comes(self, pause: Pause, open_calls: list[str]) -> bool:
         """Wait for a decision on one of the calls; false if the time ran out."""
@@ -191,20 +192,33 @@ class AgentRun:
             return False
         return True
 
-    async def _record(self, verdicts: Verdicts) -> None:
+    async def _record(self, verdicts: Verdicts) -> Verdicts:
         writing = workflow.execute_local_activity_method(LifecycleSteps.record_verdicts, verdicts, **presets.WRITE)
-        await untorn.whole(writing)
+        return (await untorn.whole(writing)).verdicts
 
-    async def _execute(self, reply: ModelReply, expired: frozenset[str]) -> None:
-        """Give every call of the message its result: run it, or answer it."""
-        self._enter("tools", f"running {', '.join(call.name for call in reply.message.calls)}")
-        decisions = {call.call_id: self._inbox.take_decision(call.call_id) for call in reply.message.calls}
-        answers, approved = policy.settled(self._order, self._step, reply, decisions, expired)
+    async def _execute(self, reply: ModelReply, verdicts: Mapping[str, Decision | None]) -> bool:
+        """Give every call of the message its result: run it, or answer it. False if a decision did not come in time."""
+        early = {call.call_id: self._inbox.take_decision(call.call_id) for call in reply.message.calls}
+        expired = frozenset(call_id for call_id, decision in verdicts.items() if decision is None)
+        answers, calls = policy.settled(self._order, self._step, reply, {**early, **verdicts}, expired)
+        in_time = not expired
+        while left := await self._run_tools(answers, calls, reply.plans):
+            verdicts = await self._ask_people(interruption.questions(left, reply.message)) if in_time else {}
+            in_time = in_time and None not in verdicts.values()
+            answers, calls = interruption.settled(left, verdicts)
+        return in_time
+
+    async def _run_tools(
+        self, answers: list[Answer], calls: list[ToolCall], plans: Mapping[str, ToolPlan]
+    ) -> list[Interrupted]:
+        """Give these answers and run these calls, all at once; those of them that were begun and left."""
+        self._enter("tools", f"running {', '.join(call.name for call in calls) or 'no tool'}")
         await self._answer(answers)
-        failed = await asyncio.gather(*(self._run_tool(call, reply.plans) for call in approved))
-        await self._answer([answer for answer in failed if answer])
+        ends = await asyncio.gather(*(self._run_tool(call, plans) for call in calls))
+        await self._answer([end for end in ends if isinstance(end, Answer)])
+        return [end for end in ends if isinstance(end, Interrupted)]
 
-    async def _run_tool(self, call: ToolCall, plans: Mapping[str, ToolPlan]) -> Answer | None:
+    async def _run_tool(self, call: ToolCall, plans: Mapping[str, ToolPlan]) -> Answer | Interrupted | None:
         """Run one call; the answer to give it if the tool's own activity failed for good."""
         options = presets.tool_call(call.name, plans[call.name].timeout)
         try:
@@ -212,7 +226,7 @@ class AgentRun:
         except ActivityError as error:
             if self._stopped():
                 raise
-            return policy.tool_failed(call, _failed(error))
+            return _interrupted(call, error) or policy.tool_failed(call, _failed(error))
         return None
 
     async def _answer(self, answers: list[Answer]) -> None:
@@ -239,6 +253,14 @@ class AgentRun:
         self._phase = "finished"
         self._show(finished.finish.outcome.status, finished.finish.outcome.stop_reason)
         return finished.finish.outcome
+
+
+def _interrupted(call: ToolCall, error: ActivityError) -> Interrupted | None:
+    """The call, if it was begun and left, so that a person must say what becomes of it."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type == "interrupted":
+        return Interrupted(call, int(cause.details[0]), cause.message)
+    return None
 
 
 def _failed(error: ActivityError) -> Outcome:
