@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
+from activities.failures import handed_over, store_failures
 from activities.heartbeat import cancelled_by_run, heartbeats
 from activities.identity import worker_name
 from activities.toolbox.registry import Tool, Toolbox, ToolResult
@@ -46,11 +47,12 @@ class ToolActivities(ToolSteps):
         """Run a call, or say why not.
 
         Raises:
-            ApplicationError: A later attempt has taken over; the worker is shut down; or a person must say what becomes
-                of the call, whose next attempt is the error's detail.
+            ApplicationError: A later attempt has taken over; the worker is shut down; the store is away; or a person
+                must say what becomes of the call, whose next attempt is the error's detail.
         """
         try:
-            return await self._outcome(call, self._toolbox.find(call.name))
+            with store_failures():
+                return await self._outcome(call, self._toolbox.find(call.name))
         except FencedError as error:
             raise ApplicationError(str(error), type="fenced") from error
         except UnknownCallError as error:  # the store has lost the run, and gets it back from history
@@ -67,7 +69,7 @@ class ToolActivities(ToolSteps):
         if begun.halted and if_interrupted == "fail":
             return await self._not_run(call, INTERRUPTED)
         if begun.halted:
-            why = f"attempt {begun.attempt - 1} was interrupted: its worker died or was shut down"
+            why = f"attempt {begun.attempt - 1} was interrupted, because its worker died or was shut down"
             raise ApplicationError(why, begun.attempt, type="interrupted", non_retryable=True)
         return await self._run(call, begun, cancelled=cancelled)
 
@@ -82,11 +84,10 @@ class ToolActivities(ToolSteps):
         except asyncio.CancelledError:
             if cancelled_by_run():
                 return await self._keep(call, begun, "cancelled", ToolResult("error", CANCELLED))
-            if not _shut_down():
+            if not activity.is_worker_shutdown():
                 raise
             await untorn.ended(self._calls.hand_over(call, begun.attempt, now()))
-            at_once = timedelta(milliseconds=1)
-            raise ApplicationError("the worker is shut down", type="handed_over", next_retry_delay=at_once) from None
+            raise handed_over() from None
         return await self._keep(call, begun, result.status, result)
 
     async def _attempt(self, call: ToolCall, begun: BegunCall, *, cancelled: bool) -> ToolResult:
@@ -116,11 +117,6 @@ class ToolActivities(ToolSteps):
 
         self._workspace.mkdir(parents=True, exist_ok=True)
         return ToolContext(call.run_id, call.call_id, attempt, self._workspace, progress)
-
-
-def _shut_down() -> bool:
-    details = activity.cancellation_details()
-    return activity.is_worker_shutdown() or (details is not None and details.worker_shutdown)
 
 
 def _if_interrupted(tool: Tool | None) -> OnInterrupt:

@@ -199,7 +199,7 @@ class Calls:
         )
         message = Message(id=f"{run_id}:{row.call_id}", role="tool", parts=(result,))
         insert_message(tx, run_id, (row.step, row.place), message)
-        keep = "UPDATE calls SET outcome = ?, attempt = ? WHERE run_id = ? AND call_id = ?"
+        keep = "UPDATE calls SET outcome = ?, attempt = ?, asked = NULL WHERE run_id = ? AND call_id = ?"
         run_sql(tx, keep, outcome.model_dump_json(), outcome.attempt, run_id, row.call_id)
         return outcome
 

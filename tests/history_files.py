@@ -73,6 +73,9 @@ def scrubbed(node: JsonValue) -> JsonValue:
     if kept.get("kind") == "TASK_QUEUE_KIND_STICKY":
         kept["name"] = RECORDER
     kept.pop("stackTrace", None)
+    if isinstance(data := kept.get("data"), str):
+        said = re.sub(rb'"worker":"[^"]*"', f'"worker":"{RECORDER}"'.encode(), base64.b64decode(data))
+        kept["data"] = base64.b64encode(said).decode()
     return kept
 
 

@@ -9,7 +9,7 @@ from workflows.contract.steps import Answer, ToolCall
 
 NOT_AGAIN = "This call was interrupted and may have had its effect. A reviewer decided not to run it again."
 NOT_DECIDED = "This call was interrupted and may have had its effect. It was not run again: nobody decided in time."
-HOW = "it may have had its effect: approve to run it again, deny to leave it, or answer with its result"
+HOW = "It may have had its effect: approve to run it again, deny to leave it, answer to give its result."
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def questions(interrupted: Iterable[Interrupted], message: Message) -> tuple[Pen
             name=each.call.name,
             arguments=written[each.call.call_id] if each.call.edited is None else each.call.edited,
             step=each.call.step,
-            reason=f"{each.why}; {HOW}",
+            reason=f"{each.why}. {HOW}",
             interrupted=each.call.call_id,
         )
         for each in interrupted

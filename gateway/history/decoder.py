@@ -83,7 +83,10 @@ class LinkDecoder:
         if name in _CALLS:
             call = await self._one(attributes.input.payloads, _CALLS[name][0])
             self._asked[event_id] = call
-            self._results.ask(call.call_id if isinstance(call, ToolCall) else call.step)
+            if isinstance(call, ToolCall):
+                self._results.ask(call.call_id, call.again)
+            else:
+                self._results.ask(call.step)
 
     async def _completed(self, attributes: ActivityTaskCompletedEventAttributes) -> None:
         call = self._asked.get(attributes.scheduled_event_id)

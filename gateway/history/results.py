@@ -15,8 +15,9 @@ class Results:
     """Collected while the history is read from its beginning. Of two results for one thing the first one counts.
 
     ``order`` is what the run was started with, ``None`` if the history's beginning is gone. ``asked`` are the steps
-    and calls that were asked for and have no result yet. ``settled`` is the last seq before which all is known that
-    ever will be: nothing was under way when it was written, so a place there that no result names is lost for good.
+    and calls that were asked for and have no result yet, with the attempt up to which they may have begun. ``settled``
+    is the last seq before which all is known that ever will be: nothing was under way when it was written, so a place
+    there that no result names is lost for good.
     """
 
     run_id: str
@@ -27,7 +28,7 @@ class Results:
     pauses: dict[int, Paused] = field(default_factory=dict[int, Paused])
     verdicts: dict[int, Recorded] = field(default_factory=dict[int, Recorded])
     finished: Finished | None = None
-    asked: set[int | str] = field(default_factory=set[int | str])
+    asked: dict[int | str, int] = field(default_factory=dict[int | str, int])
     settled: int = 0
     _top: int = 0
 
@@ -36,21 +37,21 @@ class Results:
         self.order, self.queue = order, queue
         self._settle(1)
 
-    def ask(self, what: int | str) -> None:
-        """A step (its number) or a call (its id) is under way."""
-        self.asked.add(what)
+    def ask(self, what: int | str, attempt: int = 1) -> None:
+        """A step (its number) or a call (its id) is under way, in this attempt or a later one."""
+        self.asked[what] = max(attempt, self.asked.get(what, 1))
 
     def reply(self, step: int, reply: ModelReply) -> None:
         """A step has its message."""
         self.replies.setdefault(step, reply)
-        self.asked.discard(step)
+        self.asked.pop(step, None)
         self._settle(reply.spans[-1].last)
 
     def outcome(self, outcomes: Iterable[ToolOutcome]) -> None:
         """Calls have their results."""
         for outcome in outcomes:
             self.outcomes.setdefault(outcome.call_id, outcome)
-            self.asked.discard(outcome.call_id)
+            self.asked.pop(outcome.call_id, None)
             self._settle(outcome.completed.first)
 
     def pause(self, paused: Paused) -> None:

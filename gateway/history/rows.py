@@ -113,7 +113,7 @@ def _message(run_id: str, at: tuple[int, int], message: Message) -> MessageRow:
 
 
 def _result(run_id: str, outcome: ToolOutcome) -> Message:
-    part = ToolResultPart(call_id=outcome.call_id, name=outcome.name, content=outcome.content, status=outcome.status)
+    part = ToolResultPart.model_validate(outcome.model_dump(include={"call_id", "name", "content", "status", "whole"}))
     return Message(id=f"{run_id}:{outcome.call_id}", role="tool", parts=(part,))
 
 
@@ -166,7 +166,8 @@ def _calls(results: Results, outcomes: dict[str, ToolOutcome]) -> list[CallRow]:
             if outcome := outcomes.get(part.call_id):
                 _close(row, outcome, results.queue)
             elif part.call_id in results.asked:
-                row.attempt, row.worker = 1, results.queue  # it may have begun: then it counts as interrupted
+                # It may have begun: then it counts as interrupted.
+                row.attempt, row.worker = results.asked[part.call_id], results.queue
     return rows
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -22,6 +23,7 @@ from tests.stage import until
 from tests.tools import noted
 from tests.wire import Wire
 from workflows.contract.events import AttemptSuperseded, Event, ToolCompleted
+from workflows.contract.runs import Verdict
 
 SCRIPTS = {
     "story": """
@@ -35,11 +37,14 @@ turns:
   - tool_calls: [{name: watch, arguments: {mark: "{input}"}}]
   - text: "{last_result}"
 """,
-    "striking": """
+    **{
+        f"striking{how}": f"""
 turns:
-  - tool_calls: [{name: strike, arguments: {mark: "{input}"}, id: "{input}"}]
-  - text: "{last_result}"
-""",
+  - tool_calls: [{{name: strike{how}, arguments: {{mark: "{{input}}"}}, id: "{{input}}"}}]
+  - text: "{{last_result}}"
+"""
+        for how in ("", "_again", "_once")
+    },
 }
 
 
@@ -128,10 +133,10 @@ class House:
         assert rebuilt is not None
         return parsed(rebuilt.lines[seq] for seq in sorted(rebuilt.lines))
 
-    async def approve(self, name: str, call_id: str) -> None:
-        """Approve a call."""
-        body = {"decision": "approve", "run_id": self.started[name]}
-        response = await self.front.http.post(f"/api/approvals/{call_id}", json=body)
+    async def decide(self, name: str, call_id: str, decision: Verdict = "approve", **more: str) -> None:
+        """Decide a call."""
+        body = {"decision": decision, "run_id": self.started[name], **more}
+        response = await self.front.http.post(f"/api/approvals/{quote(call_id)}", json=body)
         assert response.status_code in (200, 202), response.text
 
     async def ended(self) -> dict[str, Ended]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from pydantic import TypeAdapter
 
 from activities.tools import INTERRUPTED
 from tests.activities.house import Ended, House, house
@@ -19,11 +20,19 @@ from tests.stage import until
 from tests.tools import noted
 from tests.wire import Wire
 from tests.wire_answers import Answer, Stall, chat_stream
-from workflows.contract.events import ToolStarted
+from workflows.contract.attempts import AttemptEntry
+from workflows.contract.events import ApprovalRequested, ToolStarted
+from workflows.interruption import NOT_AGAIN
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 
 STORY = "One went out. Two came back. Three stayed."
+STRUCK: Mapping[str, Any] = {
+    "struck": {"decision": "approve"},
+    "struck and left": {"decision": "deny", "reason": "it struck"},
+    "struck and told": {"decision": "answer", "answer": "it struck"},
+}
+"""What is said of calls with an effect that are interrupted."""
 LATE_TEXT = r"step:1:1:\w+ of run \S+ was overtaken"
 LATE_RESULT = r"call:\S+:completed of run \S+ was overtaken"
 
@@ -38,7 +47,7 @@ def _told() -> tuple[Answer, Stall]:
 
 
 async def kill(house: House) -> dict[str, Ended]:
-    """Kill a worker with seven runs in its hands; of two, it has kept the last step, but told nobody."""
+    """Kill a worker with many runs in its hands; of two, it has kept the last step, but told nobody."""
     (lost, _), (kept, kept_stall), (again, again_stall) = _told(), _told(), _told()
     again_stall.go_on.set()
     house.wire.play(lost, kept, again)
@@ -48,13 +57,13 @@ async def kill(house: House) -> dict[str, Ended]:
         await house.logged("told by wire", "came")
         await house.start("told to the end", "openai-chat/gpt-test")
         await house.start("watched", "scripted/watching", tools=["watch"])
-        await house.start("struck", "scripted/striking", tools=["strike"])
+        await _strike(house)
         await house.start("struck to the end", "scripted/striking", tools=["strike"])
         await house.start("asked", "scripted/striking", tools=[{"name": "strike", "approval": "always"}])
         await house.logged("told to the end", "came")
         await house.logged("told by script", "came")
         await house.logged("asked", "run.waiting")
-        for name in ("watched", "struck", "struck to the end"):
+        for name in ("watched", "struck to the end"):
             await house.noted(f"{name} 1")
         house.relay.hold()
         kept_stall.go_on.set()
@@ -64,11 +73,31 @@ async def kill(house: House) -> dict[str, Ended]:
         first.signal(signal.SIGKILL)
         await first.ended()
         house.relay.cut()
-    release(house.workspace, "watched", 2)
+    for name in ("watched", "struck", "struck again"):
+        release(house.workspace, name, 2)
     release(house.workspace, "asked", 1)
-    await house.approve("asked", "asked")
+    await house.decide("asked", "asked")
     async with house.worker(house.relay.target):
+        await _decide_on_strokes(house)
         return await house.ended()
+
+
+async def _strike(house: House) -> None:
+    """Set calls with an effect going that are to be interrupted."""
+    for name in STRUCK:
+        await house.start(name, "scripted/striking", tools=["strike"])
+    for how in ("again", "once"):
+        await house.start(f"struck {how}", f"scripted/striking_{how}", tools=[f"strike_{how}"])
+    for name in (*STRUCK, "struck again", "struck once"):
+        await house.noted(f"{name} 1")
+
+
+async def _decide_on_strokes(house: House) -> None:
+    """Say what becomes of them, once somebody is asked."""
+    for name, word in STRUCK.items():
+        await house.logged(name, "run.waiting")
+        assert f"{name} 2" not in noted(house.workspace)
+        await house.decide(name, f"{name}~2", **word)
 
 
 async def freeze(house: House) -> tuple[dict[str, Ended], str]:
@@ -178,13 +207,33 @@ async def test_a_tool_that_only_reads_is_run_again_and_has_one_result(rounds: Ro
     assert [line for line in noted(rounds.workspaces["killed"]) if "watched" in line] == ["watched 1", "watched 2"]
 
 
-async def test_a_tool_with_an_effect_is_not_run_again_and_the_model_is_told(rounds: Rounds) -> None:
-    ended = (await rounds.killed)["struck"]
+STRUCK_ENDS = {
+    "struck": ("ok", "struck came at attempt 2", ["struck 1", "struck 2"]),
+    "struck and left": ("error", f"{NOT_AGAIN} Reason: it struck", ["struck and left 1"]),
+    "struck and told": ("ok", "it struck", ["struck and told 1"]),
+    "struck again": ("ok", "struck again came at attempt 2", ["struck again 1", "struck again 2"]),
+    "struck once": ("error", INTERRUPTED, ["struck once 1"]),
+}
+
+
+@pytest.mark.parametrize("name", STRUCK_ENDS)
+async def test_a_tool_with_an_effect_is_run_again_only_if_it_or_a_person_says_so(rounds: Rounds, name: str) -> None:
+    ended = (await rounds.killed)[name]
+    status, content, effects = STRUCK_ENDS[name]
     check(ended)
-    assert (ended.result.status, ended.result.content) == ("error", INTERRUPTED)
-    assert ended.run["output"] == INTERRUPTED
-    assert noted(rounds.workspaces["killed"]).count("struck 1") == 1
-    assert "struck 2" not in noted(rounds.workspaces["killed"])
+    assert (ended.result.status, ended.result.content) == (status, content)
+    assert ended.run["output"] == content
+    strokes = [f"{name} {attempt}" for attempt in (1, 2, 3)]
+    assert [line for line in noted(rounds.workspaces["killed"]) if line in strokes] == effects
+    asked = [call.interrupted for event in ended.raw if isinstance(event, ApprovalRequested) for call in event.calls]
+    assert asked == ([name] if name in STRUCK else [])
+
+
+async def test_the_attempts_of_an_interrupted_call_are_told(rounds: Rounds) -> None:
+    ended = (await rounds.killed)["struck"]
+    attempts = TypeAdapter(list[AttemptEntry]).validate_python(ended.run["attempts"])
+    told = [(each.attempt, each.outcome, each.recovered) for each in attempts if each.call_id == "struck"]
+    assert told == [(1, "lost", "none"), (2, "completed", "reissued")]
 
 
 async def test_a_message_that_was_kept_before_the_kill_is_not_asked_for_again(rounds: Rounds) -> None:

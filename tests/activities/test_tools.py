@@ -303,6 +303,7 @@ async def test_a_worker_that_is_shut_down_hands_its_call_over_at_once(desk: Desk
     call = (await desk.called("hold")).model_copy(update={"args": {}})
     running = asyncio.create_task(desk.run(call))
     await desk.gate.reached.wait()
+    desk.environment.worker_shutdown()
     desk.environment.cancel(ActivityCancellationDetails(worker_shutdown=True))
     with pytest.raises(ApplicationError) as handed:
         await running
@@ -319,6 +320,7 @@ async def test_a_worker_that_is_shut_down_while_a_call_begins_does_not_run_it(de
     running = asyncio.create_task(desk.run(call))
     for _ in range(10):  # turns of the loop, after which the call waits for the store
         await asyncio.sleep(0)
+    desk.environment.worker_shutdown()
     desk.environment.cancel(ActivityCancellationDetails(worker_shutdown=True))
     free.set()
     await held_up

@@ -35,3 +35,15 @@ async def watch(mark: str, context: ToolContext) -> str:
 async def strike(mark: str, context: ToolContext) -> str:
     """Change the world, and then wait."""
     return await _wait(context, mark)
+
+
+@tool(effect="write", on_interrupted="retry")
+async def strike_again(mark: str, context: ToolContext) -> str:
+    """Change the world as often as it takes, and then wait."""
+    return await _wait(context, mark)
+
+
+@tool(effect="write", on_interrupted="fail")
+async def strike_once(mark: str, context: ToolContext) -> str:
+    """Change the world once, and then wait."""
+    return await _wait(context, mark)

@@ -63,7 +63,7 @@ async def test_a_person_says_what_becomes_of_an_interrupted_call(
         rows = await stage.stores.approvals.find(run_id=handle.id)
         notes = noted(stage.settings.workspace_folder)
     assert (asked.call_id, asked.interrupted, asked.name) == ("c1~2", "c1", "snap")
-    assert asked.reason == f"attempt 1 was interrupted: its worker died or was shut down; {HOW}"
+    assert asked.reason == f"attempt 1 was interrupted, because its worker died or was shut down. {HOW}"
     assert outcome.stop_reason == "end_turn"
     assert (result(events).status, result(events).content) == answered
     assert result(events, "c2").content == "saw sea"

@@ -25,7 +25,7 @@ def word(decision: Verdict, **more: object) -> dict[str, Decision | None]:
 def test_a_person_is_asked_under_an_id_of_the_attempts_own(call: ToolCall, arguments: str) -> None:
     part = ToolCallPart(call_id="c1", name="pay", arguments='{"amount": 5}')
     asked = questions([left(call)], Message(id="m", role="assistant", parts=(part,)))
-    reason = f"its worker died; {HOW}"
+    reason = f"its worker died. {HOW}"
     assert asked == (
         PendingApproval(call_id="c1~2", name="pay", arguments=arguments, step=3, reason=reason, interrupted="c1"),
     )
