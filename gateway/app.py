@@ -20,6 +20,7 @@ from gateway.tail import Tail
 from store.agents import Agents
 from store.approvals import Approvals
 from store.attempts import Attempts
+from store.blobs import Blobs
 from store.database import Database
 from store.log import LogReader
 from store.messages import Messages
@@ -101,6 +102,7 @@ async def _connect(settings: Settings, database: Database) -> Parts:
         agents=Agents(database),
         approvals=approvals,
         attempts=Attempts(database),
+        blobs=Blobs(database),
         messages=Messages(database),
         log=log,
         service=RunService(client, settings.task_queue, runs, approvals, Signals(database)),

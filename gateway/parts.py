@@ -12,6 +12,7 @@ from gateway.tail import Tail
 from store.agents import Agents
 from store.approvals import Approvals
 from store.attempts import Attempts
+from store.blobs import Blobs
 from store.database import Database
 from store.log import LogReader
 from store.messages import Messages
@@ -32,6 +33,7 @@ class Parts:
     agents: Agents
     approvals: Approvals
     attempts: Attempts
+    blobs: Blobs
     messages: Messages
     log: LogReader
     service: RunService

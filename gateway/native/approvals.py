@@ -17,7 +17,7 @@ from store.agents import new_id
 from store.tables import ApprovalRow
 from workflows.contract.runs import FINAL, Decision
 
-_LONGEST_CALL_ID = 256
+_LONGEST_CALL_ID = 256 + len("~9999")
 ApprovalStatus = Literal["pending", "approved", "denied", "edited", "answered", "expired", "cancelled"]
 
 

@@ -26,7 +26,7 @@ _WITH_BODY = {400: "The body is not JSON", 413: "The body is too large", 415: "T
 _ERRORS = {
     404: "There is no such thing",
     409: "Something else came first",
-    410: "The events are gone; `first` is the first seq that there is",
+    410: "It is gone from the store; of events, `first` is the first seq that there is",
     422: "A field is wrong",
     503: "The store or Temporal is away; try again after Retry-After",
 }
@@ -154,6 +154,8 @@ def _answer(answer: Answer, shapes: _Shapes) -> Json:
         content["application/json"] = {"schema": shapes.answered(answer.shape)}
     if answer.events:
         content["text/event-stream"] = {"itemSchema": _ITEM}
+    if answer.text:
+        content["text/plain"] = {"schema": {"type": "string"}}
     return {"description": answer.description, **({"content": content} if content else {})}
 
 

@@ -13,12 +13,16 @@ Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
 @dataclass(frozen=True)
 class Answer:
-    """One kind of answer. ``shape`` is the type of a JSON body; ``events`` says that it is a stream of a run."""
+    """One kind of answer.
+
+    ``shape`` is the type of a JSON body; ``events`` says that it is a stream of a run, ``text`` that it is plain text.
+    """
 
     status: int
     description: str
     shape: Any = None
     events: bool = False
+    text: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.native import agents, approvals, health, openapi, runs, stream
+from gateway.native import agents, approvals, health, openapi, results, runs, stream
 from gateway.native.incoming import refuse_nul
 from gateway.native.operations import Answer, Handler, Operation
 
@@ -21,6 +21,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *agents.OPERATIONS,
     *runs.OPERATIONS,
     *stream.OPERATIONS,
+    *results.OPERATIONS,
     *approvals.OPERATIONS,
     *health.OPERATIONS,
     Operation("GET", "/openapi.json", describe, "Describe the API", (Answer(200, "An OpenAPI document", dict),)),

@@ -242,9 +242,13 @@ class RunView(BaseModel):
 
 
 class ApprovalView(BaseModel):
-    """A call that waits, or waited, for a decision. ``arguments`` is the text that the model wrote."""
+    """A call that waits, or waited, for a decision. ``arguments`` is what it would be run with.
+
+    ``interrupted`` is the id of a call that was begun and left, where ``call_id`` asks whether to run it again.
+    """
 
     call_id: str
+    interrupted: str | None
     run_id: str
     step: int
     leg: int

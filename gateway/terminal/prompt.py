@@ -17,11 +17,12 @@ from workflows.contract.events import ApprovalDecided, ApprovalExpired, Event, R
 from workflows.contract.runs import Decision, PendingApproval, Verdict
 
 _CONFLICT = 409
-_QUESTION = "[a]pprove, [d]eny, [e]dit the arguments, [s]kip? "
+_QUESTION = "[a]pprove, [d]eny, [e]dit the arguments, [g]ive its result, [s]kip? "
 _ANSWERS: dict[str, Verdict | Literal["skip"]] = {
     **dict.fromkeys(("a", "approve", "y", "yes"), "approve"),
     **dict.fromkeys(("d", "deny", "n", "no"), "deny"),
     **dict.fromkeys(("e", "edit"), "edit"),
+    **dict.fromkeys(("g", "give", "answer"), "answer"),
     **dict.fromkeys(("s", "skip"), "skip"),
 }
 
@@ -164,6 +165,8 @@ class Approver:
         """The person's decision; ``None`` if they leave it open."""
         self._lines.forget()
         self._view.say(f"{call.name} {whole(call.arguments)}", "")
+        if call.interrupted is not None:
+            self._view.say(call.reason, "yellow")
         while (answer := await self._answer(_QUESTION)) is not None:
             verdict = _ANSWERS.get(answer.lower())
             if verdict == "skip":
@@ -181,6 +184,9 @@ class Approver:
         if verdict == "edit":
             args = await self._arguments()
             return None if args is None else decision.model_copy(update={"args": args})
+        if verdict == "answer":
+            result = await self._answer("the result that the model gets: ")
+            return None if result is None else decision.model_copy(update={"answer": result})
         return decision
 
     async def _arguments(self) -> dict[str, JsonValue] | None:

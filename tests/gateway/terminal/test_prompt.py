@@ -86,6 +86,20 @@ async def test_denying_asks_for_the_reason_that_the_model_is_told() -> None:
         assert await person.sent() == [{"decision": "deny", "reason": "not today", "by": "ann", "run_id": "r"}]
 
 
+async def test_an_interrupted_call_is_asked_about_with_the_reason_and_may_be_given_its_result() -> None:
+    reason = "Its worker died."
+    call = PendingApproval(call_id="c1~2", name="pay", arguments="{}", step=1, reason=reason, interrupted="c1")
+    waits = plain("200 OK", {"pending_approvals": [call.model_dump(mode="json")]})
+    async with sitting([waits, TAKEN]) as person:
+        person.approver.see(WAITS)
+        await person.answers("g\n")
+        assert reason in person.screen.seen
+        await person.screen.shows("the model gets: ")
+        person.screen.types("paid 5\n")
+        assert await person.sent() == [{"decision": "answer", "answer": "paid 5", "by": "ann", "run_id": "r"}]
+        assert person.played.asked[1:] == ["POST /api/approvals/c1~2"]
+
+
 async def test_edited_arguments_may_take_several_lines_and_must_be_an_object() -> None:
     async with sitting([run_that_waits("c1"), TAKEN]) as person:
         person.approver.see(WAITS)
