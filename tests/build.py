@@ -166,9 +166,7 @@ class Stores:
         events = list(played(attempt, message, marks(message)))
         spans: list[Span] = []
         for batch, start in enumerate(range(0, max(0, len(events) - 2), 2)):
-            spans.append(
-                await self.steps.append(begun, batch, events[start : start + 2])
-            )
+            spans.append(await self.steps.append(begun, batch, events[start : start + 2]))
         rest = events[2 * len(spans) :]
         reply = draft(begun, message, now)
         return await self.steps.complete(

@@ -93,6 +93,45 @@ async def test_recording_twice_gives_the_first_places_and_time(store: Stores, re
     assert len(await legs(store, run.run_id)) == 1 + resume
 
 
+async def test_an_expiry_that_was_written_stands_against_a_decision_that_comes_later(store: Stores) -> None:
+    run, _ = await waiting(store, "c1", "c2")
+    expired = verdicts(run.run_id, expired=("c1", "c2"), resume=True)
+    written = await store.approvals.record(expired, at(6))
+    head = await store.log.head(run.run_id)
+    for resume in (False, True):
+        late = verdicts(run.run_id, Decision(call_id="c2", decision="approve"), resume=resume)
+        assert await store.approvals.record(late, at(7)) == written
+    assert written.verdicts == expired
+    assert await store.log.head(run.run_id) == head
+    assert await statuses(store, run.run_id) == {"c1": "expired", "c2": "expired"}
+
+
+async def test_a_decision_that_was_written_stands_against_an_expiry_with_all_that_it_says(store: Stores) -> None:
+    run, _ = await waiting(store, "c1", "c2", "c~2")
+    answer = Decision(call_id="c1", decision="answer", answer="by hand", by="ann", id="d1")
+    edit = Decision(call_id="c~2", decision="edit", args={"q": None}, reason="less", by="bob")
+    first = await store.approvals.record(verdicts(run.run_id, answer, resume=False), at(6))
+    second = await store.approvals.record(verdicts(run.run_id, edit, resume=False), at(7))
+    expired = verdicts(run.run_id, expired=("c2", "c1", "c~2"), resume=True)
+    assert await store.approvals.record(expired, at(8)) == first
+    left = expired.model_copy(update={"expired": ("c2", "c~2")})
+    assert await store.approvals.record(left, at(9)) == second
+    third = await store.approvals.record(expired.model_copy(update={"expired": ("c2",)}), at(10))
+    assert third.verdicts.expired == ("c2",)
+    assert await statuses(store, run.run_id) == {"c1": "answered", "c~2": "edited", "c2": "expired"}
+
+
+async def test_what_was_written_in_another_leg_is_not_taken_for_this_one(store: Stores) -> None:
+    run, message = await waiting(store, "c1")
+    approve = verdicts(run.run_id, Decision(call_id="c1", decision="approve"), resume=True)
+    await store.approvals.record(approve, at(6))
+    for leg in range(2, 12):
+        await store.approvals.pause(pause(run.run_id, 1, message, leg=leg), at(leg * 2 + 4))
+        deny = Decision(call_id="c1", decision="deny", reason=f"{leg}")
+        recorded = await store.approvals.record(verdicts(run.run_id, deny, resume=True, leg=leg), at(leg * 2 + 5))
+        assert recorded.verdicts.decisions == (deny,)
+
+
 async def test_a_decision_without_a_request_is_recorded_all_the_same(store: Stores) -> None:
     run, _ = await waiting(store, "c1")
     early = verdicts(run.run_id, Decision(call_id="c0", decision="answer", answer="42"), resume=False)

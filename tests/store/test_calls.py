@@ -1,10 +1,13 @@
 """Tool calls: begun once or more, answered once."""
 
 import asyncio
+import hashlib
 
 import pytest
 
-from store.calls import UnknownCallError
+from store.attempts import Attempts
+from store.blobs import Blobs, KeptResult
+from store.calls import MOST_LOST, UnknownCallError
 from store.log import FencedError
 from tests.build import START, Stores, at, calls, finish, tool_call
 from workflows.contract.events import type_of
@@ -64,6 +67,96 @@ async def test_an_interrupted_call_begins_again_and_knows_it(store: Stores) -> N
     ]
     assert outcome.attempt == 2
     assert [type_of(line) for line in await store.lines(run.run_id)].count("tool.started") == 1
+
+
+async def test_each_attempt_of_a_call_has_its_row_and_all_go_with_the_result(store: Stores) -> None:
+    run, _, (call,) = await asked(store, "c1")
+    await store.calls.begin(call, None, "worker-1", at(3))
+    await store.calls.begin(call, None, "worker-2", at(5))
+    await store.calls.hand_over(call, 2, at(6))
+    begun = await store.calls.begin(call, None, "worker-3", at(7))
+    outcome = await complete(store, call, begun.attempt)
+    assert [(each.attempt, each.worker, each.outcome, each.recovered) for each in outcome.attempts] == [
+        (1, "worker-1", "lost", "none"),
+        (2, "worker-2", "handed_over", "reissued"),
+        (3, "worker-3", "completed", "reissued"),
+    ]
+    assert [(each.started_at, each.ended_at) for each in outcome.attempts] == [
+        *((at(3), at(5)), (at(5), at(6)), (at(7), at(9))),
+    ]
+    assert {(each.step, each.call_id) for each in outcome.attempts} == {(1, "c1")}
+    kept = [each for each in await Attempts(store.database).of_run(run.run_id) if each.call_id]
+    assert tuple(kept) == outcome.attempts
+
+
+async def test_how_an_attempt_ended_is_told_by_who_gave_the_result(store: Stores) -> None:
+    run, _, (one, two, three, four) = await asked(store, "c1", "c2", "c3", "c4")
+    for call in (one, two, three):
+        await store.calls.begin(call, None, "worker-1", at(3))
+    cancelled = ok(one).model_copy(update={"status": "cancelled"})
+    stopped = await store.calls.complete(one, cancelled, None, 1, at(4))
+    (broken,) = await store.calls.answer(run.run_id, [ok(two)], at(5))
+    finished, _ = await store.runs.finish(finish(run.run_id), at(6))
+    closed, never = finished.closed
+    ends = [[each.outcome for each in outcome.attempts] for outcome in (stopped, broken, closed, never)]
+    assert ends == [["cancelled"], ["failed"], ["cancelled"], []]
+    assert (closed.call_id, never.call_id) == (three.call_id, four.call_id)
+    assert closed.content == (
+        "Interrupted: the run ended (end_turn) after the call had begun, so it may have had its effect."
+    )
+    assert never.content == "Not run: the run ended (end_turn)."
+
+
+async def test_an_interrupted_call_that_must_not_repeat_begins_only_the_attempt_that_was_agreed_to(
+    store: Stores,
+) -> None:
+    _, _, (call,) = await asked(store, "c1")
+    first = await store.calls.begin(call, None, "worker-1", at(3), repeats=False)
+    assert (first.attempt, first.halted) == (1, None)
+    for again in (0, 1, 3):
+        unsure = call.model_copy(update={"again": again})
+        halted = await store.calls.begin(unsure, None, "worker-2", at(4), repeats=False)
+        assert (halted.attempt, halted.interrupted, halted.halted) == (2, True, "interrupted")
+        assert halted.started == first.started
+    with pytest.raises(FencedError):
+        await store.calls.progress(call, 1, 1, "late", at(5))
+    with pytest.raises(FencedError):
+        await complete(store, call, 1)
+    agreed = call.model_copy(update={"again": 2})
+    begun = await store.calls.begin(agreed, '{"q":"other"}', "worker-2", at(6), repeats=False)
+    assert (begun.attempt, begun.arguments, begun.halted) == (2, '{"q":"other"}', None)
+    assert (await store.calls.begin(agreed, None, "worker-3", at(7), repeats=False)).halted == "interrupted"
+    assert (
+        await store.calls.begin(agreed.model_copy(update={"again": 3}), None, "w", at(8), repeats=False)
+    ).attempt == 3
+    outcome = await complete(store, call, 3)
+    assert outcome.attempt == 3
+
+
+async def test_a_call_that_was_lost_too_often_is_not_begun_again(store: Stores) -> None:
+    _, _, (call,) = await asked(store, "c1")
+    for attempt in range(1, MOST_LOST + 1):
+        assert (await store.calls.begin(call, None, "worker", at(attempt))).attempt == attempt
+    for repeats in (True, False):
+        halted = await store.calls.begin(call, None, "worker", at(9), repeats=repeats)
+        assert (halted.attempt, halted.halted) == (MOST_LOST + 1, "given_up")
+
+
+async def test_a_result_is_kept_whole_once_however_often_it_comes(store: Stores) -> None:
+    run, _, (one, two, three) = await asked(store, "c1", "c2", "c3")
+    for call in (one, two, three):
+        await store.calls.begin(call, None, "worker-1", at(3))
+    whole = "é" * 100_000
+    outcomes = [await store.calls.complete(call, ok(call, "é…"), whole, 1, at(4)) for call in (one, two)]
+    short = await complete(store, three, 1, "short")
+    assert {outcome.whole for outcome in outcomes} == {hashlib.sha256(whole.encode()).hexdigest()}
+    blobs = Blobs(store.database)
+    for outcome in outcomes:
+        assert await blobs.result(run.run_id, outcome.call_id) == KeptResult(outcome, whole.encode())
+    assert await blobs.result(run.run_id, "c3") == KeptResult(short, b"short")
+    assert await blobs.result(run.run_id, "c4") is None
+    await store.database.write(lambda tx: tx.exec_driver_sql("DELETE FROM blobs"))
+    assert await blobs.result(run.run_id, "c1") == KeptResult(outcomes[0], None)
 
 
 async def test_the_reports_of_calls_with_like_names_are_kept_apart(store: Stores) -> None:

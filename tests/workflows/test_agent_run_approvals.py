@@ -1,19 +1,22 @@
 """A run that asks people: before its calls, and in between."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.logcheck import of_type
+from gateway.history.historian import Historian
+from tests.logcheck import of_type, parsed
 from tests.provider_fake import Gate, call, in_turn, text, turn
-from tests.stage import order, staged
+from tests.stage import Stage, order, staged
 from tests.tools import TOOLS, held, noted
 from workflows.agent_run import AgentRun
 from workflows.attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID
 from workflows.contract.events import (
     ApprovalDecided,
     ApprovalRequested,
+    Event,
     LegEnded,
     MessageReceived,
     RunFailed,
@@ -21,6 +24,7 @@ from workflows.contract.events import (
     ToolStarted,
 )
 from workflows.contract.runs import Cancel, Decision, Said
+from workflows.contract.steps import Verdicts
 
 pytestmark = pytest.mark.server
 
@@ -165,6 +169,47 @@ async def test_nobody_deciding_in_time_ends_the_run(temporal: str, tmp_path: Pat
     assert {row.call_id: row.status for row in rows} == {"c1": "approved", "c2": "expired"}
     expired = [event.content for event in events if isinstance(event, ToolCompleted) and event.call_id == "c2"]
     assert expired == ["Nobody approved this call in time."]
+
+
+async def test_a_call_that_expired_in_the_log_is_not_run_by_a_decision_that_came_before_history_knew(
+    temporal: str, tmp_path: Path
+) -> None:
+    async with staged(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as stage:
+        handle = await stage.start(order("pay"))
+        await stage.seen(handle.id, "run.waiting")
+        # As if the worker had died after it had written this, and before it could say so.
+        expired = Verdicts(run_id=handle.id, step=1, leg=1, expired=("c1",), resume=True)
+        await stage.stores.approvals.record(expired, datetime.now(UTC))
+        await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
+        outcome, events = await stage.ended(handle)
+        assert noted(stage.settings.workspace_folder) == []
+        assert await told_by_history(stage, handle.id) == events
+    assert (outcome.status, outcome.stop_reason) == ("failed", "expired")
+    assert of_type(events, "approval.decided") == []
+
+
+async def test_a_decision_that_stands_in_the_log_is_followed_though_its_time_has_run_out(
+    temporal: str, tmp_path: Path
+) -> None:
+    async with staged(temporal, tmp_path, in_turn(PAYS_TWICE, ENDS), TOOLS) as stage:
+        handle = await stage.start(order("pay", "look", approval_timeout=1.0))
+        await stage.seen(handle.id, "run.waiting")
+        words = [Decision(call_id="c1", decision="edit", args={"amount": 3}), Decision(call_id="c2", decision="deny")]
+        decided = Verdicts(run_id=handle.id, step=1, leg=1, decisions=tuple(words), resume=True)
+        await stage.stores.approvals.record(decided, datetime.now(UTC))
+        outcome, events = await stage.ended(handle)
+        assert noted(stage.settings.workspace_folder) == ["3"]
+        assert await told_by_history(stage, handle.id) == events
+    assert outcome.status == "completed"
+    assert of_type(events, "approval.expired") == []
+
+
+async def told_by_history(stage: Stage, run_id: str) -> list[Event]:
+    """The log as Temporal's history tells it."""
+    historian = Historian(stage.client, stage.stores.database, stage.stores.runs, stage.stores.log)
+    rebuilt = await historian.rebuild(run_id)
+    assert rebuilt is not None
+    return parsed(rebuilt.lines[seq] for seq in sorted(rebuilt.lines))
 
 
 async def test_the_web_ui_shows_who_waits(temporal: str, tmp_path: Path) -> None:
