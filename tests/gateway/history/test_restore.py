@@ -19,7 +19,9 @@ from tests.gateway.histories import ALL_TOOLS, DONE, Breaking, asking, assert_re
 from tests.logcheck import check_settled, of_type, parsed
 from tests.provider_fake import Gate, Turn, call, in_turn, text, turn
 from tests.running import NO_TEMPORAL
-from tests.stage import order, staged, until
+from tests.stage import Stage, order, staged, until
+from tests.tools import noted, snapping
+from workflows.contract.events import ApprovalRequested
 from workflows.contract.runs import Cancel
 
 pytestmark = pytest.mark.server
@@ -65,6 +67,50 @@ async def test_a_waiting_run_whose_database_was_lost_can_be_decided(temporal: st
         for step, place in ((step, place) for step in (1, 2) for place in range(3)):
             await parts.decide(handle.id, f"c{step}-{place}", "approve")
         await stage.ended(handle)
+        await parts.assert_rebuilt(handle.id)
+
+
+SNAPS = in_turn(turn(call("c1", "snap")), DONE)
+
+
+async def asks(stage: Stage, parts: Backstage, run_id: str, call_id: str) -> None:
+    """Wait until history knows that the run asks about this call."""
+
+    async def told() -> bool:
+        lines = (await parts.rebuilt(run_id)).lines.values()
+        asked = [event for event in parsed(lines) if isinstance(event, ApprovalRequested)]
+        return bool(asked) and asked[-1].calls[0].call_id == call_id
+
+    await until(told, f"history to tell of {call_id}")
+
+
+async def test_a_lost_database_file_gets_a_run_with_an_interrupted_call_back_row_by_row(
+    temporal: str, tmp_path: Path
+) -> None:
+    async with staged(temporal, tmp_path, SNAPS, [snapping()]) as stage:
+        parts = backstage(stage)
+        handle = await stage.start(order("snap"))
+        await asks(stage, parts, handle.id, "c1~2")
+        await parts.decide(handle.id, "c1~2", "approve")
+        await stage.ended(handle)
+        await assert_restored(stage, parts, handle.id)
+
+
+async def test_what_was_agreed_to_is_known_though_the_database_was_lost(temporal: str, tmp_path: Path) -> None:
+    async with staged(temporal, tmp_path, SNAPS, [snapping(2)]) as stage:
+        parts = backstage(stage)
+        handle = await stage.start(order("snap"))
+        for attempt in (2, 3):
+            await asks(stage, parts, handle.id, f"c1~{attempt}")
+            assert len(noted(stage.settings.workspace_folder)) == attempt - 1
+            (tmp_path / "longrun.db").unlink()
+            assert await parts.historian.restore_unknown(handle.id)
+            (pending,) = await parts.stores.approvals.find(run_id=handle.id, status="pending")
+            assert (pending.call_id, pending.interrupted) == (f"c1~{attempt}", "c1")
+            await parts.decide(handle.id, pending.call_id, "approve")
+        async with asyncio.timeout(20):
+            assert (await handle.result()).status == "completed"
+        assert noted(stage.settings.workspace_folder) == ["twig c1"] * 3
         await parts.assert_rebuilt(handle.id)
 
 
