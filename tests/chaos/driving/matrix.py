@@ -1,0 +1,72 @@
+"""Many rounds, side by side on several stacks."""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.driving.moments import CELLS, Cell
+from tests.chaos.driving.rounds import Kill, Round
+from tests.chaos.driving.spawning import Nursery, nursing
+from tests.chaos.driving.stack import Stack, stacked
+from tests.chaos.providing import CountingProvider, providing
+
+logger = logging.getLogger(__name__)
+
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A round to play; ``tries`` counts those that came to nothing."""
+
+    cell: Cell
+    seed: int
+    tries: int = 0
+
+
+def schedule(kills: int, seed: int, only: str = "", cells: Sequence[Cell] = CELLS) -> deque[Planned]:
+    """So many rounds over the cells, evenly and in an order that the seed decides."""
+    rng = random.Random(seed)  # noqa: S311 - a schedule to repeat, no secret
+    chosen = [cell for cell in cells if only in str(cell)]
+    rounds: list[Planned] = []
+    while len(rounds) < kills and chosen:
+        rng.shuffle(chosen)
+        rounds += [Planned(cell, rng.randrange(2**32)) for cell in chosen[: kills - len(rounds)]]
+    return deque(rounds)
+
+
+@asynccontextmanager
+async def surroundings() -> AsyncGenerator[tuple[Nursery, CountingProvider]]:
+    """What all stacks share."""
+    async with nursing() as nursery, providing() as provider:
+        yield nursery, provider
+
+
+async def play(rounds: deque[Planned], folder: Path, stacks: int, tell: Callable[[Kill], None]) -> list[Kill]:
+    """Play all rounds; each is told when it is over."""
+    kills: list[Kill] = []
+
+    async def serve(number: int, nursery: Nursery, provider: CountingProvider) -> None:
+        async with stacked(folder / f"stack-{number}", nursery, provider) as stack:
+            while rounds:
+                kill = await _round(stack, rounds)
+                kills.append(kill)
+                tell(kill)
+
+    async with surroundings() as (nursery, provider), asyncio.TaskGroup() as group:
+        for number in range(min(stacks, len(rounds))):
+            group.create_task(serve(number, nursery, provider))
+    return kills
+
+
+async def _round(stack: Stack, rounds: deque[Planned]) -> Kill:
+    planned = rounds.popleft()
+    kill = await Round(stack, planned.cell, planned.seed).play()
+    if not kill.killed and planned.tries + 1 < _TRIES:
+        rounds.append(Planned(planned.cell, planned.seed + 1, planned.tries + 1))
+    return kill

@@ -1,0 +1,78 @@
+"""The matrix: who is killed, at which moment, with which provider."""
+
+import random
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from typing_extensions import override
+
+from store.places import Place
+from tests.chaos.driving.kinds import KindName, ProviderKind
+from tests.chaos.driving.nursery import Kind
+
+Victim = Literal["worker", "gateway", "Temporal", "all"]
+VICTIMS: tuple[Victim, ...] = ("worker", "gateway", "Temporal", "all")
+PROVIDERS: tuple[ProviderKind, ...] = ("re-attachable", "not")
+WAITS = "waits"
+"""In the place of a place: nobody stops, and the kill comes when the run waits."""
+
+
+class At(NamedTuple):
+    """A place, whose process stops there, and up to the how many-th time."""
+
+    place: Place | Literal["waits"]
+    stops: Kind = "worker"
+    most: int = 1
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment: the kind of run that comes to it, and the places that it stands for."""
+
+    name: str
+    kind: KindName
+    places: tuple[At, ...]
+    unnamed: tuple[At, ...] = ()
+
+    def draw(self, provider: ProviderKind, rng: random.Random) -> tuple[At, str]:
+        """One of its places, and how a process is told of it."""
+        at = rng.choice(self.unnamed if self.unnamed and provider == "not" else self.places)
+        return at, f"{at.place}#{rng.randint(1, at.most)}"
+
+
+_MOMENTS = (
+    Moment("run accepted", "talk", (At("run accepted", "gateway", 3),)),
+    Moment("before first token", "talk", (At("answer named", most=3),), (At("model asked", most=3),)),
+    Moment("mid-text", "talk", (At("text written", most=60),)),
+    Moment("mid-tool-arguments", "strike", (At("arguments written", most=20),)),
+    Moment("after commit before return", "talk", (At("message written", most=3),)),
+    Moment("read tool", "look", (At("read begun"), At("read done", most=2), At("result written"))),
+    Moment("write tool", "strike", (At("write begun", most=3), At("write done", most=3), At("result written", most=3))),
+    Moment("waiting for approval", "pay", (At("pause written", most=2), At(WAITS), At(WAITS))),
+    Moment(
+        "decision just sent",
+        "pay",
+        (At("decision accepted", "gateway"), At("decision delivered", "gateway", 2), At("verdict written", most=2)),
+    ),
+    Moment("cancel just sent", "cancel", (At("cancel accepted", "gateway", 2),)),
+    Moment("finishing", "talk", (At("finishing", most=2), At("finished", most=2))),
+    Moment("between runs of a thread", "pair", (At("thread passed on", most=2),)),
+)
+MOMENTS = {moment.name: moment for moment in _MOMENTS}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the matrix."""
+
+    victim: Victim
+    moment: str
+    provider: ProviderKind
+
+    @override
+    def __str__(self) -> str:
+        """As ``--only`` takes it."""
+        return f"{self.victim}/{self.moment}/{self.provider}"
+
+
+CELLS = tuple(Cell(victim, name, provider) for victim in VICTIMS for name in MOMENTS for provider in PROVIDERS)

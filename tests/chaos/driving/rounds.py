@@ -1,0 +1,198 @@
+"""A round: runs are started, somebody is killed at a place, what was killed comes back, and everything is checked."""
+
+import asyncio
+import random
+import signal
+from collections import Counter
+from dataclasses import dataclass, field
+from time import monotonic
+
+from tests.chaos.checker import Fault, check
+from tests.chaos.driving.kinds import KindName, parts_of
+from tests.chaos.driving.moments import MOMENTS, WAITS, At, Cell
+from tests.chaos.driving.playing import Playing
+from tests.chaos.driving.spawning import Child
+from tests.chaos.driving.stack import Stack, Standing
+from tests.chaos.driving.viewing import first_after
+from tests.chaos.observations import Observed, RunObserved
+
+_LEADS: dict[KindName, int] = {"talk": 3, "look": 2, "strike": 2, "pay": 2, "cancel": 2, "pair": 2}
+_OTHERS: tuple[KindName, ...] = ("talk", "look", "strike", "pay", "cancel", "pair")
+_UNTIL_STOPPED = 20.0
+_UNTIL_OVER = 90.0
+
+
+@dataclass(frozen=True)
+class Kill:
+    """What came of a round. ``killed`` is false where nobody came to the place."""
+
+    cell: Cell
+    stop_at: str
+    seed: int
+    killed: bool
+    runs: int
+    faults: tuple[Fault, ...]
+    recovery: tuple[float, ...] = ()
+    rebilled: int = 0
+    billed: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Round:
+    """One kill in one cell."""
+
+    stack: Stack
+    cell: Cell
+    seed: int
+    playing: list[Playing] = field(default_factory=list[Playing])
+
+    async def play(self) -> Kill:
+        """Play it to its end."""
+        began = monotonic()
+        rng = random.Random(self.seed)  # noqa: S311 - a schedule to repeat, no secret
+        at, stop_at = MOMENTS[self.cell.moment].draw(self.cell.provider, rng)
+        await self._arm(at, stop_at)
+        may_review = asyncio.Event()
+        lives = self._cast(rng, may_review)
+        if at.place != WAITS:
+            may_review.set()
+        living = asyncio.gather(*lives)
+        stopped, there = await self._come(at, living)
+        killed_at, standing = monotonic(), list[Standing]()
+        if there:
+            standing = await self._kill(stopped)
+        may_review.set()
+        late = await self._over(living)
+        observed = [await each.observed() for each in self.playing if each.run_id]
+        faults = [*late, *check(Observed(tuple(observed)))]
+        again, billed = _bills(observed)
+        return Kill(
+            self.cell,
+            stop_at,
+            self.seed,
+            killed=there,
+            runs=len(observed),
+            faults=tuple(faults),
+            recovery=tuple(self._recovery(standing, killed_at)),
+            rebilled=again,
+            billed=billed,
+            seconds=monotonic() - began,
+        )
+
+    async def _arm(self, at: At, stop_at: str) -> None:
+        """Let the process that is to stop be the only one of its kind."""
+        stack = self.stack
+        stack.stop_file.unlink(missing_ok=True)
+        if at.place == WAITS:
+            return
+        if at.stops == "worker":
+            await stack.kill_workers()
+            await stack.start_worker(stop_at)
+        else:
+            await stack.kill_gateway()
+            await stack.start_gateway(stop_at)
+
+    def _cast(self, rng: random.Random, may_review: asyncio.Event) -> "list[asyncio.Task[None]]":
+        kind = MOMENTS[self.cell.moment].kind
+        lives: list[asyncio.Task[None]] = []
+        names: list[KindName] = [*(kind for _ in range(_LEADS[kind])), rng.choice(_OTHERS)]
+        for name in names:
+            before: Playing | None = None
+            for part in parts_of(name, self.cell.provider, rng):
+                own = random.Random(rng.random())  # noqa: S311 - a schedule to repeat, no secret
+                playing = Playing(self.stack, part, own, may_review)
+                self.playing.append(playing)
+                lives.append(asyncio.create_task(playing.live(before)))
+                before = playing
+        return lives
+
+    async def _come(self, at: At, living: "asyncio.Future[list[None]]") -> tuple[Child | None, bool]:
+        """Wait for the moment: who has stopped, and whether it came."""
+        if at.place == WAITS:
+            return None, await self._waits()
+        looking = asyncio.create_task(self.stack.stopped(_UNTIL_STOPPED))
+        await asyncio.wait([looking, living], return_when=asyncio.FIRST_COMPLETED)
+        if not looking.done():
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            return None, False
+        return looking.result(), looking.result() is not None
+
+    async def _waits(self) -> bool:
+        """Wait until every run that is to wait does."""
+        ends = monotonic() + _UNTIL_STOPPED
+        while monotonic() < ends:
+            waiting = {each.run_id for each in self.stack.standing() if each.status == "waiting"}
+            if all(each.run_id in waiting for each in self.playing if each.part.kind == "pay"):
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    async def _kill(self, stopped: Child | None) -> list[Standing]:
+        """Kill the victims, let go on who is none, and bring back what was killed; what was open at the kill."""
+        stack, victim = self.stack, self.cell.victim
+        both = victim == "all"
+        await asyncio.gather(
+            *([stack.kill_workers()] if both or victim == "worker" else []),
+            *([stack.kill_gateway()] if both or victim == "gateway" else []),
+            *([stack.temporal.end()] if both or victim == "Temporal" else []),
+        )
+        standing = stack.standing()
+        if stopped and stopped.alive:
+            stopped.signal(signal.SIGCONT)
+        if both or victim == "Temporal":
+            await stack.temporal.start()
+        await asyncio.gather(
+            *([stack.start_worker()] if both or victim == "worker" else []),
+            *([stack.start_gateway()] if both or victim == "gateway" else []),
+        )
+        return standing
+
+    async def _over(self, living: "asyncio.Future[list[None]]") -> list[Fault]:
+        """Wait for the end of all runs."""
+        faults: list[Fault] = []
+        done, _ = await asyncio.wait([living], timeout=_UNTIL_OVER)
+        if done:
+            living.result()
+        else:
+            living.cancel()
+            await asyncio.gather(living, return_exceptions=True)
+            faults += [Fault("viewers_see_the_end", each.run_id, "they wait") for each in self.playing if not each.over]
+        open_ones = [each for each in self.playing if each.run_id and not await each.closed()]
+        return faults + [Fault("workflows_end", each.run_id, "it goes on") for each in open_ones]
+
+    def _recovery(self, standing: list[Standing], killed_at: float) -> list[float]:
+        """For each run that was under way: how long until its viewers saw something new."""
+        by_id = {each.run_id: each for each in self.playing}
+        found: list[float] = []
+        for run in standing:
+            playing = by_id.get(run.run_id)
+            if playing is None or (run.status == "queued" and not run.first):
+                continue
+            seen = first_after(playing.watchers, run.last_seq)
+            if seen is not None and seen > killed_at:
+                found.append(seen - _due(playing, run, killed_at, seen))
+        return found
+
+
+def _due(playing: Playing, run: Standing, killed_at: float, seen: float) -> float:
+    """From when on something new was to be expected: a run that waits, waits for its decision."""
+    if run.status != "waiting" or playing.reviewing is None:
+        return killed_at
+    pairs = zip(playing.reviewing.moments, playing.reviewing.sent, strict=True)
+    heard = [when for when, sent in pairs if sent.answered in ("counted", "accepted") and when <= seen]
+    return max(killed_at, min(heard, default=killed_at))
+
+
+def _bills(observed: list[RunObserved]) -> tuple[int, int]:
+    """Tokens that were charged again, and all that were."""
+    again = total = 0
+    for run in observed:
+        last = Counter[int]()
+        for bill in run.bills:
+            cost = bill.tokens_in + bill.tokens_out
+            again += last[bill.step]
+            last[bill.step] = cost
+            total += cost
+    return again, total
