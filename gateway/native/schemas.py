@@ -248,13 +248,13 @@ class ApprovalView(BaseModel):
     """
 
     call_id: str
-    interrupted: str | None
     run_id: str
     step: int
     leg: int
     name: str
     arguments: str
     reason: str
+    interrupted: str | None
     status: Literal["pending", "approved", "denied", "edited", "answered", "expired", "cancelled"]
     decision: Decision | None
     requested_at: datetime
