@@ -51,7 +51,6 @@ PURE = (
     "workflows.transcript",
     "workflows.untorn",
 )
-GRACE = timedelta(seconds=30)
 
 
 def sandbox() -> SandboxedWorkflowRunner:
@@ -83,12 +82,13 @@ class Process:
         self._agents = Agents(self._database)
         self._client = client
         self._queue = settings.task_queue
+        self._grace = timedelta(seconds=settings.grace)
         self._runs = Runs(self._database, record)
         calls = Calls(self._database, record)
         model = ModelActivities(
             self._catalog, self._toolbox, self._runs, Steps(self._database, record), Messages(self._database)
         )
-        tools = ToolActivities(self._toolbox, calls, settings.workspace_folder)
+        tools = ToolActivities(self._toolbox, self._runs, calls, settings.workspace_folder)
         approvals = Approvals(self._database, record)
         lifecycle = LifecycleActivities(self._runs, calls, approvals, self._start, self._cancel)
         self.activities: tuple[Callable[..., Awaitable[Shape]], ...] = (
@@ -117,7 +117,7 @@ class Process:
             activities=self.activities,
             workflow_runner=sandbox(),
             max_concurrent_activities=500,
-            graceful_shutdown_timeout=GRACE,
+            graceful_shutdown_timeout=self._grace,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
             max_heartbeat_throttle_interval=timedelta(seconds=0.5),
             default_heartbeat_throttle_interval=timedelta(seconds=0.5),

@@ -16,7 +16,8 @@ class Settings(BaseSettings):
 
     ``home`` is the data folder; ``database_url`` an SQLAlchemy URL, by default ``longrun.db`` in it; ``model`` the
     model of agents that name none; ``url`` where the command line finds a gateway that is elsewhere;
-    ``keep_alive`` the seconds between the comments that keep an idle stream open.
+    ``keep_alive`` the seconds between the comments that keep an idle stream open; ``grace`` the seconds that a worker
+    which is shut down lets calls go on that nobody could take up.
     """
 
     model_config = SettingsConfigDict(env_prefix="LONGRUN_", env_file=".env", extra="ignore")
@@ -28,6 +29,7 @@ class Settings(BaseSettings):
     model: str = "scripted/hello"
     url: str = ""
     keep_alive: float = Field(default=15.0, gt=0)
+    grace: float = Field(default=30.0, ge=0)
     workspace: Path | None = None
     tools: str = ""
     allow_private_http: bool = False

@@ -59,6 +59,10 @@ class CountingProvider:
         """Stop the answers to this label before this token of this turn."""
         await self.control(hold_at={"label": label, "turn": turn, "token": token})
 
+    async def move(self, label: str, turn: int, token: int) -> None:
+        """Let the answers to this label go on to the next place."""
+        await self.control(release=label, hold_at={"label": label, "turn": turn, "token": token})
+
     async def release(self, label: str) -> None:
         """Let the answers to this label go on."""
         await self.control(release=label)

@@ -45,13 +45,16 @@ class Controls:
         self._holds: dict[HoldAt, asyncio.Event] = {}
 
     def change(self, wish: Wish) -> None:
-        """Do what is wished, from now on. A hold holds every call that comes to its place, until it is released."""
+        """Do what is wished, from now on. A hold holds every call that comes to its place, until it is released.
+
+        A wish that releases and holds lets the calls go on to the next place.
+        """
         for name in wish.model_fields_set & {"refuse_streams_older_than", "forget", "rate"}:
             setattr(self, name, getattr(wish, name))
-        if wish.hold_at is not None:
-            self._holds.setdefault(wish.hold_at, asyncio.Event())
         for place in [place for place in self._holds if place.label == wish.release]:
             self._holds.pop(place).set()
+        if wish.hold_at is not None:
+            self._holds.setdefault(wish.hold_at, asyncio.Event())
 
     def hold(self, label: str, turn: int, token: int) -> asyncio.Event | None:
         """What to wait for at this place."""
