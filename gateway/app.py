@@ -65,7 +65,7 @@ async def _running(settings: Settings) -> AsyncGenerator[Parts]:
     listeners = _listeners(settings, parts)
     for listener in listeners:
         listener.start()
-    reconciler = Reconciler(parts.service, parts.runs, Signals(database), parts.historian)
+    reconciler = Reconciler(parts.service, parts.runs, Signals(database), parts.historian, parts.hub.watched)
     tasks = [asyncio.create_task(parts.hub.serve()), asyncio.create_task(reconciler.serve())]
     try:
         yield parts

@@ -199,8 +199,9 @@ class Api:
                     await response.aread()
                 _check(response, "text/event-stream")
                 async for sse in httpx2.EventSource(response, max_event_size=_MOST_EVENT):
-                    ended = sse.event in TERMINAL
-                    yield Line(int(sse.id), sse.event, sse.data)
+                    if sse.data:  # the server's farewell has none
+                        ended = sse.event in TERMINAL
+                        yield Line(int(sse.id), sse.event, sse.data)
         if not ended:
             raise _InterruptedError("the stream ended before the run")
 

@@ -57,7 +57,8 @@ class Endings:
         return await self._list("ExecutionStatus = 'Running'")
 
     async def _list(self, condition: str) -> list[str]:
-        query = f"WorkflowType = '{WORKFLOW_TYPE}' AND TaskQueue = '{self._queue}' AND {condition}"
+        queue = self._queue.replace("\\", r"\\").replace("'", r"\'")
+        query = f"WorkflowType = '{WORKFLOW_TYPE}' AND TaskQueue = '{queue}' AND {condition}"
         with answered():
             found = self._client.list_workflows(query, limit=_MOST, rpc_timeout=RPC_TIMEOUT)
             return list(dict.fromkeys([execution.id async for execution in found]))

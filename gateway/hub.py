@@ -84,6 +84,10 @@ class Hub:
             if not feed.viewers:
                 self._feeds.pop(run_id, None)
 
+    def watched(self) -> dict[str, int]:
+        """The runs that have viewers, each with the last seq that these were told of."""
+        return {run_id: feed.cursor for run_id, feed in self._feeds.items()}
+
     async def serve(self) -> None:
         """Hand out news until cancelled."""
         while True:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 from temporalio.service import RPCError, RPCStatusCode
@@ -32,8 +32,10 @@ LONGEST_PAUSE = 2.0
 SWEEP = timedelta(seconds=30)
 """How often every active run is looked at."""
 _SWEPT_AT_ONCE = 200
+_WATCHED_AT_ONCE = 20
 _LAG = timedelta(seconds=10)
 """How late Temporal's list of closed workflows may be."""
+Watched = Callable[[], Mapping[str, int]]
 
 
 class Reconciler:
@@ -44,13 +46,19 @@ class Reconciler:
         runs: The store's runs.
         signals: The outbox.
         historian: Brings back what the store has lost.
+        watched: The runs that have viewers, with the last seq that these were told of.
     """
 
-    def __init__(self, service: RunService, runs: Runs, signals: Signals, historian: Historian) -> None:
+    def __init__(
+        self, service: RunService, runs: Runs, signals: Signals, historian: Historian, watched: Watched
+    ) -> None:
         self._service = service
         self._runs = runs
         self._signals = signals
         self._historian = historian
+        self._watched = watched
+        self._seen: Mapping[str, int] = {}
+        self._turn = ""
         self._looked = now()
         self._swept: datetime | None = None
         self._sweep: deque[RunRow] = deque()
@@ -96,6 +104,7 @@ class Reconciler:
         await self._start_accepted()
         await self._deliver_signals()
         await self._end_abrupt()
+        await self._look_at_watched()
         await self._look_at_active()
 
     def look_at_all(self) -> None:
@@ -129,10 +138,26 @@ class Reconciler:
     async def _end_abrupt(self) -> None:
         moment = now()
         for run_id in await self._service.endings.abrupt_since(self._looked - _LAG):
-            row = await self._runs.get(run_id)
-            if row is not None and row.status not in FINAL:
-                await self._end(row)
+            await self._look_at(run_id)
         self._looked = moment
+
+    async def _look_at(self, run_id: str) -> None:
+        row = await self._runs.get(run_id)
+        if row is not None and row.status not in FINAL:
+            await self._end(row)
+
+    async def _look_at_watched(self) -> None:
+        """Look at runs whose viewers have heard nothing since the last round, some at a time, each in its turn.
+
+        Somebody waits for their end, and Temporal's list may be late.
+        """
+        before, self._seen = self._seen, self._watched()
+        quiet = [run_id for run_id, cursor in self._seen.items() if before.get(run_id) == cursor]
+        for run_id in sorted(quiet, key=lambda each: (each <= self._turn, each))[:_WATCHED_AT_ONCE]:
+            self._turn = run_id
+            row = await self._runs.get(run_id)
+            if row is not None and row.dispatched:
+                await self._look_at(run_id)
 
     async def _look_at_active(self) -> None:
         if self._swept is None or (not self._sweep and now() - self._swept >= SWEEP):
@@ -141,9 +166,7 @@ class Reconciler:
             await self._bring_back(frozenset(row.id for row in active))
             self._sweep = deque(active)
         for _ in range(min(_SWEPT_AT_ONCE, len(self._sweep))):
-            row = await self._runs.get(self._sweep.popleft().id)
-            if row is not None and row.status not in FINAL:
-                await self._end(row)
+            await self._look_at(self._sweep.popleft().id)
 
     async def _bring_back(self, known: frozenset[str]) -> None:
         """Bring back runs that go on although the store has lost them."""

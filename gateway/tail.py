@@ -22,7 +22,9 @@ class GoneError(Exception):
     """
 
     def __init__(self, first: int) -> None:
-        super().__init__(f"events before seq {first} are gone")
+        super().__init__(
+            f"events before seq {first} are gone: the store has lost them, and Temporal does not keep them (any more)"
+        )
         self.first = first
 
 
@@ -77,7 +79,11 @@ class Tail:
         return self._chunks(page, after, view)
 
     async def follow(self, run_id: str, after: int, view: View) -> AsyncGenerator[Chunk]:
-        """Everything after ``after``, to the run's end; waits for what is not there yet."""
+        """Everything after ``after``, to the run's end; waits for what is not there yet.
+
+        Raises:
+            GoneError: The run is over, and events are gone for good.
+        """
         cursor = after
         while True:
             with self._hub.subscribe(run_id, await self._log.head(run_id) or 0) as news:
@@ -106,6 +112,8 @@ class Tail:
             try:
                 chunks = await self.read(run_id, cursor, view)
             except GoneError:
+                if await self._over(run_id):
+                    raise
                 await asyncio.sleep(RETRY_REPAIR)
                 continue
             if not chunks:
@@ -113,6 +121,11 @@ class Tail:
             for chunk in chunks:
                 cursor = chunk.last
                 yield chunk
+
+    async def _over(self, run_id: str) -> bool:
+        head = await self._log.head(run_id) or 0
+        last = self._chunks(await self._log.page(run_id, head - 1, 1), head - 1, "raw")
+        return any(chunk.ends for chunk in last)
 
     @staticmethod
     def _chunks(segments: list[Segment], after: int, view: View) -> list[Chunk]:

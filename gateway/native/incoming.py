@@ -154,5 +154,5 @@ async def find_run(request: Request, run_id: str) -> RunRow:
     if row is None and await parts.historian.restore_unknown(run_id):
         row = await parts.runs.get(run_id)
     if row is None:
-        raise wrong("run_id", f"there is no run {run_id}", 404)
+        raise wrong("run_id", f"there is no run {run_id}: neither the store nor Temporal knows it (any more)", 404)
     return row

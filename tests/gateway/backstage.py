@@ -98,7 +98,7 @@ def backstage(stage: Stage, client: Client | None = None) -> Backstage:
     signals = Signals(stores.database)
     service = RunService(way, stage.settings.task_queue, stores.runs, stores.approvals, signals)
     historian = Historian(way, stores.database, stores.runs, stores.log)
-    return Backstage(stores, signals, service, historian, Reconciler(service, stores.runs, signals, historian))
+    return Backstage(stores, signals, service, historian, Reconciler(service, stores.runs, signals, historian, dict))
 
 
 def tools(gate: Gate) -> list[Tool]:

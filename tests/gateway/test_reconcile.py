@@ -11,6 +11,8 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from gateway.away import TemporalAwayError
+from gateway.reconcile import Reconciler
+from gateway.runs import RunService
 from store.clock import now
 from store.restore import restore_run
 from store.runs import Acceptance
@@ -100,6 +102,33 @@ async def test_a_run_terminated_while_nobody_looked_is_ended(temporal: str, tmp_
         assert '"cancelled"' in result.model_dump_json()
         check_settled(await stage.events(handle.id))
         gate.open()
+
+
+async def test_a_run_that_somebody_watches_is_ended_without_the_list_of_closed_workflows(
+    temporal: str, tmp_path: Path
+) -> None:
+    async with behind(temporal, tmp_path, WAITS) as (stage, parts):
+        runs, signals = parts.stores.runs, parts.signals
+        lists_nothing = RunService(stage.client, "nobody's", runs, parts.stores.approvals, signals)
+        handles = [await stage.start(order("note")) for _ in range(3)]
+        for handle in handles:
+            await stage.phase(handle, "waiting")
+        thread_id = (await stage.row(handles[2].id)).thread_id
+        queued = await accept(parts, order("note", thread_id=thread_id))
+        watched = {handle.id: 7 for handle in handles[:2]} | {queued.run_id: 1, "gone": 1}
+        reconciler = Reconciler(lists_nothing, runs, signals, parts.historian, lambda: dict(watched))
+        await reconciler.round()
+        for handle in handles:
+            await handle.terminate()
+        watched[handles[1].id] += 1
+        await reconciler.round()
+        assert [(await stage.row(handle.id)).status for handle in handles] == ["failed", "waiting", "waiting"]
+        await reconciler.round()
+        assert [(await stage.row(handle.id)).status for handle in handles] == ["failed", "failed", "waiting"]
+        assert (await stage.row(queued.run_id)).status == "queued"
+        assert await parts.service.cancel(await stage.row(queued.run_id), Cancel(by="ann")) == "delivered"
+        async with reconciling(parts):
+            await over(parts, handles[2].id)
 
 
 async def test_a_workflow_that_timed_out_ends_its_run_as_expired(temporal: str, tmp_path: Path) -> None:
