@@ -36,12 +36,19 @@ def _tool(run: RunObserved, name: str) -> ExpectedTool:
 def _again(run: RunObserved, call_id: str) -> int:
     """How often a person agreed to the call after it had started."""
     started = [e.seq for e in run.log.standing if isinstance(e, ToolStarted) and e.call_id == call_id]
+    questions = _questions(run, call_id)
     agreed = [
         event.seq
         for event in run.log.standing
-        if isinstance(event, ApprovalDecided) and event.call_id == call_id and event.decision in {"approve", "edit"}
+        if isinstance(event, ApprovalDecided) and event.call_id in questions and event.decision in {"approve", "edit"}
     ]
     return sum(seq > started[0] for seq in agreed) if started else 0
+
+
+def _questions(run: RunObserved, call_id: str) -> set[str]:
+    """The ids under which people were asked about a call: its own, and one for each time that it was interrupted."""
+    asked = [c for e in run.log.standing if isinstance(e, ApprovalRequested) for c in e.calls]
+    return {call_id, *(call.call_id for call in asked if call.interrupted == call_id)}
 
 
 def results_had_their_effect(run: RunObserved) -> Iterator[str]:
@@ -51,7 +58,7 @@ def results_had_their_effect(run: RunObserved) -> Iterator[str]:
     known = {tool.name for tool in run.asked.tools if tool.effect == "write"}
     results = [e for e in run.log.standing if isinstance(e, ToolCompleted) and e.status == "ok" and e.name in known]
     for event in results:
-        if event.call_id not in done | given:
+        if event.call_id not in done and given.isdisjoint(_questions(run, event.call_id)):
             yield f"call {event.call_id} of {event.name} is ok and had no effect"
 
 
