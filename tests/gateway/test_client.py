@@ -22,6 +22,13 @@ async def test_a_stream_that_ends_before_the_run_is_not_its_end() -> None:
         assert await seqs(api) == [1, 2, 3]
 
 
+async def test_a_farewell_before_the_first_event_is_no_event() -> None:
+    farewell = ": the gateway stops\nretry: 1000\n\n"
+    answers = (broken(farewell), broken(frames(1, 2) + farewell), whole(frames(3, 3, ends=True)))
+    async with playing(*answers) as (api, _):
+        assert await seqs(api) == [1, 2, 3]
+
+
 async def test_what_is_sent_twice_is_given_once() -> None:
     async with playing(broken(frames(1, 3)), whole(frames(2, 5, ends=True))) as (api, _):
         assert await seqs(api) == [1, 2, 3, 4, 5]
