@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,21 @@ from temporalio.worker import Worker
 from typing_extensions import override
 
 from activities.heartbeat import heartbeats
+from activities.toolbox.registry import Tool, tool
+from store.attempts import Attempts
 from tests.logcheck import of_type
 from tests.provider_fake import Gate, call, in_turn, turn
 from tests.stage import Stage, order, unserved, worker
-from tests.tools import TOOLS
+from tests.tools import TOOLS, held
 from workflows.agent_run import AgentRun
 from workflows.contract.events import ToolCompleted
-from workflows.contract.runs import Cancel
+from workflows.contract.runs import Cancel, Decision
 from workflows.contract.steps import ToolCall, ToolOutcome, ToolSteps
+from workflows.interruption import NOT_AGAIN
 
 pytestmark = pytest.mark.server
 
+SOON = timedelta(milliseconds=50)
 FULL = ApplicationError("the disk is full", type="tool_error", non_retryable=True)
 SCRIPT = in_turn(turn(call("c1", "look", {"what": "sea"})), turn("Done."))
 
@@ -71,3 +76,39 @@ async def test_a_tool_that_fails_because_its_run_is_cancelled_does_not_fail_the_
     (result,) = of_type(events, "tool.completed")
     assert isinstance(result, ToolCompleted)
     assert result.status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "content"),
+    [("hold", "ok", "let go"), ("strike", "error", NOT_AGAIN)],
+)
+async def test_a_worker_that_is_shut_down_hands_its_call_over_and_nothing_happens_twice_in_silence(
+    temporal: str, tmp_path: Path, name: str, status: str, content: str
+) -> None:
+    gate, struck = Gate(), Gate()
+    script = in_turn(turn(call("c1", name)), turn("Done."))
+    async with unserved(temporal, tmp_path, script, [held(gate), striking(struck)]) as stage:
+        handle = await stage.start(order(name))
+        async with worker(stage, graceful_shutdown_timeout=SOON, sticky_queue_schedule_to_start_timeout=SOON):
+            await (gate if name == "hold" else struck).reached.wait()
+        gate.open()
+        await handle.signal(AgentRun.decide, Decision(call_id="c1~2", decision="deny"))
+        async with worker(stage):
+            _, events = await stage.ended(handle)
+        attempts = await Attempts(stage.stores.database).of_run(handle.id)
+    (result,) = of_type(events, "tool.completed")
+    assert isinstance(result, ToolCompleted)
+    assert (result.status, result.content) == (status, content)
+    ends = [entry.outcome for entry in attempts if entry.call_id]
+    assert ends == (["handed_over", "completed"] if name == "hold" else ["handed_over"])
+
+
+def striking(gate: Gate) -> Tool:
+    """A tool with an effect that waits at a gate."""
+
+    @tool(effect="write")
+    async def strike() -> None:
+        """Strike."""
+        await gate.passed()
+
+    return strike
