@@ -121,7 +121,7 @@ class Answering:
             return await self._steps.append(begun, batch, events, place)
 
         taken = frozenset(part.call_id for message in question.request.messages for part in message.calls)
-        return DeltaWriter(_named(begun), append, taken, begun.left)
+        return DeltaWriter(_named(begun), append, taken | begun.taken, begun.left)
 
     async def _keep(self, question: Question, begun: BegunStep, writer: DeltaWriter) -> ModelReply:
         """Commit the message with its last deltas."""

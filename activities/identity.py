@@ -1,9 +1,23 @@
-"""What this worker process is called, in attempts and in Temporal."""
+"""What this worker process is called, in attempts and in Temporal, and where an activity comes from."""
 
 import os
 import socket
+
+from temporalio import activity
+
+from store.resets import Arrival
 
 
 def worker_name() -> str:
     """``pid@host``, as Temporal's own SDK names its clients."""
     return f"{os.getpid()}@{socket.gethostname()}"
+
+
+def arrival(run_id: str, step: int | None) -> Arrival:
+    """Where the activity that asks comes from.
+
+    Args:
+        run_id: Its run.
+        step: The last step whose message the run has, where that is known.
+    """
+    return Arrival(run_id, activity.info().workflow_run_id or "", step)

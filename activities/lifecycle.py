@@ -7,6 +7,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
+from activities.identity import arrival
 from store.approvals import Approvals
 from store.calls import Calls
 from store.clock import now
@@ -29,7 +30,7 @@ from workflows.contract.steps import (
 
 @contextmanager
 def _ended_runs_refused() -> Generator[None]:
-    """What an ended or unknown run is refused, it is refused for good."""
+    """What a run is refused that has ended, was reset or is unknown, it is refused for good."""
     try:
         yield
     except FencedError as error:
@@ -64,12 +65,15 @@ class LifecycleActivities(LifecycleSteps):
     @override
     @activity.defn
     async def answer_calls(self, answers: Answers) -> Answered:
-        return Answered(outcomes=await self._calls.answer(answers.run_id, answers.answers, now()))
+        with _ended_runs_refused():
+            await self._runs.arrive(arrival(answers.run_id, answers.step), now())
+            return Answered(outcomes=await self._calls.answer(answers.run_id, answers.answers, now()))
 
     @override
     @activity.defn
     async def pause_run(self, pause: Pause) -> Paused:
         with _ended_runs_refused():
+            await self._runs.arrive(arrival(pause.run_id, pause.step), now())
             paused = await self._approvals.pause(pause, now())
         reached("pause written")
         return paused
@@ -78,6 +82,7 @@ class LifecycleActivities(LifecycleSteps):
     @activity.defn
     async def record_verdicts(self, verdicts: Verdicts) -> Recorded:
         with _ended_runs_refused():
+            await self._runs.arrive(arrival(verdicts.run_id, verdicts.step), now())
             recorded = await self._approvals.record(verdicts, now())
         reached("verdict written")
         return recorded
@@ -87,6 +92,7 @@ class LifecycleActivities(LifecycleSteps):
     async def finish_run(self, finish: Finish) -> Finished:
         reached("finishing")
         with _ended_runs_refused():
+            await self._runs.arrive(arrival(finish.run_id, None), now())
             finished, following = await self._runs.finish(finish, now())
         reached("finished")
         if following:

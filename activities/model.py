@@ -10,7 +10,7 @@ from typing_extensions import override
 from activities.answering import Answering, Question
 from activities.failures import ProviderFailure, handed_over, store_failures
 from activities.heartbeat import heartbeats
-from activities.identity import worker_name
+from activities.identity import arrival, worker_name
 from activities.providers.provider import ModelRequest, Provider
 from activities.toolbox.registry import Toolbox
 from store.begun import BegunStep
@@ -57,8 +57,9 @@ class ModelActivities(ModelSteps):
             if order is None:
                 raise StoreAwayError(f"the store has no run {call.run_id}")
             try:
+                await self._runs.arrive(arrival(call.run_id, call.step - 1), now())
                 begun = await self._steps.begin(call, order.agent.model, worker_name(), now())
-            except FencedError as error:  # the run has ended: trying again cannot help
+            except FencedError as error:  # the run has ended, or was reset: trying again cannot help
                 raise ApplicationError(str(error), type="fenced", non_retryable=True) from error
             return begun.reply or await self._attempt(call, order, begun)
 

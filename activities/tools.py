@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from activities.failures import handed_over, store_failures
 from activities.heartbeat import cancelled_by_run, heartbeats
-from activities.identity import worker_name
+from activities.identity import arrival, worker_name
 from activities.toolbox.registry import Tool, Toolbox, ToolResult
 from activities.toolbox.tool import ToolContext
 from store.blobs import MOST_BYTES
@@ -20,6 +20,7 @@ from store.calls import MOST_LOST, BegunCall, Calls, UnknownCallError
 from store.clock import now
 from store.log import FencedError
 from store.places import reached
+from store.runs import Runs
 from workflows import untorn
 from workflows.contract.agents import OnInterrupt
 from workflows.contract.messages import ResultStatus
@@ -36,8 +37,9 @@ _MAY_HAVE = "It may have had its effect."
 class ToolActivities(ToolSteps):
     """Implements the port with the toolbox and the ledger."""
 
-    def __init__(self, toolbox: Toolbox, calls: Calls, workspace: Path) -> None:
+    def __init__(self, toolbox: Toolbox, runs: Runs, calls: Calls, workspace: Path) -> None:
         self._toolbox = toolbox
+        self._runs = runs
         self._calls = calls
         self._workspace = workspace
 
@@ -60,8 +62,7 @@ class ToolActivities(ToolSteps):
 
     async def _outcome(self, call: ToolCall, tool: Tool | None) -> ToolOutcome:
         if_interrupted = _if_interrupted(tool)
-        beginning = self._calls.begin(call, call.edited, worker_name(), now(), repeats=if_interrupted == "retry")
-        begun, cancelled = await untorn.ended(beginning)
+        begun, cancelled = await untorn.ended(self._begin(call, repeats=if_interrupted == "retry"))
         if begun.outcome:
             return begun.outcome
         if begun.halted == "given_up":
@@ -72,6 +73,10 @@ class ToolActivities(ToolSteps):
             why = f"attempt {begun.attempt - 1} was interrupted, because its worker died or was shut down"
             raise ApplicationError(why, begun.attempt, type="interrupted", non_retryable=True)
         return await self._run(call, begun, cancelled=cancelled)
+
+    async def _begin(self, call: ToolCall, *, repeats: bool) -> BegunCall:
+        await self._runs.arrive(arrival(call.run_id, call.step), now())
+        return await self._calls.begin(call, call.edited, worker_name(), now(), repeats=repeats)
 
     async def _not_run(self, call: ToolCall, content: str) -> ToolOutcome:
         answer = Answer(call_id=call.call_id, name=call.name, status="error", content=content)

@@ -28,6 +28,12 @@ class Doing:
     call_id: str = ""
 
 
+def last_attempt(tx: Tx, doing: Doing) -> int:
+    """The number of the newest attempt, 0 where there is none."""
+    find = "SELECT COALESCE(MAX(attempt), 0) FROM attempts WHERE run_id = ? AND step = ? AND call_id = ?"
+    return run_sql(tx, find, doing.run_id, doing.step, doing.call_id).scalar_one()
+
+
 def begin_attempt(tx: Tx, doing: Doing, attempt: int, by: tuple[str, datetime], **more: str | int | None) -> None:
     """Say that a worker sets about it.
 

@@ -38,7 +38,8 @@ class Left:
 class BegunStep:
     """Attempt ``attempt`` of a step may write, in the name of ``asked``; or the step has its ``reply`` already.
 
-    ``failures`` counts the attempts before to which the provider gave no answer.
+    ``failures`` counts the attempts before to which the provider gave no answer. ``taken`` are the ids of calls that a
+    reset has taken back: no other call may have one of them.
     """
 
     run_id: str
@@ -50,6 +51,7 @@ class BegunStep:
     failures: int = 0
     left: Left | None = None
     reply: ModelReply | None = None
+    taken: frozenset[str] = frozenset()
 
     @property
     def doing(self) -> Doing:
@@ -68,10 +70,13 @@ def load_step(tx: Tx, row: Row[Any]) -> BegunStep:
     return replace(known, reply=ModelReply.model_validate_json('{"message":' + body + "," + row.reply[1:]))
 
 
-def failures_of(tx: Tx, doing: Doing) -> int:
-    """How many attempts the provider has failed."""
-    find = "SELECT COUNT(*) FROM attempts WHERE run_id = ? AND step = ? AND call_id = ? AND outcome = 'failed'"
-    return run_sql(tx, find, doing.run_id, doing.step, doing.call_id).scalar_one()
+def failures_of(tx: Tx, known: BegunStep) -> int:
+    """How many attempts the provider has failed, since the last reset."""
+    find = (
+        "SELECT COUNT(*) FROM attempts"
+        " WHERE run_id = ? AND step = ? AND call_id = '' AND outcome = 'failed' AND attempt >= ?"
+    )
+    return run_sql(tx, find, known.run_id, known.step, known.begin.attempt).scalar_one()
 
 
 def written(tx: Tx, begun: BegunStep) -> tuple[Event, ...]:

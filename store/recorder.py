@@ -7,7 +7,17 @@ from typing import Protocol
 from workflows.contract.events import Event
 from workflows.contract.messages import Message
 from workflows.contract.runs import RunOrder, Said
-from workflows.contract.steps import Finish, ModelReply, Pause, Progress, StepBegin, Superseded, ToolOutcome, Verdicts
+from workflows.contract.steps import (
+    Finish,
+    ModelReply,
+    Pause,
+    Progress,
+    Reopened,
+    StepBegin,
+    Superseded,
+    ToolOutcome,
+    Verdicts,
+)
 
 
 class Recorder(Protocol):
@@ -18,6 +28,7 @@ class Recorder(Protocol):
     def begun(self, run_id: str, step: int, begin: StepBegin) -> Sequence[Event]: ...  # noqa: D102
     def said_message(self, run_id: str, step: int, place: int, said: Said) -> Message: ...  # noqa: D102
     def superseded(self, run_id: str, step: int, gone: Superseded) -> Event: ...  # noqa: D102
+    def reopened(self, run_id: str, gone: Reopened) -> Event: ...  # noqa: D102
     def message_completed(self, run_id: str, step: int, reply: ModelReply) -> Event: ...  # noqa: D102
     def tool_started(self, run_id: str, outcome: ToolOutcome, arguments: str, at: datetime) -> Event: ...  # noqa: D102
     def tool_progress(self, run_id: str, step: int, call_id: str, progress: Progress) -> Event: ...  # noqa: D102

@@ -14,6 +14,7 @@ from store.database import Database, Tx
 from store.log import Append, FencedError, append, lock
 from store.messages import insert_message
 from store.recorder import Recorder
+from store.resets import Arrival, arrive, is_known, load_reopenings
 from store.rows import find_row, insert_into, run_sql
 from store.steps import Steps
 from store.tables import RunRow, ThreadRow
@@ -22,7 +23,7 @@ from workflows.contract.runs import FINAL, RunOrder
 from workflows.contract.steps import Finish, Finished, Stamp
 
 _ENDING = (
-    "SELECT r.thread_id, r.status, r.leg, r.finished, l.leg_id"
+    "SELECT r.thread_id, r.status, r.leg, r.finished, r.reopened, l.leg_id"
     " FROM runs AS r JOIN legs AS l ON l.run_id = r.id AND l.leg = r.leg WHERE r.id = ?"
 )
 OnBusy = Literal["queue", "reject"]
@@ -133,6 +134,16 @@ class Runs:
         insert_into(tx, "legs", run_id=order.run_id, leg=1, leg_id=leg_id, first_seq=1)
         insert_message(tx, order.run_id, (0, 0), order.input)
 
+    async def arrive(self, arrival: Arrival, now: datetime) -> None:
+        """Let an activity in; the first one after a reset takes back what the run has yet to do.
+
+        Raises:
+            FencedError: A reset has ended the link that it comes from.
+            StoreAwayError: The database failed.
+        """
+        if not await self._database.read(lambda session: is_known(session.connection(), arrival)):
+            await self._database.write(lambda tx: arrive(tx, arrival, now, self._recorder))
+
     async def dispatched(self, run_id: str) -> None:
         """Remember that the run's workflow was started."""
         await self._database.write(lambda tx: run_sql(tx, "UPDATE runs SET dispatched = TRUE WHERE id = ?", run_id))
@@ -178,7 +189,8 @@ class Runs:
         closed = self._calls.close_open(tx, run_id, outcome.stop_reason, now)
         output = _output(tx, run_id)
         span = append(tx, Append(run_id, "finish", self._recorder.ending(finish, row.leg_id, now, output), once=False))
-        finished = Finished(finish=finish, open_steps=open_steps, closed=closed, stamp=Stamp(first=span.first, at=now))
+        stamp, resets = Stamp(first=span.first, at=now), load_reopenings(row.reopened)
+        finished = Finished(finish=finish, open_steps=open_steps, closed=closed, stamp=stamp, reopened=resets)
         end_leg(tx, run_id, row.leg, span.last, outcome.stop_reason)
         if row.status == "waiting":
             cancel = "UPDATE approvals SET status = 'cancelled', decided_at = ? WHERE run_id = ? AND status = 'pending'"

@@ -12,6 +12,7 @@ from store.attempts import (
     drop_place,
     end_attempt,
     entries_of,
+    last_attempt,
     place_of,
     recover,
     set_place,
@@ -21,6 +22,7 @@ from store.database import Database, Tx
 from store.log import Append, append, check, lock, lock_open, step_fence, supersede
 from store.messages import answer_place, insert_message
 from store.recorder import Recorder
+from store.resets import reopenings, retracted_calls
 from store.rows import insert_into, run_sql
 from workflows.contract.attempts import AttemptOutcome, Place, Recovery
 from workflows.contract.events import Event
@@ -44,7 +46,12 @@ class Steps:
             FencedError: There is no such run, or it has ended.
             StoreAwayError: The database failed.
         """
-        return await self._database.write(lambda tx: self._begin(tx, call, model, (worker, now)))
+
+        def job(tx: Tx) -> BegunStep:
+            begun = self._begin(tx, call, model, (worker, now))
+            return replace(begun, taken=retracted_calls(tx, call.run_id)) if begun.begin.reopened else begun
+
+        return await self._database.write(job)
 
     def _begin(self, tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> BegunStep:
         lock(tx, call.run_id)
@@ -57,7 +64,7 @@ class Steps:
         lock_open(tx, call.run_id)
         end_attempt(tx, known.doing, known.attempt, "lost", by[1])
         place = place_of(tx, known.doing, known.attempt)
-        begun = replace(known, attempt=known.attempt + 1, failures=failures_of(tx, known.doing))
+        begun = replace(known, attempt=known.attempt + 1, failures=failures_of(tx, known))
         if place is None:
             begin_attempt(tx, begun.doing, begun.attempt, by, provider=model, recovered="reissued")
             return self._restart(tx, begun, by[1], charged=known.attempt)
@@ -74,7 +81,10 @@ class Steps:
     def _begin_first(self, tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> BegunStep:
         worker, now = by
         lock_open(tx, call.run_id)
-        begin = StepBegin(stamp=Stamp(first=0, at=now), model=model, said=call.said)
+        doing, reopened = Doing(call.run_id, call.step), reopenings(tx, call.run_id)
+        attempt = 1 + last_attempt(tx, doing) if reopened else 1
+        stamp = Stamp(first=0, at=now)
+        begin = StepBegin(stamp=stamp, model=model, said=call.said, attempt=attempt, reopened=reopened)
         events = self._recorder.begun(call.run_id, call.step, begin)
         span = append(tx, Append(call.run_id, f"step:{call.step}", events, once=False))
         begin = begin.model_copy(update={"stamp": Stamp(first=span.first, at=now)})
@@ -83,13 +93,13 @@ class Steps:
             "steps",
             run_id=call.run_id,
             step=call.step,
-            attempt=1,
-            asked=1,
+            attempt=attempt,
+            asked=attempt,
             worker=worker,
             begin=begin.model_dump_json(),
             superseded="[]",
         )
-        begin_attempt(tx, Doing(call.run_id, call.step), 1, by, provider=model)
+        begin_attempt(tx, doing, attempt, by, provider=model)
         for place, said in enumerate(call.said):
             insert_message(
                 tx, call.run_id, (call.step, place), self._recorder.said_message(call.run_id, call.step, place, said)
@@ -100,7 +110,7 @@ class Steps:
         if call.step == 1:
             run_sql(tx, running, now, call.run_id)
         run_sql(tx, "UPDATE runs SET step = ? WHERE id = ?", call.step, call.run_id)
-        return BegunStep(call.run_id, call.step, 1, 1, begin)
+        return BegunStep(call.run_id, call.step, attempt, attempt, begin)
 
     async def restart(self, begun: BegunStep, now: datetime, *, reissued: bool) -> BegunStep:
         """Give up what was left: it is superseded, and the attempt writes in its own name from now on.
@@ -240,7 +250,7 @@ def _keep(tx: Tx, begun: BegunStep, reply: ModelReply) -> ModelReply:
         reply.completed_at,
     )
     charge(tx, begun.doing, begun.attempt, reply.usage)
-    if begun.attempt > 1:
+    if begun.attempt > begun.begin.attempt:
         charge_same_input(tx, begun.doing, reply.usage.input_tokens)
     reply = reply.model_copy(update={"attempts": entries_of(tx, begun.doing)})
     place = answer_place(len(reply.begin.said))

@@ -64,7 +64,11 @@ class ThreadRow(Row, table=True):
 
 
 class RunRow(Row, table=True):
-    """A run as it stands. ``place`` orders the runs of a thread; ``dispatched`` says that its workflow was started."""
+    """A run as it stands. ``place`` orders the runs of a thread; ``dispatched`` says that its workflow was started.
+
+    ``links`` are the Temporal run ids of its chain from which an activity came, oldest first; ``reopened`` tells of the
+    resets whose notices stand.
+    """
 
     __table_args__ = (
         Index("ix_runs_thread", "thread_id", "place"),
@@ -84,6 +88,8 @@ class RunRow(Row, table=True):
     order: str = Field(sa_type=Text)
     finished: str | None = Field(default=None, sa_type=Text)
     output: str | None = Field(default=None, sa_type=Text)
+    links: str | None = Field(default=None, sa_type=Text)
+    reopened: str | None = Field(default=None, sa_type=Text)
     idempotency_key: str | None = Field(default=None, unique=True)
     idempotency_hash: str | None = None
     created_at: datetime = Field(sa_type=UtcTime)

@@ -42,6 +42,7 @@ from workflows.contract.steps import (
     Paused,
     Progress,
     Recorded,
+    Reopened,
     Span,
     StepBegin,
     Superseded,
@@ -88,13 +89,20 @@ def begun(run_id: str, step: int, begin: StepBegin) -> list[Event]:
         MessageReceived(run_id=run_id, step=step, at=at, message=said_message(run_id, step, place, said), by=said.by)
         for place, said in enumerate(begin.said)
     ]
-    return [*received, StepStarted(run_id=run_id, step=step, attempt=1, at=at, model=begin.model)]
+    return [*received, StepStarted(run_id=run_id, step=step, attempt=begin.attempt, at=at, model=begin.model)]
 
 
 def superseded(run_id: str, step: int, gone: Superseded) -> AttemptSuperseded:
     """The notice that an attempt's deltas no longer stand."""
     return AttemptSuperseded(
         run_id=run_id, step=step, attempt=gone.attempt, at=gone.notice.at, first=gone.first, last=gone.last
+    )
+
+
+def reopened(run_id: str, gone: Reopened) -> RunResumed:
+    """The notice that a reset took back a part of the log, and that the run goes on."""
+    return RunResumed(
+        run_id=run_id, at=gone.notice.at, leg=gone.leg, leg_id=gone.leg_id, first=gone.first, last=gone.last
     )
 
 

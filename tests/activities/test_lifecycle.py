@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 import pytest
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
 from activities.lifecycle import LifecycleActivities
 from store.agents import new_id
@@ -13,15 +15,23 @@ from tests.logcheck import parsed
 from workflows.contract.runs import Decision, RunOrder
 from workflows.contract.steps import Answer, Answers, ModelCall, Pause, Verdicts
 
+Given = TypeVar("Given")
+Got = TypeVar("Got")
+
 
 class Desk:
     """The activities over a store, and the runs that they have started."""
 
     def __init__(self, stores: Stores) -> None:
         self.stores = stores
+        self._environment = ActivityEnvironment()
         self.started: list[str] = []
         self.cancelled: list[tuple[str, str]] = []
         self.activities = LifecycleActivities(stores.runs, stores.calls, stores.approvals, self._start, self._cancel)
+
+    async def run(self, write: Callable[[Given], Awaitable[Got]], given: Given) -> Got:
+        """Run one of the activities."""
+        return await self._environment.run(write, given)
 
     async def _start(self, following: RunOrder) -> None:
         self.started.append(following.run_id)
@@ -56,27 +66,29 @@ async def refused(writing: Awaitable[object]) -> tuple[str | None, bool]:
 async def test_a_call_is_answered_once_however_often_it_is_written(desk: Desk) -> None:
     asked = await desk.asked()
     answer = Answer(call_id="c1", name="search", status="denied", content="no")
-    first = await desk.activities.answer_calls(Answers(run_id=asked.run_id, step=1, answers=(answer,)))
+    first = await desk.run(desk.activities.answer_calls, Answers(run_id=asked.run_id, step=1, answers=(answer,)))
     other = answer.model_copy(update={"content": "yes"})
-    assert await desk.activities.answer_calls(Answers(run_id=asked.run_id, step=1, answers=(other,))) == first
+    assert await desk.run(desk.activities.answer_calls, Answers(run_id=asked.run_id, step=1, answers=(other,))) == first
     assert [outcome.content for outcome in first.outcomes] == ["no"]
     assert (await desk.types(asked.run_id)).count("tool.completed") == 1
 
 
 async def test_a_pause_and_its_verdicts_are_written_once_however_often(desk: Desk) -> None:
     asked = await desk.asked()
-    assert await desk.activities.pause_run(asked) == await desk.activities.pause_run(asked)
+    assert await desk.run(desk.activities.pause_run, asked) == await desk.run(desk.activities.pause_run, asked)
     verdicts = Verdicts.of(asked, decisions=[Decision(call_id="c1", decision="approve", id="d1")], resume=True)
-    assert await desk.activities.record_verdicts(verdicts) == await desk.activities.record_verdicts(verdicts)
+    assert await desk.run(desk.activities.record_verdicts, verdicts) == await desk.run(
+        desk.activities.record_verdicts, verdicts
+    )
     types = await desk.types(asked.run_id)
     assert types[-5:] == ["approval.requested", "leg.ended", "run.waiting", "approval.decided", "run.resumed"]
 
 
 async def test_a_pause_that_another_worker_writes_again_expires_when_the_first_one_said(desk: Desk) -> None:
     asked = await desk.asked()
-    first = await desk.activities.pause_run(asked)
+    first = await desk.run(desk.activities.pause_run, asked)
     later = asked.model_copy(update={"expires_at": asked.expires_at + timedelta(seconds=5)})
-    assert await desk.activities.pause_run(later) == first
+    assert await desk.run(desk.activities.pause_run, later) == first
     (row,) = await desk.stores.approvals.find(run_id=asked.run_id)
     assert row.expires_at == first.pause.expires_at
 
@@ -84,20 +96,22 @@ async def test_a_pause_that_another_worker_writes_again_expires_when_the_first_o
 async def test_the_end_starts_the_threads_next_run_also_when_it_is_written_again(desk: Desk) -> None:
     first = await desk.stores.accept()
     following = await desk.stores.accept(order(first.thread_id))
-    ended = await desk.activities.finish_run(finish(first.run_id))
-    assert await desk.activities.finish_run(finish(first.run_id)) == ended
+    ended = await desk.run(desk.activities.finish_run, finish(first.run_id))
+    assert await desk.run(desk.activities.finish_run, finish(first.run_id)) == ended
     assert set(desk.started) == {following.run_id}
     assert (await desk.types(first.run_id)).count("run.completed") == 1
 
 
 async def test_the_end_of_a_threads_last_run_starts_nothing(desk: Desk) -> None:
-    await desk.activities.finish_run(finish((await desk.stores.accept()).run_id))
+    await desk.run(desk.activities.finish_run, finish((await desk.stores.accept()).run_id))
     assert desk.started == []
 
 
 WRITES: dict[str, Callable[[Desk, Pause], Awaitable[object]]] = {
-    "pause": lambda desk, asked: desk.activities.pause_run(asked),
-    "verdicts": lambda desk, asked: desk.activities.record_verdicts(Verdicts.of(asked, expired=["c1"], resume=True)),
+    "pause": lambda desk, asked: desk.run(desk.activities.pause_run, asked),
+    "verdicts": lambda desk, asked: desk.run(
+        desk.activities.record_verdicts, Verdicts.of(asked, expired=["c1"], resume=True)
+    ),
 }
 
 
@@ -106,11 +120,11 @@ async def test_a_run_that_is_over_is_refused_for_good(
     desk: Desk, write: Callable[[Desk, Pause], Awaitable[object]]
 ) -> None:
     asked = await desk.asked()
-    await desk.activities.finish_run(finish(asked.run_id))
+    await desk.run(desk.activities.finish_run, finish(asked.run_id))
     before = await desk.types(asked.run_id)
     assert await refused(write(desk, asked)) == ("fenced", True)
     assert await desk.types(asked.run_id) == before
 
 
 async def test_the_end_of_an_unknown_run_is_refused_for_good(desk: Desk) -> None:
-    assert await refused(desk.activities.finish_run(finish(new_id()))) == ("fenced", True)
+    assert await refused(desk.run(desk.activities.finish_run, finish(new_id()))) == ("fenced", True)

@@ -79,7 +79,7 @@ class Desk:
         self.gate = Gate()
         self.environment = ActivityEnvironment()
         tools = [look, search, pay, book, post, recite, shout, held(self.gate)]
-        self._activities = ToolActivities(Toolbox(tools), stores.calls, workspace)
+        self._activities = ToolActivities(Toolbox(tools), stores.runs, stores.calls, workspace)
 
     async def called(self, name: str, call_id: str = "c1") -> ToolCall:
         """A run whose model has called a tool with ``{"q": "é"}``."""

@@ -41,7 +41,7 @@ def test_migrating_twice_changes_nothing_and_the_state_is_told(empty_url: str) -
     migrate(empty_url)
     migrate(empty_url)
     assert before == ("missing" if empty_url.startswith("sqlite") else "empty")
-    assert state(empty_url) == newest() == "0003"
+    assert state(empty_url) == newest() == "0004"
 
 
 async def test_processes_that_start_at_once_migrate_together(empty_url: str) -> None:

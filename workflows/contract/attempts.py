@@ -5,8 +5,9 @@ from typing import Literal
 
 from workflows.contract.shape import Shape
 
-AttemptOutcome = Literal["completed", "failed", "cancelled", "lost", "handed_over"]
-"""``lost``: its worker died or froze; ``handed_over``: its worker was shut down and gave it to another."""
+AttemptOutcome = Literal["completed", "failed", "cancelled", "lost", "handed_over", "reset"]
+"""``lost``: its worker died or froze; ``handed_over``: its worker was shut down and gave it to another; ``reset``: what
+it wrote was taken back by a reset of the run."""
 
 Recovery = Literal["none", "reattached", "retrieved", "reissued"]
 """How an attempt took up what the one before it had left: it went on with the provider's stream (``reattached``), read

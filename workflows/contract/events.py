@@ -210,11 +210,13 @@ class RunWaiting(_Event):
 
 
 class RunResumed(_Event):
-    """A new leg begins."""
+    """A new leg begins; with ``from`` and ``to``, a reset took back what they span, and the run goes on in this leg."""
 
     type: Literal["run.resumed"] = "run.resumed"
     leg: int
     leg_id: str
+    first: int | None = Field(default=None, validation_alias=AliasChoices("from", "first"), serialization_alias="from")
+    last: int | None = Field(default=None, validation_alias=AliasChoices("to", "last"), serialization_alias="to")
 
 
 class RunCompleted(_Event):

@@ -42,6 +42,16 @@ class Superseded(Shape):
     notice: Stamp
 
 
+class Reopened(Shape):
+    """A reset took back ``first..last``: the run goes on in leg ``leg``; ``notice`` is the place of what says so."""
+
+    first: int
+    last: int
+    leg: int
+    leg_id: str
+    notice: Stamp
+
+
 class ModelCall(Shape):
     """Ask the model for step ``step``. ``said`` joins the conversation before it."""
 
@@ -59,11 +69,16 @@ class ToolPlan(Shape):
 
 
 class StepBegin(Shape):
-    """What the first attempt of a step left in the log: ``message.received`` per word said, then ``step.started``."""
+    """What the first attempt of a step left in the log: ``message.received`` per word said, then ``step.started``.
+
+    ``attempt`` is that attempt: not 1 where a reset took back the ones before. ``reopened`` are the resets until then.
+    """
 
     stamp: Stamp
     model: str
     said: tuple[Said, ...] = ()
+    attempt: int = 1
+    reopened: tuple[Reopened, ...] = ()
 
 
 class ModelReply(Shape):
@@ -229,12 +244,16 @@ class Finish(Shape):
 
 
 class Finished(Shape):
-    """What the end left in the log, in this order: open steps, answers to open calls, ``leg.ended`` and ``run.*``."""
+    """What the end left in the log, in this order: open steps, answers to open calls, ``leg.ended`` and ``run.*``.
+
+    ``reopened`` are the resets until then.
+    """
 
     finish: Finish
     open_steps: tuple[OpenStep, ...] = ()
     closed: tuple[ToolOutcome, ...] = ()
     stamp: Stamp
+    reopened: tuple[Reopened, ...] = ()
 
 
 class ModelSteps(ABC):
