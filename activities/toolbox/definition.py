@@ -72,9 +72,10 @@ def tool(
     Args:
         effect: ``write`` for what changes the world: it is never silently run twice.
         timeout: Seconds after which a call is ended with an error that the model sees.
-        return_char_limit: Characters of a result that the model gets; the rest is cut.
+        return_char_limit: Characters of a result that the model gets; of a longer one the whole is kept in the store.
         approval: Whether a person must agree to a call, unless the agent says otherwise.
-        on_interrupted: What happens to a ``write`` call whose worker died in the middle.
+        on_interrupted: What happens to a ``write`` call whose worker died in the middle: a person is asked, the model
+            is told, or it is run again under the same ``ToolContext.call_id``.
 
     Raises:
         TypeError: The function cannot be a tool; the message names it and says why.

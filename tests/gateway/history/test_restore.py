@@ -11,8 +11,10 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.failures import ProviderFailure
 from activities.providers.provider import ModelRequest
+from activities.toolbox.registry import tool
 from gateway.away import TemporalAwayError
 from store.agents import new_id
+from store.blobs import Blobs, KeptResult
 from store.tables import SegmentRow
 from tests.gateway.backstage import Backstage, backstage
 from tests.gateway.histories import ALL_TOOLS, DONE, Breaking, asking, assert_restored, behind, holding
@@ -94,6 +96,26 @@ async def test_a_lost_database_file_gets_a_run_with_an_interrupted_call_back_row
         await parts.decide(handle.id, "c1~2", "approve")
         await stage.ended(handle)
         await assert_restored(stage, parts, handle.id)
+
+
+async def test_of_a_long_result_history_has_the_beginning_and_the_name_of_the_whole(
+    temporal: str, tmp_path: Path
+) -> None:
+    @tool(return_char_limit=4)
+    async def recite() -> str:
+        """Recite."""
+        return "the beginning and the end"
+
+    async with staged(temporal, tmp_path, in_turn(turn(call("c1", "recite")), DONE), [recite]) as stage:
+        parts = backstage(stage)
+        handle = await stage.start(order("recite"))
+        await stage.ended(handle)
+        blobs = Blobs(stage.stores.database)
+        kept = await blobs.result(handle.id, "c1")
+        assert kept
+        assert kept.body == b"the beginning and the end"
+        await assert_restored(stage, parts, handle.id)
+        assert await blobs.result(handle.id, "c1") == KeptResult(kept.outcome, None)
 
 
 async def test_what_was_agreed_to_is_known_though_the_database_was_lost(temporal: str, tmp_path: Path) -> None:
