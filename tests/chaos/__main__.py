@@ -1,41 +1,86 @@
-"""``make chaos``: kill everything at every moment, many times over, and check what was left of it."""
+"""``make chaos``: kill everything at every moment, many times over, and check what was left of the runs."""
 
 import argparse
 import asyncio
+import json
+import signal
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
-from tests.chaos.driving.matrix import play, schedule
+from tests.bench.report import machine
+from tests.chaos.driving.figures import figures, keep, table
+from tests.chaos.driving.matrix import play, schedule, short
 from tests.chaos.driving.rounds import Kill
+from tests.dev_server import found
+
+_DOCS = Path(__file__).parents[2] / "docs"
 
 
 def options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--kills", type=int, default=576)
-    parser.add_argument("--stacks", type=int, default=6)
-    parser.add_argument("--only", default="", help="cells whose name has this in it: victim/moment/provider")
+    parser.add_argument("--kills", type=int, default=576, help="how many rounds, over all cells evenly")
+    parser.add_argument("--short", action="store_true", help="the rounds that are part of the tests")
+    parser.add_argument("--only", default="", metavar="CELL", help="cells with this in victim/moment/provider")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="a folder for the data and the logs of all processes")
+    parser.add_argument("--stacks", type=int, default=6, help="how many systems work side by side")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go too")
+    parser.add_argument("--docs", action="store_true", help="put the table into docs/")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="a new folder for the data and logs of all processes"
+    )
     return parser.parse_args()
 
 
 def tell(kill: Kill) -> None:
-    """A line for each round."""
-    recovery = " ".join(f"{seconds:.1f}" for seconds in kill.recovery)
+    """A line for each round, and one for each fault."""
+    recovery = " ".join(f"{seconds:.1f}" for seconds in kill.recovery) or "no"
     how = "killed" if kill.killed else "missed"
-    said = [f"{how} {kill.cell} at {kill.stop_at}: {kill.runs} runs, {recovery} s, {kill.seconds:.0f} s"]
+    place = f"{kill.cell} at {kill.stop_at} (seed {kill.seed})"
+    said = [f"{how} {place}: {kill.runs} runs, recovered in {recovery} s; {kill.seconds:.0f} s"]
     said += [f"  FAULT {fault.rule} {fault.run_id}: {fault.detail[:400]}" for fault in kill.faults]
+    said += [f"  not named yet: {fault.run_id}: {fault.detail}" for fault in kill.unnamed]
     sys.stdout.write("\n".join(said) + "\n")
     sys.stdout.flush()
 
 
+async def _temporal() -> str:
+    command = (str(found().binary), "--version")
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    return said.decode().strip()
+
+
+def _about(asked: argparse.Namespace, began: float) -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(asyncio.run(_temporal())),
+        "minutes": (monotonic() - began) / 60,
+        "seed": asked.seed,
+        "stacks": asked.stacks,
+    }
+
+
 def main() -> int:
-    asked = options()
-    with tempfile.TemporaryDirectory() as folder:
-        rounds = schedule(asked.kills, asked.seed, asked.only)
-        kills = asyncio.run(play(rounds, asked.keep or Path(folder), asked.stacks, tell))
+    """Play, print, keep; a fault is a failure."""
+    asked, began = options(), monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rounds = short(asked.seed) if asked.short else schedule(asked.kills, asked.seed, asked.only)
+    with tempfile.TemporaryDirectory(prefix="longrun-chaos-") as folder:
+        try:
+            kills = asyncio.run(play(rounds, asked.keep or Path(folder), asked.stacks, tell))
+        except KeyboardInterrupt:
+            return 130
+    about = _about(asked, began)
+    sys.stdout.write(f"\n{table(kills)}\n")
+    if asked.json:
+        asked.json.write_text(json.dumps(figures(kills, about), indent=1, ensure_ascii=False), encoding="utf-8")
+    if asked.docs:
+        keep(kills, about, _DOCS)
     return int(any(kill.faults for kill in kills))
 
 

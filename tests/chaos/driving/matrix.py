@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.driving.moments import CELLS, Cell
+from tests.chaos.driving.moments import CELLS, MOMENTS, PROVIDERS, VICTIMS, Cell
 from tests.chaos.driving.rounds import Kill, Round
 from tests.chaos.driving.spawning import Nursery, nursing
 from tests.chaos.driving.stack import Stack, stacked
@@ -18,6 +18,8 @@ from tests.chaos.providing import CountingProvider, providing
 logger = logging.getLogger(__name__)
 
 _TRIES = 3
+_SOME = 4
+"""How many moments of each victim but the worker the short form has."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,16 @@ def schedule(kills: int, seed: int, only: str = "", cells: Sequence[Cell] = CELL
         rng.shuffle(chosen)
         rounds += [Planned(cell, rng.randrange(2**32)) for cell in chosen[: kills - len(rounds)]]
     return deque(rounds)
+
+
+def short(seed: int) -> deque[Planned]:
+    """A worker killed at every moment, and each other victim at some of them; the providers take turns."""
+    rng = random.Random(seed)  # noqa: S311 - a schedule to repeat, no secret
+    cells = [Cell("worker", name, PROVIDERS[place % 2]) for place, name in enumerate(MOMENTS)]
+    for victim in VICTIMS[1:]:
+        some = rng.sample(list(MOMENTS), _SOME)
+        cells += [Cell(victim, name, PROVIDERS[place % 2]) for place, name in enumerate(some)]
+    return deque(Planned(cell, rng.randrange(2**32)) for cell in cells)
 
 
 @asynccontextmanager

@@ -43,34 +43,33 @@ class Playing:
         """Whether all its viewers have seen its end."""
         return bool(self.watchers) and all(watcher.over for watcher in self.watchers)
 
-    async def live(self, before: "Playing | None" = None) -> None:
-        """Start the run, after another one of its thread, and stay until all viewers have seen its end."""
-        if before:
-            await until(lambda: _there(before), f"the start of {before.part.label}", 60)
-        async with httpx2.AsyncClient(base_url=self.stack.url, timeout=20) as http:
-            self.run_id = await start(http, self.part)
-            url = f"{self.stack.url}/api/runs/{self.run_id}/stream"
-            views: list[View | None] = ["raw", self.rng.choice(_VIEWS)]
-            self.watchers = [Watching(f"viewer {n}", url, view, self.rng) for n, view in enumerate(views)]
-            others: list[asyncio.Task[Any]] = []
-            if self.part.waits:
-                self.reviewing = Reviewing(http, self.run_id, self.rng, self.may_review)
-                others.append(asyncio.create_task(self.reviewing.review()))
-            if self.part.cancelled:
-                others.append(asyncio.create_task(self._cancel(http)))
-            try:
-                await asyncio.gather(*(watcher.watch() for watcher in self.watchers))
-            finally:
-                await _end(others)
+    async def live(self) -> None:
+        """Start the run and stay until all viewers have seen its end."""
+        http = self.stack.http
+        self.run_id = await start(http, self.part)
+        views: list[View | None] = ["raw", self.rng.choice(_VIEWS)]
+        self.watchers = [
+            Watching(f"viewer {number}", http, self.run_id, view, self.rng) for number, view in enumerate(views)
+        ]
+        others: list[asyncio.Task[Any]] = []
+        if self.part.waits:
+            self.reviewing = Reviewing(http, self.run_id, self.rng, self.may_review)
+            others.append(asyncio.create_task(self.reviewing.review()))
+        if self.part.cancelled:
+            others.append(asyncio.create_task(self._cancel()))
+        try:
+            await asyncio.gather(*(watcher.watch() for watcher in self.watchers))
+        finally:
+            await _end(others)
 
-    async def _cancel(self, http: httpx2.AsyncClient) -> None:
+    async def _cancel(self) -> None:
         count = self.rng.randint(3, 40)
 
         async def far_enough() -> bool:
             return len(self.watchers[0].arrived) >= count
 
         await until(far_enough, f"{count} events of {self.run_id}", 60)
-        self.cancels = await cancel(http, self.run_id)
+        self.cancels = await cancel(self.stack.http, self.run_id)
 
     async def closed(self) -> bool:
         """Wait until the run's workflow is over; whether it is."""
@@ -91,9 +90,8 @@ class Playing:
         stack, run_id = self.stack, self.run_id
         rebuilt = await stack.historian.rebuild(run_id)
         bills = await self._bills()
-        async with httpx2.AsyncClient(base_url=stack.url, timeout=20) as http:
-            shown = (await http.get(f"/api/runs/{run_id}")).raise_for_status().json()
-            raw, settled = await _pages(http, run_id, "raw"), await _pages(http, run_id, "settled")
+        shown = (await stack.http.get(f"/api/runs/{run_id}")).raise_for_status().json()
+        raw, settled = await _pages(stack.http, run_id, "raw"), await _pages(stack.http, run_id, "settled")
         return RunObserved(
             self.part.asked(run_id),
             viewers=tuple(watcher.seen for watcher in self.watchers),
@@ -119,10 +117,6 @@ class Playing:
         with suppress(AssertionError):
             await until(settled, "the end of all answers", 5)
         return tuple(Bill.model_validate({name: entry[name] for name in Bill.model_fields}) for entry in entries)
-
-
-async def _there(playing: Playing) -> bool:
-    return bool(playing.run_id)
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -3,18 +3,18 @@
 import asyncio
 import random
 import signal
-from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
 
 from tests.chaos.checker import Fault, check
+from tests.chaos.driving.costs import cost_of, is_unnamed
 from tests.chaos.driving.kinds import KindName, parts_of
 from tests.chaos.driving.moments import MOMENTS, WAITS, At, Cell
 from tests.chaos.driving.playing import Playing
 from tests.chaos.driving.spawning import Child
 from tests.chaos.driving.stack import Stack, Standing
 from tests.chaos.driving.viewing import first_after
-from tests.chaos.observations import Observed, RunObserved
+from tests.chaos.observations import Observed
 
 _LEADS: dict[KindName, int] = {"talk": 3, "look": 2, "strike": 2, "pay": 2, "cancel": 2, "pair": 2}
 _OTHERS: tuple[KindName, ...] = ("talk", "look", "strike", "pay", "cancel", "pair")
@@ -24,7 +24,11 @@ _UNTIL_OVER = 90.0
 
 @dataclass(frozen=True)
 class Kill:
-    """What came of a round. ``killed`` is false where nobody came to the place."""
+    """What came of a round. ``killed`` is false where nobody came to the place.
+
+    ``unnamed`` are the faults, and ``rebilled_unnamed`` the tokens, of answers that can be taken up again, but whose
+    attempt died before the provider had told their names.
+    """
 
     cell: Cell
     stop_at: str
@@ -32,8 +36,10 @@ class Kill:
     killed: bool
     runs: int
     faults: tuple[Fault, ...]
+    unnamed: tuple[Fault, ...] = ()
     recovery: tuple[float, ...] = ()
     rebilled: int = 0
+    rebilled_unnamed: int = 0
     billed: int = 0
     seconds: float = 0.0
 
@@ -66,17 +72,20 @@ class Round:
         late = await self._over(living)
         observed = [await each.observed() for each in self.playing if each.run_id]
         faults = [*late, *check(Observed(tuple(observed)))]
-        again, billed = _bills(observed)
+        unnamed = [fault for fault in faults if is_unnamed(fault, observed)]
+        costs = [cost_of(run) for run in observed]
         return Kill(
             self.cell,
             stop_at,
             self.seed,
             killed=there,
             runs=len(observed),
-            faults=tuple(faults),
+            faults=tuple(fault for fault in faults if fault not in unnamed),
+            unnamed=tuple(unnamed),
             recovery=tuple(self._recovery(standing, killed_at)),
-            rebilled=again,
-            billed=billed,
+            rebilled=sum(cost.again for cost in costs),
+            rebilled_unnamed=sum(cost.unnamed for cost in costs),
+            billed=sum(cost.billed for cost in costs),
             seconds=monotonic() - began,
         )
 
@@ -98,13 +107,11 @@ class Round:
         lives: list[asyncio.Task[None]] = []
         names: list[KindName] = [*(kind for _ in range(_LEADS[kind])), rng.choice(_OTHERS)]
         for name in names:
-            before: Playing | None = None
             for part in parts_of(name, self.cell.provider, rng):
                 own = random.Random(rng.random())  # noqa: S311 - a schedule to repeat, no secret
                 playing = Playing(self.stack, part, own, may_review)
                 self.playing.append(playing)
-                lives.append(asyncio.create_task(playing.live(before)))
-                before = playing
+                lives.append(asyncio.create_task(playing.live()))
         return lives
 
     async def _come(self, at: At, living: "asyncio.Future[list[None]]") -> tuple[Child | None, bool]:
@@ -183,16 +190,3 @@ def _due(playing: Playing, run: Standing, killed_at: float, seen: float) -> floa
     pairs = zip(playing.reviewing.moments, playing.reviewing.sent, strict=True)
     heard = [when for when, sent in pairs if sent.answered in ("counted", "accepted") and when <= seen]
     return max(killed_at, min(heard, default=killed_at))
-
-
-def _bills(observed: list[RunObserved]) -> tuple[int, int]:
-    """Tokens that were charged again, and all that were."""
-    again = total = 0
-    for run in observed:
-        last = Counter[int]()
-        for bill in run.bills:
-            cost = bill.tokens_in + bill.tokens_out
-            again += last[bill.step]
-            last[bill.step] = cost
-            total += cost
-    return again, total

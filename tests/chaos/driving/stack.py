@@ -51,14 +51,10 @@ class Stack:
     stores: Stores
     client: Client
     historian: Historian
+    http: httpx2.AsyncClient
     gateway: Child | None = None
     workers: list[Child] = field(default_factory=list[Child])
     _births: int = 0
-
-    @property
-    def url(self) -> str:
-        """Where the gateway answers, in each of its lives."""
-        return self.settings.base_url
 
     @property
     def stop_file(self) -> Path:
@@ -80,16 +76,15 @@ class Stack:
     async def start_gateway(self, stop_at: str | None = None) -> Child:
         """Bring up the gateway; it answers."""
         gateway = self.gateway = await self._bring_up("gateway", stop_at)
-        async with httpx2.AsyncClient(base_url=self.url) as http:
 
-            async def ready() -> bool:
-                assert gateway.alive, gateway.said()
-                try:
-                    return (await http.get("/api/health")).status_code == 200
-                except httpx2.TransportError:
-                    return False
+        async def ready() -> bool:
+            assert gateway.alive, gateway.said()
+            try:
+                return (await self.http.get("/api/health")).status_code == 200
+            except httpx2.TransportError:
+                return False
 
-            await until(ready, f"a gateway that writes to {gateway.log}", _BOOT)
+        await until(ready, f"a gateway that writes to {gateway.log}", _BOOT)
         return gateway
 
     async def _bring_up(self, kind: Kind, stop_at: str | None) -> Child:
@@ -150,11 +145,13 @@ async def stacked(home: Path, nursery: Nursery, provider: CountingProvider) -> A
     """A system whose gateway answers and whose one worker is ready when the block begins."""
     await asyncio.to_thread(home.mkdir, parents=True)
     settings = Settings(home=home, port=take_port(), task_queue=f"longrun-{new_id()}")
-    async with temporal_process(home) as temporal:
+    every = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    http = httpx2.AsyncClient(base_url=settings.base_url, timeout=httpx2.Timeout(20, read=60), limits=every)
+    async with temporal_process(home) as temporal, http:
         client = await Client.connect(temporal.address, data_converter=pydantic_data_converter)
         stores = Stores.over(settings.database)
         historian = Historian(client, stores.database, stores.runs, stores.log)
-        stack = Stack(nursery, provider, temporal, settings, stores, client, historian)
+        stack = Stack(nursery, provider, temporal, settings, stores, client, historian, http)
         try:
             await stack.start_gateway()
             await stack.start_worker()

@@ -19,7 +19,8 @@ class Watching:
     """One viewer of a run. ``arrived`` says when it first saw each event, on this process's clock."""
 
     name: str
-    url: str
+    http: httpx2.AsyncClient
+    run_id: str
     view: View | None
     rng: random.Random
     connections: list[Connection] = field(default_factory=list[Connection])
@@ -27,18 +28,17 @@ class Watching:
 
     async def watch(self) -> None:
         """Read to the end of the run, with as many connections as it takes."""
-        async with httpx2.AsyncClient(timeout=httpx2.Timeout(20, read=60)) as http:
-            while not self.over:
-                frames: list[Frame] = []
-                after, end = self._cursor, "closed"
-                try:
-                    end = await self._connect(http, frames)
-                except httpx2.TransportError:
-                    await asyncio.sleep(_PAUSE)
-                finally:
-                    self.connections.append(Connection(after, self.view, tuple(frames), end))
-                if end == "closed":
-                    await asyncio.sleep(_PAUSE)
+        while not self.over:
+            frames: list[Frame] = []
+            after, end = self._cursor, "closed"
+            try:
+                end = await self._connect(frames)
+            except httpx2.TransportError:
+                pass  # the other side is gone, and comes back
+            finally:
+                self.connections.append(Connection(after, self.view, tuple(frames), end))
+            if end == "closed":
+                await asyncio.sleep(_PAUSE)
 
     @property
     def over(self) -> bool:
@@ -54,11 +54,12 @@ class Watching:
     def _cursor(self) -> int:
         return max(self.arrived, default=0)
 
-    async def _connect(self, http: httpx2.AsyncClient, frames: list[Frame]) -> End:
+    async def _connect(self, frames: list[Frame]) -> End:
         most = self.rng.randint(1, _LONGEST) if self.rng.random() < 0.7 else None
         query = {"view": self.view} if self.view else {}
         headers = {"Last-Event-ID": str(self._cursor)} if self._cursor else {}
-        async with http.stream("GET", self.url, params=query, headers=headers) as response:
+        url = f"/api/runs/{self.run_id}/stream"
+        async with self.http.stream("GET", url, params=query, headers=headers) as response:
             if response.status_code == 204:
                 return "ended"
             if response.status_code != 200:
