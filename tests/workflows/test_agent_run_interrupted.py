@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from activities.tools import INTERRUPTED
+from gateway.review import Reviews, Ruling
 from tests.logcheck import of_type
 from tests.provider_fake import call, in_turn, turn
 from tests.stage import Handle, Stage, order, staged, until
 from tests.tools import look, noted, snapping
 from workflows.contract.agents import OnInterrupt
 from workflows.contract.events import ApprovalDecided, ApprovalRequested, Event, LegEnded, ToolCompleted
-from workflows.contract.runs import Cancel, PendingApproval
+from workflows.contract.runs import Cancel, Decision, PendingApproval
 from workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED
 
 pytestmark = pytest.mark.server
@@ -102,6 +103,21 @@ async def test_all_interrupted_calls_of_a_message_are_asked_about_at_once(tempor
     assert result(events, "c1").content == f"{NOT_AGAIN} Reason: one is enough"
     assert result(events, "c2").content == "snapped branch at attempt 2"
     assert sorted(notes) == ["branch c2", "branch c2", "twig c1"]
+
+
+async def test_a_reviewer_at_the_command_line_decides_on_an_interrupted_call_once(
+    temporal: str, tmp_path: Path
+) -> None:
+    async with staged(temporal, tmp_path, in_turn(SNAPS, ENDS), [look, snapping()]) as stage:
+        handle = await stage.start(order("snap", "look"))
+        await question(stage, handle)
+        reviews = Reviews(stage.client)
+        (pending,) = (await reviews.of_run(handle.id)).pending
+        words = [Decision(call_id=pending.call_id, decision="approve", by=who, id=who) for who in ("ann", "bob")]
+        rulings = [await reviews.decide(handle.id, word) for word in words]
+        await stage.ended(handle)
+        assert noted(stage.settings.workspace_folder) == ["twig c1"] * 2
+    assert rulings == [Ruling("counts", words[0]), Ruling("late", words[0])]
 
 
 async def test_nobody_deciding_on_an_interrupted_call_ends_the_run(temporal: str, tmp_path: Path) -> None:
