@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from store.agents import Agents, new_id
 from store.approvals import Approvals
+from store.begun import BegunStep
 from store.calls import Calls
 from store.database import Committed, Database
 from store.log import LogReader
 from store.messages import Messages
 from store.runs import Acceptance, Runs
-from store.begun import BegunStep
 from store.steps import Steps
 from workflows import record
 from workflows.contract.agents import AgentSpec

@@ -128,7 +128,7 @@ class _HeldEnd(LifecycleActivities):
 
     def __init__(self, stage: Stage, gate: Gate) -> None:
         stores: Stores = stage.stores
-        super().__init__(stores.runs, stores.calls, stores.approvals, _start_nothing)
+        super().__init__(stores.runs, stores.calls, stores.approvals, _start_nothing, _cancel_nothing)
         self._gate = gate
 
     @override
@@ -136,6 +136,10 @@ class _HeldEnd(LifecycleActivities):
     async def finish_run(self, finish: Finish) -> Finished:
         await self._gate.passed()
         return await super().finish_run(finish)
+
+
+async def _cancel_nothing(_model: str, _response_id: str) -> None:
+    raise AssertionError("nothing was left at a provider")
 
 
 async def _start_nothing(following: RunOrder) -> None:
