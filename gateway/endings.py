@@ -13,6 +13,7 @@ from workflows.contract.errors import ErrorInfo
 from workflows.contract.runs import Cancel, Outcome, StopReason
 
 _MOST = 1000
+_RUNNING = "ExecutionStatus = 'Running'"
 _ABRUPT = "('Terminated', 'TimedOut', 'Failed', 'Canceled')"
 _HOW: dict[WorkflowExecutionStatus, tuple[StopReason, str]] = {
     WorkflowExecutionStatus.TERMINATED: ("terminated", "the workflow was terminated"),
@@ -45,8 +46,8 @@ class Endings:
         Raises:
             TemporalAwayError: Temporal did not answer.
         """
-        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        return await self._list(f"ExecutionStatus IN {_ABRUPT} AND CloseTime > '{moment}'")
+        moment = _moment(since)
+        return list(dict(await self._list(f"ExecutionStatus IN {_ABRUPT} AND CloseTime > '{moment}'")))
 
     async def running(self) -> list[str]:
         """Runs whose workflows are under way.
@@ -54,14 +55,22 @@ class Endings:
         Raises:
             TemporalAwayError: Temporal did not answer.
         """
-        return await self._list("ExecutionStatus = 'Running'")
+        return list(dict(await self._list(_RUNNING)))
 
-    async def _list(self, condition: str) -> list[str]:
+    async def started_since(self, since: datetime | None) -> list[tuple[str, str]]:
+        """Runs that are under way, each with its newest link, which was started since a time.
+
+        Raises:
+            TemporalAwayError: Temporal did not answer.
+        """
+        return await self._list(f"{_RUNNING} AND StartTime > '{_moment(since)}'" if since else _RUNNING)
+
+    async def _list(self, condition: str) -> list[tuple[str, str]]:
         queue = self._queue.replace("\\", r"\\").replace("'", r"\'")
         query = f"WorkflowType = '{WORKFLOW_TYPE}' AND TaskQueue = '{queue}' AND {condition}"
         with answered():
             found = self._client.list_workflows(query, limit=_MOST, rpc_timeout=RPC_TIMEOUT)
-            return list(dict.fromkeys([execution.id async for execution in found]))
+            return [(execution.id, execution.run_id) async for execution in found]
 
     async def of(self, run_id: str) -> Outcome | None:
         """What to write down as a run's end; ``None`` while its workflow goes on.
@@ -90,6 +99,10 @@ class Endings:
                 event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT, rpc_timeout=RPC_TIMEOUT
             )
             return "".join([_said(event) async for event in events])
+
+
+def _moment(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _said(event: HistoryEvent) -> str:

@@ -11,10 +11,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from gateway.away import TemporalAwayError
 from gateway.endings import VANISHED
 from gateway.history.historian import Historian
+from gateway.resets import ResetWatch
 from gateway.runs import RunService
 from store.clock import now
 from store.database import StoreAwayError
 from store.log import FencedError
+from store.resets import Arrival
 from store.runs import Runs
 from store.signals import Signals
 from store.tables import RunRow
@@ -59,6 +61,7 @@ class Reconciler:
         self._watched = watched
         self._seen: Mapping[str, int] = {}
         self._turn = ""
+        self._resets = ResetWatch(service.endings, historian)
         self._looked = now()
         self._swept: datetime | None = None
         self._sweep: deque[RunRow] = deque()
@@ -104,6 +107,7 @@ class Reconciler:
         await self._start_accepted()
         await self._deliver_signals()
         await self._end_abrupt()
+        await self._resets.look()
         await self._look_at_watched()
         await self._look_at_active()
 
@@ -187,6 +191,8 @@ class Reconciler:
             return
         rebuilt = await self._historian.rebuild(row.id)
         usage = rebuilt.usage if rebuilt else Usage.model_validate_json(row.usage)
+        if rebuilt:  # a link of which no activity has come: it is known as the one that a reset goes on from
+            await self._runs.arrive(Arrival(row.id, rebuilt.link), now())
         await self._finish(row.id, row.leg, outcome, usage)
 
     async def _finish(self, run_id: str, leg: int, outcome: Outcome, usage: Usage) -> None:

@@ -34,11 +34,12 @@ class Chunk:
 
     lines: tuple[bytes, ...]
     last: int
+    superseded: bool = False
 
     @property
     def ends(self) -> bool:
         """Whether the run's last event is among them."""
-        return bool(self.lines) and type_of(self.lines[-1]) in TERMINAL
+        return bool(self.lines) and not self.superseded and type_of(self.lines[-1]) in TERMINAL
 
 
 Repair = Callable[[str, int], Awaitable[bool]]
@@ -137,6 +138,7 @@ class Tail:
             if segment.last <= after:
                 continue
             shown = not (segment.superseded and view == "settled")
-            chunks.append(Chunk(tuple(segment.lines(after)) if shown else (), segment.last))
+            lines = tuple(segment.lines(after)) if shown else ()
+            chunks.append(Chunk(lines, segment.last, segment.superseded))
             after = segment.last
         return chunks

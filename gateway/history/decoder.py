@@ -57,7 +57,6 @@ class LinkDecoder:
         self._converter = converter
         self._results = results
         self._asked: dict[int, ModelCall | ToolCall] = {}
-        self.continued_as: str | None = None
 
     async def take(self, event: HistoryEvent) -> None:
         """Read one event."""
@@ -70,8 +69,6 @@ class LinkDecoder:
             await self._completed(event.activity_task_completed_event_attributes)
         elif kind == "marker_recorded_event_attributes":
             await self._marker(event.marker_recorded_event_attributes)
-        elif kind == "workflow_execution_continued_as_new_event_attributes":
-            self.continued_as = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
 
     async def _started(self, attributes: WorkflowExecutionStartedEventAttributes) -> None:
         state = await self._one(attributes.input.payloads, RunState)

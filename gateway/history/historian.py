@@ -11,10 +11,13 @@ from temporalio.client import Client
 from gateway.away import TemporalAwayError
 from gateway.history.log import Rebuilt, rebuilt_from
 from gateway.history.reader import HistoryReader, Tip
+from store.clock import now
 from store.database import Database
 from store.log import LogReader
+from store.resets import Rest, come_to_rest, load_reopenings
 from store.restore import restore_run
 from store.runs import Runs
+from workflows import record
 from workflows.contract.runs import FINAL
 from workflows.contract.steps import Finished
 
@@ -78,12 +81,36 @@ class Historian:
 
     async def _rebuild(self, run_id: str, tip: Tip) -> Rebuilt | None:
         results = await self._reader.results(run_id, tip)
-        if results.finished is None:
-            # The end of a run that was terminated is known to the store alone: the reconciler wrote it.
-            row = await self._runs.get(run_id)
-            if row is not None and row.finished is not None:
+        row = await self._runs.get(run_id)
+        if row is not None and (not row.links or row.links.split()[-1] == tip.link):
+            # A reset is told of by what comes after it, and until then by the store alone; so is the end of a run that
+            # was terminated, for the reconciler wrote it.
+            results.reopen(load_reopenings(row.reopened))
+            if results.finished is None and row.finished is not None:
                 results.finish(Finished.model_validate_json(row.finished))
         return rebuilt_from(results)
+
+    async def reopen(self, run_id: str, link: str) -> bool:
+        """Take back what does not stand of a run that was reset and waits in a link; false while that is not certain.
+
+        Raises:
+            TemporalAwayError: Temporal did not answer.
+            StoreAwayError: The store failed.
+        """
+        row = await self._runs.get(run_id)
+        if row is None or not row.links or link in row.links.split():
+            return True  # an activity of the link has done it; the first link of all has nothing to take back
+        tip = await self._reader.tip(run_id)
+        if tip is None or tip.link != link or tip.over:
+            return True
+        results = await self._reader.results(run_id, tip) if tip.rests else None
+        rebuilt = rebuilt_from(results) if results and not results.asked else None
+        if rebuilt is None:
+            return False
+        rest = Rest(run_id, link, max(rebuilt.lines))
+        if await self._database.write(lambda tx: come_to_rest(tx, rest, now(), record)):
+            logger.warning("run %s was reset", run_id)
+        return True
 
     async def repair(self, run_id: str, before: int) -> bool:
         """Put back what is missing of a run's log; true if it is complete now up to before ``before``.

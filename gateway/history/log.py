@@ -17,10 +17,12 @@ class Rebuilt:
 
     ``lines`` are the events that stand, by seq, numbered and serialized. Up to ``last_seq`` the log is complete: a
     place without a line there held text that was superseded and is gone. Beyond it there may be lines already whose
-    predecessors are still to come. ``final`` says that the run's last event is among them.
+    predecessors are still to come. ``link`` is the newest link of its chain. ``final`` says that the run's last event
+    is among them.
     """
 
     run_id: str
+    link: str
     lines: dict[int, bytes]
     last_seq: int
     final: bool
@@ -38,6 +40,7 @@ def rebuilt_from(results: Results) -> Rebuilt | None:
         last += 1
     return Rebuilt(
         run_id=results.run_id,
+        link=results.links[-1] if results.links else "",
         lines=lines,
         last_seq=last,
         final=results.finished is not None,
@@ -59,6 +62,8 @@ def _events(results: Results) -> Iterator[Event]:
         yield from record.paused(paused, legs[paused.pause.leg])
     for recorded in results.verdicts.values():
         yield from record.decided(recorded)
+    for gone in results.resets:
+        yield record.reopened(run_id, gone).model_copy(update={"seq": gone.notice.first})
     if results.finished:
         yield from record.finished(results.finished, legs[results.finished.finish.leg], results.output, arguments)
 

@@ -18,18 +18,21 @@ WORKFLOW_TYPE = "AgentRun"
 
 @dataclass(frozen=True)
 class Tip:
-    """The newest link of a run's chain. ``length`` is the number of its events, ``first`` the chain's first link."""
+    """The newest link of a run's chain. ``length`` is the number of its events, ``first`` the chain's first link.
+
+    ``rests`` says that it waits, and nothing that it has asked for is under way.
+    """
 
     link: str
     length: int
     first: str
     status: WorkflowExecutionStatus | None
-    successor: str | None
+    rests: bool
 
     @property
     def over(self) -> bool:
-        """Whether the workflow has ended, and was not reset to go on elsewhere."""
-        return self.status is not WorkflowExecutionStatus.RUNNING and not self.successor
+        """Whether the workflow has ended."""
+        return self.status is not WorkflowExecutionStatus.RUNNING
 
 
 class HistoryReader:
@@ -38,13 +41,13 @@ class HistoryReader:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def tip(self, run_id: str, link: str | None = None) -> Tip | None:
-        """The newest link of a run's chain, or a given one; ``None`` if Temporal knows no such run.
+    async def tip(self, run_id: str) -> Tip | None:
+        """The newest link of a run's chain; ``None`` if Temporal knows no such run.
 
         Raises:
             TemporalAwayError: Temporal did not answer.
         """
-        handle = self._client.get_workflow_handle(run_id, run_id=link)
+        handle = self._client.get_workflow_handle(run_id)
         try:
             with answered():
                 found = await handle.describe(rpc_timeout=RPC_TIMEOUT)
@@ -55,7 +58,7 @@ class HistoryReader:
         return _tip(found) if found.workflow_type == WORKFLOW_TYPE else None
 
     async def results(self, run_id: str, tip: Tip) -> Results:
-        """What all links of the chain kept, oldest first.
+        """What the links of the chain kept that count, oldest first.
 
         Raises:
             TemporalAwayError: Temporal did not answer.
@@ -63,27 +66,36 @@ class HistoryReader:
         context = WorkflowSerializationContext(namespace=self._client.namespace, workflow_id=run_id)
         results = Results(run_id)
         converter = self._client.data_converter.with_context(context)
-        link: str | None = tip.first
-        read: set[str] = set()
-        while link and link not in read:
-            read.add(link)
+        results.links = await self._chain(run_id, tip)
+        for link in results.links:
             decoder = LinkDecoder(converter, results)
             async with aclosing(self._events(run_id, link)) as events:
                 async for event in events:
                     await decoder.take(event)
-            link = decoder.continued_as or await self._reset_to(run_id, link, tip)
         return results
 
-    async def _reset_to(self, run_id: str, link: str, tip: Tip) -> str | None:
-        """The link that goes on in place of one that was reset."""
-        if link == tip.link:
-            return tip.successor
-        found = await self.tip(run_id, link)
-        return found.successor if found else None
+    async def _chain(self, run_id: str, tip: Tip) -> list[str]:
+        """The links that count, oldest first.
 
-    async def _events(self, run_id: str, link: str) -> AsyncGenerator[HistoryEvent]:
+        A link that was reset goes on in another one, which has a copy of what stands of it, and the same predecessor.
+        So no way leads back to it.
+        """
+        chain = [tip.link]
+        while chain[0] != tip.first and (before := await self._predecessor(run_id, chain[0])):
+            chain.insert(0, before)
+        return chain
+
+    async def _predecessor(self, run_id: str, link: str) -> str | None:
+        """The link that was continued as this one."""
+        async with aclosing(self._events(run_id, link, 1)) as events:
+            async for event in events:
+                return event.workflow_execution_started_event_attributes.continued_execution_run_id or None
+        return None
+
+    async def _events(self, run_id: str, link: str, page: int | None = None) -> AsyncGenerator[HistoryEvent]:
         """The events of one link; none if it is no longer kept."""
-        pages = self._client.get_workflow_handle(run_id, run_id=link).fetch_history_events(rpc_timeout=RPC_TIMEOUT)
+        handle = self._client.get_workflow_handle(run_id, run_id=link)
+        pages = handle.fetch_history_events(page_size=page, rpc_timeout=RPC_TIMEOUT)
         while True:
             try:
                 with answered():
@@ -99,11 +111,12 @@ class HistoryReader:
 
 
 def _tip(found: WorkflowExecutionDescription) -> Tip:
-    info = found.raw_description.workflow_execution_info
+    raw = found.raw_description
+    info = raw.workflow_execution_info
     return Tip(
         link=found.run_id,
         length=found.history_length,
         first=info.first_run_id or found.run_id,
         status=found.status,
-        successor=found.raw_description.workflow_extended_info.reset_run_id or None,
+        rests=not raw.pending_activities and not raw.HasField("pending_workflow_task"),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from workflows.contract.runs import RunOrder
-from workflows.contract.steps import Finished, ModelReply, Paused, Recorded, ToolOutcome
+from workflows.contract.steps import Finished, ModelReply, Paused, Recorded, Reopened, ToolOutcome
 
 _PAUSE_EVENTS = 3
 _END_EVENTS = 2
@@ -14,6 +14,7 @@ _END_EVENTS = 2
 class Results:
     """Collected while the history is read from its beginning. Of two results for one thing the first one counts.
 
+    ``links`` are those that were read. ``reopened`` are the resets that are told of, by the places of their notices.
     ``order`` is what the run was started with, ``None`` if the history's beginning is gone. ``asked`` are the steps
     and calls that were asked for and have no result yet, with the attempt up to which they may have begun. ``settled``
     is the last seq before which all is known that ever will be: nothing was under way when it was written, so a place
@@ -23,6 +24,8 @@ class Results:
     run_id: str
     order: RunOrder | None = None
     queue: str = ""
+    links: list[str] = field(default_factory=list[str])
+    reopened: dict[int, Reopened] = field(default_factory=dict[int, Reopened])
     replies: dict[int, ModelReply] = field(default_factory=dict[int, ModelReply])
     outcomes: dict[str, ToolOutcome] = field(default_factory=dict[str, ToolOutcome])
     pauses: dict[int, Paused] = field(default_factory=dict[int, Paused])
@@ -43,6 +46,7 @@ class Results:
 
     def reply(self, step: int, reply: ModelReply) -> None:
         """A step has its message."""
+        self.reopen(reply.begin.reopened)
         self.replies.setdefault(step, reply)
         self.asked.pop(step, None)
         self._settle(reply.spans[-1].last)
@@ -68,14 +72,27 @@ class Results:
 
     def finish(self, finished: Finished) -> None:
         """The run has ended."""
+        self.reopen(finished.reopened)
         self.finished = self.finished or finished
         self.asked.clear()
         self._settle(finished.stamp.first + _END_EVENTS - 1)
+
+    def reopen(self, reopened: Iterable[Reopened]) -> None:
+        """Resets have taken back what the run had done."""
+        for gone in reopened:
+            self.reopened[gone.notice.first] = gone
+            self._settle(gone.notice.first)
 
     def _settle(self, seq: int) -> None:
         self._top = max(self._top, seq)
         if not self.asked:
             self.settled = self._top
+
+    @property
+    def resets(self) -> tuple[Reopened, ...]:
+        """The resets whose notices stand, in order: a later one may have taken back an earlier one's."""
+        told = [self.reopened[seq] for seq in sorted(self.reopened)]
+        return tuple(r for r in told if not any(gone.first <= r.notice.first <= gone.last for gone in told))
 
     @property
     def resumed(self) -> list[Recorded]:

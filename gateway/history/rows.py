@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from gateway.history.results import Results
 from store.attempts import row_of
 from store.messages import answer_place
+from store.resets import dump_reopenings
 from store.restore import RunRows
 from store.tables import ApprovalRow, CallRow, LegRow, MessageRow, RunRow, StepRow
 from workflows import record
@@ -61,6 +62,8 @@ def _run(results: Results, order: RunOrder) -> RunRow:
         dispatched=True,
         step=max(begun, default=0),
         leg=1 + len(results.resumed),
+        links=" ".join(results.links) or None,
+        reopened=dump_reopenings(results.resets),
         order=order.model_dump_json(exclude_none=True),
         created_at=order.accepted_at,
         started_at=begun[1].stamp.at if 1 in begun else None,

@@ -41,7 +41,7 @@ _LONGEST_ID = 19
 class StreamQuery(BaseModel):
     """``starting_after`` is exclusive; ``settled`` leaves out what no longer stands.
 
-    The default of ``view`` is ``settled`` once the run is over, else ``raw``.
+    The default of ``view`` is ``settled`` once the run is over or was reset, else ``raw``.
     """
 
     starting_after: Annotated[int, BeforeValidator(lambda given: given if given not in {"", "null"} else 0)] = Field(
@@ -166,7 +166,7 @@ async def follow(parts: Parts, place: Place, status: int = 200, headers: Mapping
 
 def whole_log(row: RunRow) -> Place:
     """The run's log from its beginning, as a reader of it sees it by default."""
-    return Place(row, 0, "settled" if row.status in FINAL else "raw")
+    return Place(row, 0, "settled" if row.status in FINAL or row.reopened else "raw")
 
 
 async def _place(request: Request, query: StreamQuery) -> tuple[Place, int]:

@@ -155,11 +155,12 @@ async def test_a_run_that_was_reset_is_not_over(temporal: str, tmp_path: Path) -
         handle = await stage.start(order("note"))
         await stage.phase(handle, "waiting")
         await reset(stage, handle.id)
+        await stage.seen(handle.id, "run.resumed")
         await parts.reconciler.round()
-        assert (await stage.row(handle.id)).status == "waiting"
+        assert (await stage.row(handle.id)).finished is None
         again = stage.handle(handle.id)
-        await stage.phase(again, "waiting")
-        await parts.decide(handle.id, "c1", "approve")
+        (pending,) = (await stage.phase(again, "waiting")).pending
+        await parts.decide(handle.id, pending.call_id, "approve")
         await stage.ended(again)
         await parts.assert_rebuilt(handle.id)
 

@@ -57,7 +57,8 @@ async def results_of(links: Sequence[WorkflowHistory]) -> Results:
         decoder = LinkDecoder(pydantic_data_converter.with_context(context), results)
         for event in link.events:
             await decoder.take(event)
-        assert decoder.continued_as == (following.run_id if following else None)
+        end = link.events[-1].workflow_execution_continued_as_new_event_attributes
+        assert end.new_execution_run_id == (following.run_id if following else "")
     return results
 
 

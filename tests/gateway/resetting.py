@@ -1,0 +1,136 @@
+"""Runs that are reset in Temporal, behind a gateway with its reconciler."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import ResetReapplyType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+
+from activities.providers.provider import ModelRequest
+from activities.toolbox.registry import Tool, tool
+from activities.toolbox.tool import ToolContext
+from store.agents import new_id
+from tests.gateway.backstage import Backstage, backstage
+from tests.logcheck import parsed
+from tests.provider_fake import Turn, call, turn
+from tests.running import Front, serving
+from tests.stage import Stage, order, staged, until
+from tests.tools import note, noted
+from workflows.contract.events import Event, RunResumed
+from workflows.contract.runs import RunOrder
+
+
+@tool(effect="write")
+async def write(context: ToolContext, line: str) -> str:
+    """Write a line."""
+    note(context.workspace, line)
+    return f"wrote {line}"
+
+
+@tool(effect="write", approval="always")
+async def pay(context: ToolContext, line: str) -> str:
+    """Write a line, if a person agrees."""
+    note(context.workspace, line)
+    return f"paid {line}"
+
+
+TOOLS: tuple[Tool, ...] = (write, pay)
+
+
+class Model:
+    """Says for each step what it is to say; ``asked`` counts the requests of each."""
+
+    def __init__(self, *steps: Callable[[int], Turn]) -> None:
+        self._steps = steps
+        self.asked: Counter[int] = Counter()
+
+    def __call__(self, request: ModelRequest) -> Turn:
+        self.asked[request.step] += 1
+        return self._steps[request.step - 1](self.asked[request.step])
+
+
+def calling(name: str, line: str) -> Callable[[int], Turn]:
+    """A step that calls a tool, by the same id each time."""
+    return lambda _: turn(f"I call {name}.", call(f"{name}-{line}", name, {"line": line}))
+
+
+def saying(*words: str) -> Callable[[int], Turn]:
+    """A step that says something else each time, and the last thing from then on."""
+    return lambda times: turn(words[min(times, len(words)) - 1])
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A worker, a gateway with its reconciler, and what is behind them."""
+
+    stage: Stage
+    parts: Backstage
+    front: Front
+    model: Model
+
+    async def start(self, given: RunOrder | None = None) -> str:
+        """Start a run that may use all tools."""
+        return (await self.stage.start(given or order("write", "pay"))).id
+
+    async def reset(self, run_id: str, step: int | None = None, *, task: int = 0, signals: bool = True) -> None:
+        """Set a run back as the Web UI does: to before it asks for a step, or to a task, by default its last one."""
+        handle = self.stage.handle(run_id)
+        link = (await handle.describe()).run_id
+        events = (await handle.fetch_history()).events
+        asked = [
+            event.activity_task_scheduled_event_attributes.workflow_task_completed_event_id
+            for event in events
+            if event.activity_task_scheduled_event_attributes.activity_type.name == "call_model"
+        ]
+        done = [event.event_id for event in events if event.HasField("workflow_task_completed_event_attributes")]
+        reapplied = ResetReapplyType.RESET_REAPPLY_TYPE_SIGNAL if signals else ResetReapplyType.RESET_REAPPLY_TYPE_NONE
+        request = ResetWorkflowExecutionRequest(
+            namespace=self.stage.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=run_id, run_id=link),
+            reason="once more",
+            workflow_task_finish_event_id=asked[step - 1] if step else done[task - 1],
+            request_id=new_id(),
+            reset_reapply_type=reapplied,
+        )
+        await self.stage.client.workflow_service.reset_workflow_execution(request)
+
+    async def resumed(self, run_id: str, times: int = 1) -> RunResumed:
+        """Wait until the log says that the run was reset."""
+
+        async def look() -> RunResumed | None:
+            found = resets(await self.stage.events(run_id))
+            return found[times - 1] if len(found) >= times else None
+
+        return await until(look, "run.resumed")
+
+    async def whole(self, run_id: str) -> list[Event]:
+        """Wait for the end of a run, check everything that must hold of it, and give its whole log."""
+        _, events = await self.stage.ended(self.stage.handle(run_id))
+        await self.parts.assert_rebuilt(run_id)
+        settled = await self.parts.settled(run_id)
+        assert [data.encode() for _, _, data in await self.front.frames(run_id)] == settled
+        conversation = await self.stage.stores.messages.of_run(run_id)
+        told = [event.call_id for event in parsed(settled) if event.type == "tool_call.completed"]
+        assert [part.call_id for message in conversation for part in message.calls] == told
+        return events
+
+    @property
+    def ledger(self) -> list[str]:
+        """What the tools have written."""
+        return noted(self.stage.settings.workspace_folder)
+
+
+def resets(events: Iterable[Event]) -> list[RunResumed]:
+    """The events that tell of a reset."""
+    return [event for event in events if isinstance(event, RunResumed) and event.first is not None]
+
+
+@asynccontextmanager
+async def scene(temporal: str, home: Path, model: Model) -> AsyncGenerator[Scene]:
+    """All of it, for a model."""
+    async with staged(temporal, home, model, TOOLS) as stage, serving(stage.settings, temporal) as front:
+        yield Scene(stage, backstage(stage), front, model)
