@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup temporal demo dev test lint check bench
+.PHONY: help setup temporal demo dev test lint check bench chaos
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ check: lint test ## lint and test: what a change must pass
 
 bench: $(INSTALLED) temporal ## Measure against a bare Temporal workflow
 	$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: $(INSTALLED) temporal ## Kill everything at every moment, 576 times, and keep the table
+	$(BIN)/python -m tests.chaos --docs $(ARGS)
 
 temporal: $(INSTALLED)
 	@$(BIN)/python -m gateway.temporal.server || echo "Going on: what needs a Temporal server is skipped."

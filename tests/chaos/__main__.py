@@ -27,7 +27,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="the rounds that are part of the tests")
     parser.add_argument("--only", default="", metavar="CELL", help="cells with this in victim/moment/provider")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--stacks", type=int, default=6, help="how many systems work side by side")
+    parser.add_argument("--stacks", type=int, default=4, help="how many systems work side by side")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go too")
     parser.add_argument("--docs", action="store_true", help="put the table into docs/")
     parser.add_argument(

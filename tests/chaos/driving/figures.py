@@ -108,8 +108,12 @@ def table(kills: Sequence[Kill]) -> str:
     lines = [f"| {' | '.join(_HEAD)} |", f"|{'---|' * len(_HEAD)}", *(row.line for row in rows(kills))]
     unnamed = {fault.run_id for kill in kills for fault in kill.unnamed}
     tokens = sum(kill.rebilled_unnamed for kill in kills)
+    woken = sorted(seconds for kill in kills for seconds in kill.woken)
     missed = sum(not kill.killed for kill in kills)
     lines += [
+        "",
+        f"{len(woken)} runs did nothing but wait for a person when the kill came: their decisions woke them within"
+        f" {_seconds(share(woken, 50))} / {_seconds(share(woken, 95))} (p50 / p95).",
         "",
         f"In {len(unnamed)} runs with a re-attachable provider a kill fell between a request and the first event of its"
         f" answer, which names it; there {tokens:,} tokens were charged again. {missed} rounds came to their end before"
@@ -134,6 +138,7 @@ def _of(kill: Kill) -> dict[str, Any]:
         "faults": [[fault.rule, fault.run_id, fault.detail] for fault in kill.faults],
         "unnamed": [[fault.rule, fault.run_id, fault.detail] for fault in kill.unnamed],
         "recovery": [round(seconds, 2) for seconds in kill.recovery],
+        "woken": [round(seconds, 2) for seconds in kill.woken],
         "billed": kill.billed,
         "rebilled": kill.rebilled,
         "rebilled_unnamed": kill.rebilled_unnamed,

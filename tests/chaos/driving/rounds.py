@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -26,6 +27,9 @@ _UNTIL_OVER = 90.0
 class Kill:
     """What came of a round. ``killed`` is false where nobody came to the place.
 
+    ``recovery`` has the seconds until viewers saw something new, for each run that was under way; ``woken`` has those
+    of runs that did nothing but wait when the kill came, from their decision on.
+
     ``unnamed`` are the faults, and ``rebilled_unnamed`` the tokens, of answers that can be taken up again, but whose
     attempt died before the provider had told their names.
     """
@@ -38,6 +42,7 @@ class Kill:
     faults: tuple[Fault, ...]
     unnamed: tuple[Fault, ...] = ()
     recovery: tuple[float, ...] = ()
+    woken: tuple[float, ...] = ()
     rebilled: int = 0
     rebilled_unnamed: int = 0
     billed: int = 0
@@ -74,6 +79,7 @@ class Round:
         faults = [*late, *check(Observed(tuple(observed)))]
         unnamed = [fault for fault in faults if is_unnamed(fault, observed)]
         costs = [cost_of(run) for run in observed]
+        recovered = list(self._recovery(standing, killed_at))
         return Kill(
             self.cell,
             stop_at,
@@ -82,7 +88,8 @@ class Round:
             runs=len(observed),
             faults=tuple(fault for fault in faults if fault not in unnamed),
             unnamed=tuple(unnamed),
-            recovery=tuple(self._recovery(standing, killed_at)),
+            recovery=tuple(seconds for _, seconds in recovered),
+            woken=tuple(seconds for each, seconds in recovered if at.place == WAITS and each.part.kind == "pay"),
             rebilled=sum(cost.again for cost in costs),
             rebilled_unnamed=sum(cost.unnamed for cost in costs),
             billed=sum(cost.billed for cost in costs),
@@ -169,18 +176,16 @@ class Round:
         open_ones = [each for each in self.playing if each.run_id and not await each.closed()]
         return faults + [Fault("workflows_end", each.run_id, "it goes on") for each in open_ones]
 
-    def _recovery(self, standing: list[Standing], killed_at: float) -> list[float]:
+    def _recovery(self, standing: list[Standing], killed_at: float) -> Iterator[tuple[Playing, float]]:
         """For each run that was under way: how long until its viewers saw something new."""
         by_id = {each.run_id: each for each in self.playing}
-        found: list[float] = []
         for run in standing:
             playing = by_id.get(run.run_id)
             if playing is None or (run.status == "queued" and not run.first):
                 continue
             seen = first_after(playing.watchers, run.last_seq)
             if seen is not None and seen > killed_at:
-                found.append(seen - _due(playing, run, killed_at, seen))
-        return found
+                yield playing, seen - _due(playing, run, killed_at, seen)
 
 
 def _due(playing: Playing, run: Standing, killed_at: float, seen: float) -> float:
