@@ -57,8 +57,8 @@ class ModelActivities(ModelSteps):
             if order is None:
                 raise StoreAwayError(f"the store has no run {call.run_id}")
             try:
-                await self._runs.arrive(arrival(call.run_id, call.step - 1), now())
-                begun = await self._steps.begin(call, order.agent.model, worker_name(), now())
+                where = arrival(call.run_id, call.step - 1)
+                begun = await self._steps.begin(call, order.agent.model, worker_name(), now(), where)
             except FencedError as error:  # the run has ended, or was reset: trying again cannot help
                 raise ApplicationError(str(error), type="fenced", non_retryable=True) from error
             return begun.reply or await self._attempt(call, order, begun)

@@ -25,7 +25,7 @@ _TOOL_CALL = "tool_call.completed"
 class Arrival:
     """An activity that begins in a link (Temporal run id) of a run's chain.
 
-    ``step`` is the step whose message the run has; the one before that is asked for. ``None``: this is not known.
+    ``step`` is the last step whose message the run knows; ``None``: nobody can say.
     """
 
     run_id: str

@@ -22,7 +22,7 @@ from store.database import Database, Tx
 from store.log import Append, append, check, lock, lock_open, step_fence, supersede
 from store.messages import answer_place, insert_message
 from store.recorder import Recorder
-from store.resets import reopenings, retracted_calls
+from store.resets import Arrival, arrive, reopenings, retracted_calls
 from store.rows import insert_into, run_sql
 from workflows.contract.attempts import AttemptOutcome, Place, Recovery
 from workflows.contract.events import Event
@@ -36,18 +36,23 @@ class Steps:
         self._database = database
         self._recorder = recorder
 
-    async def begin(self, call: ModelCall, model: str, worker: str, now: datetime) -> BegunStep:
+    async def begin(
+        self, call: ModelCall, model: str, worker: str, now: datetime, arrival: Arrival | None = None
+    ) -> BegunStep:
         """Take the step's fence for a new attempt, whose number is in the answer.
 
         Where the attempt before has ``left`` an answer that can be taken up, what it wrote stands for now. Otherwise
-        it is marked as superseded, with a notice in the log.
+        it is marked as superseded, with a notice in the log. Where it comes from, its ``arrival``, tells of a reset,
+        which takes back what the log has of this step and of all after it.
 
         Raises:
-            FencedError: There is no such run, or it has ended.
+            FencedError: There is no such run, it has ended, or a reset has ended where this comes from.
             StoreAwayError: The database failed.
         """
 
         def job(tx: Tx) -> BegunStep:
+            if arrival:
+                arrive(tx, arrival, now, self._recorder)
             begun = self._begin(tx, call, model, (worker, now))
             return replace(begun, taken=retracted_calls(tx, call.run_id)) if begun.begin.reopened else begun
 

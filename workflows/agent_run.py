@@ -36,6 +36,7 @@ class AgentRun:
         self._order = state.order
         self._began = state.began or workflow.now()
         self._step, self._leg = state.step, state.leg
+        self._answered = state.step
         self._usage = state.usage
         self._inbox = Inbox(state.decisions, state.heard, state.heard_ids)
         self._pause: Pause | None = None
@@ -144,6 +145,7 @@ class AgentRun:
         options = presets.model_call(self._order.agent.model)
         reply = await workflow.execute_activity_method(ModelSteps.call_model, call, **options)
         self._usage += reply.usage
+        self._answered = self._step
         return reply
 
     async def _ask_people(self, waiting: tuple[PendingApproval, ...]) -> dict[str, Decision | None]:
@@ -247,7 +249,9 @@ class AgentRun:
         """Write the end. The one that is returned is the one that was written first, in whatever life of this task."""
         self._pause = None
         self._enter("finishing", f"{outcome.status}: {outcome.stop_reason}")
-        finish = Finish(run_id=self._order.run_id, leg=self._leg, outcome=outcome, usage=self._usage)
+        finish = Finish(
+            run_id=self._order.run_id, leg=self._leg, outcome=outcome, usage=self._usage, answered=self._answered
+        )
         ending = workflow.execute_local_activity_method(LifecycleSteps.finish_run, finish, **presets.WRITE)
         finished, _too_late = await untorn.ended(ending)
         self._phase = "finished"

@@ -24,6 +24,7 @@ from workflows.contract.events import (
     RunCancelled,
     RunCompleted,
     RunFailed,
+    RunResumed,
     RunStarted,
     StepStarted,
     TextCompleted,
@@ -93,6 +94,7 @@ class View:
             "approval.requested": self._approval_requested,
             "approval.decided": self._approval_decided,
             "approval.expired": self._approval_expired,
+            "run.resumed": self._run_resumed,
             "context.compacted": self._context_compacted,
             "custom": self._custom,
             "run.completed": self._run_completed,
@@ -213,6 +215,12 @@ class View:
         self.pause()
         what = f"what it had written (events {event.first} to {event.last}) no longer stands"
         self.say(f"↻ interrupted, and asked again: {what}", "yellow")
+
+    def _run_resumed(self, event: RunResumed) -> None:
+        if event.first is not None:
+            self._running.clear()
+            self.pause()
+            self.say(f"↻ reset: events {event.first} to {event.last} no longer stand, and the run goes on", "yellow")
 
     def _tool_started(self, event: ToolStarted) -> None:
         self._running[event.call_id] = event.name

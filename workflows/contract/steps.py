@@ -235,12 +235,13 @@ class Recorded(Shape):
 
 
 class Finish(Shape):
-    """End the run."""
+    """End the run. ``answered`` is the last step whose message the run knows."""
 
     run_id: str
     leg: int
     outcome: Outcome
     usage: Usage
+    answered: int | None = None
 
 
 class Finished(Shape):

@@ -23,6 +23,7 @@ from workflows.contract.events import (
     RunCancelled,
     RunCompleted,
     RunFailed,
+    RunResumed,
     StepStarted,
     TextCompleted,
     TextDelta,
@@ -147,6 +148,14 @@ def test_superseded_text_is_followed_by_a_notice() -> None:
     assert lines[0] == "The answ"
     assert "(events 3 to 9) no longer stands" in lines[1]
     assert lines[2] == "The answer"
+
+
+def test_a_reset_says_what_it_has_taken_back() -> None:
+    begun = ToolStarted(run_id=RUN, step=1, at=START, call_id="c1", name="search", arguments="{}")
+    gone = RunResumed(run_id=RUN, at=START, leg=1, leg_id=RUN, first=3, last=9)
+    next_leg = RunResumed(run_id=RUN, at=START, leg=2, leg_id="l")
+    assert "reset: events 3 to 9 no longer stand" in shown([text_delta("The answ"), begun, gone])
+    assert "reset" not in shown([begun, next_leg])
 
 
 def test_an_approval_names_the_call_the_reason_and_the_way_to_decide() -> None:
