@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from store.database import Tx
 from store.log import Append, FencedError, append, lock
 from store.recorder import Recorder
-from store.retraction import paused_before, retract, settle_attempts, undo
+from store.retraction import paused_before, release_signals, retract, settle_attempts, undo
 from store.rows import run_sql
 from workflows.contract.events import EVENT, ToolCallCompleted, type_of
 from workflows.contract.steps import Finished, Reopened, Stamp, StepBegin
@@ -133,6 +133,7 @@ def _reopen(tx: Tx, run: Row[Any], first: int, now: datetime, recorder: Recorder
     run_id, last = run.id, _head(tx, run.id)
     settle_attempts(tx, run_id, first, now)
     undo(tx, run_id, first, retract(tx, run_id, first))
+    release_signals(tx, run_id, first)
     leg = run_sql(tx, "SELECT leg, leg_id FROM legs WHERE run_id = ? ORDER BY leg DESC LIMIT 1", run_id).one()
     notice = Stamp(first=0, at=now)
     gone = Reopened(first=first, last=last, leg=leg.leg, leg_id=leg.leg_id, notice=notice)

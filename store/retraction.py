@@ -126,6 +126,16 @@ def _undo(tx: Tx, run_id: str, event: Event) -> None:
         run_sql(tx, ask, run_id)
 
 
+def release_signals(tx: Tx, run_id: str, first: int) -> None:
+    """Let a decision be made again that the run does not know any more, and the run be cancelled again."""
+    pending = "SELECT 'decide:' || run_id || ':' || call_id FROM approvals WHERE run_id = ? AND status = 'pending'"
+    release = (
+        "UPDATE signals SET key = ? || key WHERE run_id = ? AND delivered_at IS NOT NULL"  # noqa: S608 - ours
+        f" AND (kind = 'cancel' OR key IN ({pending}))"
+    )
+    run_sql(tx, release, f"reset:{first}:", run_id, run_id)
+
+
 def paused_before(tx: Tx, run_id: str, first: int) -> RunWaiting | None:
     """The last pause before a seq."""
     find = "SELECT body FROM segments WHERE run_id = ? AND first_seq < ? AND NOT superseded ORDER BY first_seq DESC"

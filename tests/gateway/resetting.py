@@ -1,7 +1,7 @@
 """Runs that are reset in Temporal, behind a gateway with its reconciler."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +76,24 @@ class Scene:
         """Start a run that may use all tools."""
         return (await self.stage.start(given or order("write", "pay"))).id
 
-    async def reset(self, run_id: str, step: int | None = None, *, task: int = 0, signals: bool = True) -> None:
-        """Set a run back as the Web UI does: to before it asks for a step, or to a task, by default its last one."""
-        handle = self.stage.handle(run_id)
-        link = (await handle.describe()).run_id
-        events = (await handle.fetch_history()).events
+    async def link(self, run_id: str) -> str:
+        """The newest link of a run's chain."""
+        return (await self.stage.handle(run_id).describe()).run_id or ""
+
+    async def reset(
+        self, run_id: str, step: int = 0, *, task: int = 0, link: str | None = None, signals: bool = True
+    ) -> None:
+        """Set a run back as the Web UI does.
+
+        Args:
+            run_id: The run.
+            step: To before a link's model call of this number.
+            task: Else to a task, by default the last one.
+            link: The link, by default the newest.
+            signals: Whether signals that came after it are sent again.
+        """
+        link = link or await self.link(run_id)
+        events = (await self.stage.client.get_workflow_handle(run_id, run_id=link).fetch_history()).events
         asked = [
             event.activity_task_scheduled_event_attributes.workflow_task_completed_event_id
             for event in events
@@ -130,7 +143,7 @@ def resets(events: Iterable[Event]) -> list[RunResumed]:
 
 
 @asynccontextmanager
-async def scene(temporal: str, home: Path, model: Model) -> AsyncGenerator[Scene]:
-    """All of it, for a model."""
-    async with staged(temporal, home, model, TOOLS) as stage, serving(stage.settings, temporal) as front:
+async def scene(temporal: str, home: Path, model: Model, tools: Sequence[Tool] = TOOLS) -> AsyncGenerator[Scene]:
+    """All of it, for a model and its tools."""
+    async with staged(temporal, home, model, tools) as stage, serving(stage.settings, temporal) as front:
         yield Scene(stage, backstage(stage), front, model)
