@@ -13,7 +13,7 @@ import sys
 import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -105,6 +105,11 @@ async def refuse(request: Request, error: Exception) -> Response:
     )
 
 
+async def leave(_: Request, __: Exception) -> Response:
+    """The answer to who has gone before the end of the request."""
+    return Response(status_code=400)
+
+
 def create_app() -> Starlette:
     """The provider as an application."""
     doors = Doors()
@@ -117,7 +122,7 @@ def create_app() -> Starlette:
         Route("/_violations", doors.violations),
         Route("/_control", doors.control, methods=["POST"]),
     ]
-    return Starlette(routes=routes, exception_handlers={RefusedError: refuse})
+    return Starlette(routes=routes, exception_handlers={RefusedError: refuse, ClientDisconnect: leave})
 
 
 def main() -> None:

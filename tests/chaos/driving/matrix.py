@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.chaos.driving.moments import CELLS, MOMENTS, PROVIDERS, VICTIMS, Cell
@@ -24,22 +25,29 @@ _SOME = 4
 
 @dataclass(frozen=True)
 class Planned:
-    """A round to play; ``tries`` counts those that came to nothing."""
+    """A round to play. ``turn`` counts the rounds of the cell, ``tries`` those that came to nothing."""
 
     cell: Cell
     seed: int
+    turn: int
     tries: int = 0
 
 
 def schedule(kills: int, seed: int, only: str = "", cells: Sequence[Cell] = CELLS) -> deque[Planned]:
-    """So many rounds over the cells, evenly and in an order that the seed decides."""
+    """So many rounds over the cells, evenly and in an order that the seed decides.
+
+    Raises:
+        ValueError: No cell is meant by ``only``.
+    """
     rng = random.Random(seed)  # noqa: S311 - a schedule to repeat, no secret
     chosen = [cell for cell in cells if only in str(cell)]
+    if not chosen:
+        raise ValueError(f"no cell has {only!r} in its name, which is victim/moment/provider")
     rounds: list[Planned] = []
-    while len(rounds) < kills and chosen:
+    for turn in range(math.ceil(kills / len(chosen))):
         rng.shuffle(chosen)
-        rounds += [Planned(cell, rng.randrange(2**32)) for cell in chosen[: kills - len(rounds)]]
-    return deque(rounds)
+        rounds += [Planned(cell, rng.randrange(2**32), turn) for cell in chosen]
+    return deque(rounds[:kills])
 
 
 def short(seed: int) -> deque[Planned]:
@@ -49,7 +57,7 @@ def short(seed: int) -> deque[Planned]:
     for victim in VICTIMS[1:]:
         some = rng.sample(list(MOMENTS), _SOME)
         cells += [Cell(victim, name, PROVIDERS[place % 2]) for place, name in enumerate(some)]
-    return deque(Planned(cell, rng.randrange(2**32)) for cell in cells)
+    return deque(Planned(cell, rng.randrange(2**32), rng.randrange(6)) for cell in cells)
 
 
 @asynccontextmanager
@@ -78,7 +86,7 @@ async def play(rounds: deque[Planned], folder: Path, stacks: int, tell: Callable
 
 async def _round(stack: Stack, rounds: deque[Planned]) -> Kill:
     planned = rounds.popleft()
-    kill = await Round(stack, planned.cell, planned.seed).play()
+    kill = await Round(stack, planned.cell, planned.seed, planned.turn).play()
     if not kill.killed and planned.tries + 1 < _TRIES:
-        rounds.append(Planned(planned.cell, planned.seed + 1, planned.tries + 1))
+        rounds.append(replace(planned, seed=planned.seed + 1, tries=planned.tries + 1))
     return kill

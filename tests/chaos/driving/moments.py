@@ -34,16 +34,17 @@ class Moment:
     places: tuple[At, ...]
     unnamed: tuple[At, ...] = ()
 
-    def draw(self, provider: ProviderKind, rng: random.Random) -> tuple[At, str]:
-        """One of its places, and how a process is told of it."""
-        at = rng.choice(self.unnamed if self.unnamed and provider == "not" else self.places)
+    def draw(self, provider: ProviderKind, turn: int, rng: random.Random) -> tuple[At, str]:
+        """One of its places, which take turns, and how a process is told of it."""
+        places = self.unnamed if self.unnamed and provider == "not" else self.places
+        at = places[turn % len(places)]
         return at, f"{at.place}#{rng.randint(1, at.most)}"
 
 
 _MOMENTS = (
     Moment("run accepted", "talk", (At("run accepted", "gateway", 3),)),
     Moment("before first token", "talk", (At("answer named", most=3),), (At("model asked", most=3),)),
-    Moment("mid-text", "talk", (At("text written", most=60),)),
+    Moment("mid-text", "talk", (At("text written", most=40),)),
     Moment("mid-tool-arguments", "strike", (At("arguments written", most=20),)),
     Moment("after commit before return", "talk", (At("message written", most=3),)),
     Moment("read tool", "look", (At("read begun"), At("read done", most=2), At("result written"))),

@@ -51,18 +51,19 @@ class Kill:
 
 @dataclass
 class Round:
-    """One kill in one cell."""
+    """One kill in one cell, for the how many-th time."""
 
     stack: Stack
     cell: Cell
     seed: int
+    turn: int = 0
     playing: list[Playing] = field(default_factory=list[Playing])
 
     async def play(self) -> Kill:
         """Play it to its end."""
         began = monotonic()
         rng = random.Random(self.seed)  # noqa: S311 - a schedule to repeat, no secret
-        at, stop_at = MOMENTS[self.cell.moment].draw(self.cell.provider, rng)
+        at, stop_at = MOMENTS[self.cell.moment].draw(self.cell.provider, self.turn, rng)
         await self._arm(at, stop_at)
         may_review = asyncio.Event()
         lives = self._cast(rng, may_review)
