@@ -1,10 +1,14 @@
 """Finds runs that were reset and wait: no activity comes that could say so."""
 
+import logging
 from datetime import datetime, timedelta
 
 from gateway.endings import Endings
 from gateway.history.historian import Historian
 from store.clock import now
+from store.log import FencedError
+
+logger = logging.getLogger(__name__)
 
 _LAG = timedelta(seconds=10)
 """How late Temporal's list of running workflows may be."""
@@ -36,7 +40,14 @@ class ResetWatch:
         started = set(await self._endings.started_since(self._looked - _LAG if self._looked else None))
         self._open |= started - self._seen
         for run_id, link in sorted(self._open):
-            if await self._historian.reopen(run_id, link):
+            if await self._settled(run_id, link):
                 self._open.discard((run_id, link))
         self._seen = started - self._open
         self._looked = moment
+
+    async def _settled(self, run_id: str, link: str) -> bool:
+        try:
+            return await self._historian.reopen(run_id, link)
+        except FencedError as error:
+            logger.info("%s", error)
+            return True

@@ -35,11 +35,12 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Rest:
-    """A link that waits without an activity: of the run's log only what is up to ``last`` stands, by its history."""
+    """A link that waits, without an activity: of a log up to ``head``, all from ``first`` on is not in its history."""
 
     run_id: str
     link: str
-    last: int
+    first: int
+    head: int
 
 
 def is_known(tx: Tx, arrival: Arrival) -> bool:
@@ -66,15 +67,17 @@ def arrive(tx: Tx, arrival: Arrival, now: datetime, recorder: Recorder) -> None:
 
 
 def come_to_rest(tx: Tx, rest: Rest, now: datetime, recorder: Recorder) -> bool:
-    """Take back what comes after a place, unless an activity of the link has done so; whether there was anything.
+    """Take back what does not stand of a run that waits; false if its log has grown since, and nothing is certain.
 
     Raises:
         FencedError: The link is an older one, which a reset has ended.
     """
-    run = _enter(tx, rest.run_id, rest.link)
-    if run is None or _head(tx, rest.run_id) <= rest.last:
+    lock(tx, rest.run_id)
+    if _head(tx, rest.run_id) != rest.head:
         return False
-    _reopen(tx, run, rest.last + 1, now, recorder)
+    _enter(tx, rest.run_id, rest.link)
+    if rest.first <= rest.head:
+        _reopen(tx, run_sql(tx, _RUN, rest.run_id).one(), rest.first, now, recorder)
     return True
 
 

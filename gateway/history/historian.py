@@ -11,6 +11,7 @@ from temporalio.client import Client
 from gateway.away import TemporalAwayError
 from gateway.history.log import Rebuilt, rebuilt_from
 from gateway.history.reader import HistoryReader, Tip
+from gateway.history.results import Results
 from store.clock import now
 from store.database import Database
 from store.log import LogReader
@@ -80,6 +81,9 @@ class Historian:
         return await self._rebuild(run_id, tip) if tip else None
 
     async def _rebuild(self, run_id: str, tip: Tip) -> Rebuilt | None:
+        return rebuilt_from(await self._results(run_id, tip))
+
+    async def _results(self, run_id: str, tip: Tip) -> Results:
         results = await self._reader.results(run_id, tip)
         row = await self._runs.get(run_id)
         if row is not None and (not row.links or row.links.split()[-1] == tip.link):
@@ -88,29 +92,32 @@ class Historian:
             results.reopen(load_reopenings(row.reopened))
             if results.finished is None and row.finished is not None:
                 results.finish(Finished.model_validate_json(row.finished))
-        return rebuilt_from(results)
+        return results
 
     async def reopen(self, run_id: str, link: str) -> bool:
         """Take back what does not stand of a run that was reset and waits in a link; false while that is not certain.
 
         Raises:
+            FencedError: Another reset has ended the link.
             TemporalAwayError: Temporal did not answer.
             StoreAwayError: The store failed.
         """
         row = await self._runs.get(run_id)
-        if row is None or not row.links or link in row.links.split():
-            return True  # an activity of the link has done it; the first link of all has nothing to take back
+        if row is None or not row.links or (link in row.links.split() and row.reopened is None):
+            return True
+        head = await self._log.head(run_id) or 0
         tip = await self._reader.tip(run_id)
         if tip is None or tip.link != link or tip.over:
             return True
-        results = await self._reader.results(run_id, tip) if tip.rests else None
+        results = await self._results(run_id, tip) if tip.rests else None
         rebuilt = rebuilt_from(results) if results and not results.asked else None
         if rebuilt is None:
             return False
-        rest = Rest(run_id, link, max(rebuilt.lines))
-        if await self._database.write(lambda tx: come_to_rest(tx, rest, now(), record)):
-            logger.warning("run %s was reset", run_id)
-        return True
+        unknown = (await self._standing(run_id)).keys() - rebuilt.lines.keys()
+        rest = Rest(run_id, link, min(unknown, default=head + 1), head)
+        if await self._reader.tip(run_id) != tip:
+            return False
+        return await self._database.write(lambda tx: come_to_rest(tx, rest, now(), record))
 
     async def repair(self, run_id: str, before: int) -> bool:
         """Put back what is missing of a run's log; true if it is complete now up to before ``before``.
@@ -161,16 +168,21 @@ class Historian:
         Raises:
             StoreAwayError: The store failed.
         """
+        kept = await self._standing(rebuilt.run_id)
+        there = [kept[seq] == line for seq, line in rebuilt.lines.items() if seq in kept]
+        missing = sum(seq not in kept for seq in rebuilt.lines if seq <= rebuilt.last_seq)
+        return Comparison(sum(there), len(there) - sum(there), missing)
+
+    async def _standing(self, run_id: str) -> dict[int, bytes]:
+        """The events of the store that stand, by seq."""
         kept: dict[int, bytes] = {}
         after = 0
-        while page := await self._log.page(rebuilt.run_id, after, _PAGE):
+        while page := await self._log.page(run_id, after, _PAGE):
             for segment in page:
                 if not segment.superseded:
                     kept.update(enumerate(segment.lines(segment.first - 1), segment.first))
             after = page[-1].last
-        there = [kept[seq] == line for seq, line in rebuilt.lines.items() if seq in kept]
-        missing = sum(seq not in kept for seq in rebuilt.lines if seq <= rebuilt.last_seq)
-        return Comparison(sum(there), len(there) - sum(there), missing)
+        return kept
 
     async def put_back(self, rebuilt: Rebuilt) -> int:
         """Put back what the store has lost of a run; the seq up to which its log is complete now.

@@ -140,6 +140,23 @@ async def test_a_decision_that_a_reset_leaves_out_is_asked_again_and_the_call_is
         assert on.ledger == ["one"]
 
 
+async def test_a_question_that_is_asked_again_without_its_decision_can_be_decided_again(
+    temporal: str, tmp_path: Path
+) -> None:
+    async with scene(temporal, tmp_path, Model(calling("pay", "one"), saying("Paid."))) as on:
+        run_id = await on.start()
+        await on.front.waiting(run_id)
+        await on.stage.phase(on.stage.handle(run_id), "waiting")
+        await on.parts.decide(run_id, "pay-one", "approve")
+        await on.whole(run_id)
+        await on.reset(run_id, task=2, signals=False)
+        assert (await on.front.waiting(run_id))["leg"] == 1
+        await on.stage.phase(on.stage.handle(run_id), "waiting")
+        await on.parts.decide(run_id, "pay-one", "deny")
+        events = await on.whole(run_id)
+        assert (events[-1].type, on.ledger) == ("run.completed", ["one"])
+
+
 async def asked_about(on: Scene, run_id: str) -> bool:
     """Whether a person is asked about a call that may have run."""
     return any(row.status == "pending" for row in await on.parts.stores.approvals.find(call_id="pay-one~2"))

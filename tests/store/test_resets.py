@@ -1,9 +1,12 @@
 """What the store takes back when a run is reset."""
 
+from dataclasses import replace
+
 import pytest
 
 from store.log import FencedError
 from store.resets import Arrival, Rest, come_to_rest
+from store.signals import Signal, Signals
 from store.tables import RunRow
 from tests.build import Stores, at, calls, finish, pause, says, tool_call
 from tests.logcheck import check_settled, parsed
@@ -54,6 +57,16 @@ async def stepped(store: Stores) -> RunOrder:
     await answered(store, run.run_id, 1, message)
     await asked(store, run.run_id, 2, says("two"))
     return run
+
+
+async def rest_of(store: Stores, run_id: str, first: int, link: str = "two") -> Rest:
+    """A link that waits, in whose history nothing is from a seq on."""
+    return Rest(run_id, link, first, await store.log.head(run_id) or 0)
+
+
+async def come_to_rest_of(store: Stores, rest: Rest) -> bool:
+    """Take back what does not stand."""
+    return await store.database.write(lambda tx: come_to_rest(tx, rest, at(8), record))
 
 
 async def test_a_continued_run_takes_nothing_back(store: Stores) -> None:
@@ -156,9 +169,10 @@ async def test_a_run_that_rests_takes_back_decisions_but_never_runs_a_call_as_if
     decision = Decision(call_id="c1", decision="approve", by="ann")
     await store.approvals.record(Verdicts.of(asks, decisions=[decision], resume=True), at(3))
     await answered(store, run.run_id, 1, message)
-    rest = Rest(run.run_id, "two", paused.stamp.first + 2)
-    assert await store.database.write(lambda tx: come_to_rest(tx, rest, at(4), record))
-    assert not await store.database.write(lambda tx: come_to_rest(tx, rest, at(4), record))
+    rest = await rest_of(store, run.run_id, paused.stamp.first + 3)
+    assert await come_to_rest_of(store, rest)
+    assert not await come_to_rest_of(store, rest)
+    assert await come_to_rest_of(store, await rest_of(store, run.run_id, 1_000))
     row = await row_of(store, run.run_id)
     assert (row.status, row.leg) == ("waiting", 1)
     (approval,) = await store.approvals.find(run_id=run.run_id)
@@ -172,8 +186,7 @@ async def test_a_run_that_rests_takes_back_decisions_but_never_runs_a_call_as_if
 async def test_a_run_that_rests_where_all_stands_is_left_as_it_is(store: Stores) -> None:
     run = await stepped(store)
     lines = await store.lines(run.run_id)
-    rest = Rest(run.run_id, "two", len(lines))
-    assert not await store.database.write(lambda tx: come_to_rest(tx, rest, at(4), record))
+    assert await come_to_rest_of(store, await rest_of(store, run.run_id, len(lines) + 1))
     assert await store.lines(run.run_id) == lines
 
 
@@ -197,8 +210,7 @@ async def test_a_question_at_a_rest_that_is_before_it_is_gone(store: Stores) -> 
     run, message = await store.accept(), calls("c1")
     reply = await asked(store, run.run_id, 1, message)
     await store.approvals.pause(pause(run.run_id, 1, message), at(2))
-    rest = Rest(run.run_id, "two", reply.spans[-1].last)
-    assert await store.database.write(lambda tx: come_to_rest(tx, rest, at(3), record))
+    assert await come_to_rest_of(store, await rest_of(store, run.run_id, reply.spans[-1].last + 1))
     assert not await store.approvals.find(run_id=run.run_id)
     assert (await row_of(store, run.run_id)).status == "running"
 
@@ -209,8 +221,7 @@ async def test_a_segment_that_reaches_over_the_place_is_cut_there(store: Stores)
     events = [event.model_copy(update={"seq": 0}) for event in parsed(lines[:1])]
     begun = await store.begin(ModelCall(run_id=run.run_id, step=3))
     span = await store.steps.append(begun, 0, [*events, *events, *events])
-    rest = Rest(run.run_id, "two", span.first)
-    assert await store.database.write(lambda tx: come_to_rest(tx, rest, at(3), record))
+    assert await come_to_rest_of(store, await rest_of(store, run.run_id, span.first + 1))
     settled = parsed(await store.lines(run.run_id, settled=True))
     assert [event.seq for event in settled] == [*range(1, span.first + 1), span.last + 1]
     assert [event.seq for event in parsed(await store.lines(run.run_id))] == list(range(1, span.last + 2))
@@ -225,3 +236,27 @@ async def test_a_run_that_begins_anew_counts_from_its_first_step(store: Stores) 
     assert (begun.attempt, begun.taken) == (2, {"c1"})
     row = await row_of(store, run.run_id)
     assert (row.status, row.step) == ("running", 1)
+
+
+async def test_a_link_that_was_reset_comes_to_no_rest(store: Stores) -> None:
+    run = await stepped(store)
+    await asked(store, run.run_id, 2, says("another"), "two")
+    with pytest.raises(FencedError):
+        await come_to_rest_of(store, await rest_of(store, run.run_id, 2, "one"))
+
+
+async def test_a_decision_that_is_taken_back_can_be_made_again_and_the_run_be_cancelled_again(store: Stores) -> None:
+    signals = Signals(store.database)
+    run, message = await store.accept(), calls("c1")
+    await asked(store, run.run_id, 1, message)
+    await store.approvals.pause(pause(run.run_id, 1, message), at(2))
+    words = {"decide": f"decide:{run.run_id}:c1", "cancel": f"cancel:{run.run_id}"}
+    given = [Signal(run.run_id, words["decide"], "decide", "1"), Signal(run.run_id, words["cancel"], "cancel", "1")]
+    for signal in given:
+        await signals.accept(signal, at(3))
+        await signals.delivered(signal.key, at(3))
+    await store.runs.finish(finish(run.run_id), at(4))
+    again = [replace(signal, body="2") for signal in given]
+    assert [(await signals.accept(signal, at(5))).body for signal in again] == ["1", "1"]
+    await store.runs.arrive(Arrival(run.run_id, "two", 1), at(5))
+    assert [(await signals.accept(signal, at(6))).body for signal in again] == ["2", "2"]
