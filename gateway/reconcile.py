@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import islice
 
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -33,6 +34,7 @@ LONGEST_PAUSE = 2.0
 """Seconds between two rounds while Temporal or the store is away, at most: what waits goes out soon after."""
 SWEEP = timedelta(seconds=30)
 """How often every active run is looked at."""
+_STARTED_AT_ONCE = 20
 _SWEPT_AT_ONCE = 200
 _WATCHED_AT_ONCE = 20
 _LAG = timedelta(seconds=10)
@@ -116,8 +118,9 @@ class Reconciler:
         self._swept = None
 
     async def _start_accepted(self) -> None:
-        for order in await self._runs.undispatched(now() - timedelta(seconds=INTERVAL)):
-            await self._dispatch(order)
+        waiting = iter(await self._runs.undispatched(now() - timedelta(seconds=INTERVAL)))
+        while orders := list(islice(waiting, _STARTED_AT_ONCE)):
+            await asyncio.gather(*map(self._dispatch, orders))
 
     async def _dispatch(self, order: RunOrder) -> None:
         try:
