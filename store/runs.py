@@ -185,12 +185,12 @@ class Runs:
             raise FencedError(f"there is no run {run_id}")
         if row.finished is not None:
             return Finished.model_validate_json(row.finished), _next_run(tx, row.thread_id)
-        open_steps = self._steps.close_open(tx, run_id, now)
+        opened, kept = self._steps.close_open(tx, finish, now)
         closed = self._calls.close_open(tx, run_id, outcome.stop_reason, now)
         output = _output(tx, run_id)
         span = append(tx, Append(run_id, "finish", self._recorder.ending(finish, row.leg_id, now, output), once=False))
         stamp, resets = Stamp(first=span.first, at=now), load_reopenings(row.reopened)
-        finished = Finished(finish=finish, open_steps=open_steps, closed=closed, stamp=stamp, reopened=resets)
+        finished = Finished(finish=finish, open_steps=opened, closed=closed, stamp=stamp, reopened=resets, kept=kept)
         end_leg(tx, run_id, row.leg, span.last, outcome.stop_reason)
         if row.status == "waiting":
             cancel = "UPDATE approvals SET status = 'cancelled', decided_at = ? WHERE run_id = ? AND status = 'pending'"

@@ -73,6 +73,8 @@ class Results:
     def finish(self, finished: Finished) -> None:
         """The run has ended."""
         self.reopen(finished.reopened)
+        if finished.kept and finished.finish.answered is not None:
+            self.reply(finished.finish.answered + 1, finished.kept)
         self.finished = self.finished or finished
         self.asked.clear()
         self._settle(finished.stamp.first + _END_EVENTS - 1)

@@ -247,7 +247,7 @@ class Finish(Shape):
 class Finished(Shape):
     """What the end left in the log, in this order: open steps, answers to open calls, ``leg.ended`` and ``run.*``.
 
-    ``reopened`` are the resets until then.
+    ``reopened`` are the resets until then; ``kept`` the message, if any, that is kept and that the run does not know.
     """
 
     finish: Finish
@@ -255,6 +255,7 @@ class Finished(Shape):
     closed: tuple[ToolOutcome, ...] = ()
     stamp: Stamp
     reopened: tuple[Reopened, ...] = ()
+    kept: ModelReply | None = None
 
 
 class ModelSteps(ABC):

@@ -55,7 +55,7 @@ _MOMENTS = (
         "pay",
         (At("decision accepted", "gateway"), At("decision delivered", "gateway", 2), At("verdict written", most=2)),
     ),
-    Moment("cancel just sent", "cancel", (At("cancel accepted", "gateway", 2),)),
+    Moment("cancel just sent", "cancel", (At("cancel accepted", "gateway", 2), At("message written", most=2))),
     Moment("finishing", "talk", (At("finishing", most=2), At("finished", most=2))),
     Moment("between runs of a thread", "pair", (At("thread passed on", most=2),)),
 )
