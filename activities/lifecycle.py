@@ -92,7 +92,7 @@ class LifecycleActivities(LifecycleSteps):
     async def finish_run(self, finish: Finish) -> Finished:
         reached("finishing")
         with _ended_runs_refused():
-            await self._runs.arrive(arrival(finish.run_id, finish.answered), now())
+            await self._runs.arrive(arrival(finish.run_id, finish.answered, finish.leg), now())
             finished, following = await self._runs.finish(finish, now())
         reached("finished")
         if following:

@@ -25,12 +25,13 @@ _TOOL_CALL = "tool_call.completed"
 class Arrival:
     """An activity that begins in a link (Temporal run id) of a run's chain.
 
-    ``step`` is the last step whose message the run knows; ``None``: nobody can say.
+    ``step`` is the last step whose message the run knows, ``leg`` the one in which it is; ``None``: nobody can say.
     """
 
     run_id: str
     link: str
     step: int | None = None
+    leg: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ def arrive(tx: Tx, arrival: Arrival, now: datetime, recorder: Recorder) -> None:
         find = "SELECT begin FROM steps WHERE run_id = ? AND step > ?"
         begun = run_sql(tx, find, arrival.run_id, arrival.step).scalars()
         firsts += [StepBegin.model_validate_json(begin).stamp.first for begin in begun]
+    if arrival.leg is not None:
+        firsts += _later_legs(tx, arrival.run_id, arrival.leg)
     if firsts:
         _reopen(tx, run, min(firsts), now, recorder)
 
@@ -129,6 +132,17 @@ def _first_of_end(finished: Finished) -> int:
     steps = (step.begin.stamp.first for step in finished.open_steps)
     calls = (outcome.completed.first for outcome in finished.closed)
     return min([finished.stamp.first, *steps, *calls])
+
+
+def _later_legs(tx: Tx, run_id: str, leg: int) -> list[int]:
+    """Where the decisions begin that have ended a pause: none if the leg goes on."""
+    find = (
+        "SELECT leg.last_seq, s.first_seq FROM legs AS leg"
+        " JOIN legs AS later ON later.run_id = leg.run_id AND later.leg = leg.leg + 1"
+        " JOIN segments AS s ON s.run_id = leg.run_id AND later.first_seq BETWEEN s.first_seq AND s.last_seq"
+        " WHERE leg.run_id = ? AND leg.leg = ?"
+    )
+    return [max(row.last_seq + 1, row.first_seq) for row in run_sql(tx, find, run_id, leg)]
 
 
 def _reopen(tx: Tx, run: Row[Any], first: int, now: datetime, recorder: Recorder) -> None:

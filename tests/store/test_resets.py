@@ -8,7 +8,7 @@ from store.log import FencedError
 from store.resets import Arrival, Rest, come_to_rest
 from store.signals import Signal, Signals
 from store.tables import RunRow
-from tests.build import Stores, at, calls, finish, pause, says, tool_call
+from tests.build import Stores, at, calls, failed, finish, pause, says, tool_call
 from tests.logcheck import check_settled, parsed
 from workflows import record
 from workflows.contract.events import Event, RunResumed
@@ -260,3 +260,24 @@ async def test_a_decision_that_is_taken_back_can_be_made_again_and_the_run_be_ca
     assert [(await signals.accept(signal, at(5))).body for signal in again] == ["1", "1"]
     await store.runs.arrive(Arrival(run.run_id, "two", 1), at(5))
     assert [(await signals.accept(signal, at(6))).body for signal in again] == ["2", "2"]
+
+
+async def test_an_end_in_an_earlier_leg_takes_back_the_decisions_that_it_does_not_know(store: Stores) -> None:
+    run, message = await store.accept(), calls("c1", "c2")
+    await asked(store, run.run_id, 1, message)
+    asks = pause(run.run_id, 1, message)
+    await store.approvals.pause(asks, at(2))
+    one, two = (Decision(call_id=call_id, decision="approve", by="ann") for call_id in ("c1", "c2"))
+    await store.approvals.record(Verdicts.of(asks, decisions=[one], resume=False), at(3))
+    await store.approvals.record(Verdicts.of(asks, decisions=[two], resume=True), at(4))
+    await store.runs.arrive(Arrival(run.run_id, "two", 1, 1), at(5))
+    assert [approval.status for approval in await store.approvals.find(run_id=run.run_id)] == ["approved", "pending"]
+    await store.runs.finish(finish(run.run_id, failed()), at(6))
+    check_settled(parsed(await store.lines(run.run_id, settled=True)))
+    assert (await row_of(store, run.run_id)).leg == 1
+
+
+async def test_an_end_in_the_newest_leg_takes_nothing_back(store: Stores) -> None:
+    run = await stepped(store)
+    await store.runs.arrive(Arrival(run.run_id, "two", 2, 1), at(5))
+    assert "run.resumed" not in await types(store, run.run_id)
