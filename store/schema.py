@@ -1,6 +1,7 @@
 """The schema of the database: brought to the newest revision by whichever process starts first."""
 
 import fcntl
+import logging
 import os
 import sqlite3
 import threading
@@ -17,6 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from store.engines import StoreAwayError, driver, prepare, sqlite_file
 
+logger = logging.getLogger(__name__)
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it migrates in a module
 _ADVISORY_LOCK = 0x6C6F6E67  # any number that nobody else takes
@@ -25,7 +28,8 @@ _ADVISORY_LOCK = 0x6C6F6E67  # any number that nobody else takes
 def migrate(url: str) -> None:
     """Bring the database to the newest schema; several processes may do so at once.
 
-    The folder of an SQLite file is made if it is not there. A database that is newest already is only looked at.
+    The folder of an SQLite file is made if it is not there. A database that is newest already is only looked at, and so
+    is one that a newer version of ours has migrated: what migrations add, an older process does without.
 
     Raises:
         StoreAwayError: The database did not answer.
@@ -37,9 +41,16 @@ def migrate(url: str) -> None:
             if file is None:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
             context = MigrationContext.configure(connection)
-            if context.get_current_revision() != newest():
+            current = context.get_current_revision()
+            if current is not None and not _is_ours(current):
+                logger.warning("the store is of a newer version (%s) than this process (%s)", current, newest())
+            elif current != newest():
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+
+
+def _is_ours(revision: str) -> bool:
+    return any(known.revision == revision for known in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def newest() -> str:

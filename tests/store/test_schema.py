@@ -54,6 +54,17 @@ async def test_processes_that_start_at_once_migrate_together(empty_url: str) -> 
     assert state(empty_url) == newest()
 
 
+def test_a_database_of_a_newer_version_is_used_as_it_is(empty_url: str) -> None:
+    migrate(empty_url)
+    engine = create_engine(driver(empty_url))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("ALTER TABLE steps ADD COLUMN colour VARCHAR")
+    migrate(empty_url)
+    assert state(empty_url) == "9999"
+    engine.dispose()
+
+
 def test_a_file_without_our_tables_is_empty(tmp_path: Path) -> None:
     (tmp_path / "longrun.db").touch()
     assert state(f"sqlite:///{tmp_path}/longrun.db") == "empty"
