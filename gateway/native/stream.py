@@ -95,17 +95,21 @@ class _Frames:
 
     async def pieces(self) -> AsyncGenerator[bytes]:
         """The frames, one or more at a time."""
-        async with aclosing(self._stored() if self._place.over else self._live()) as pages:
-            async for page in pages:
-                self.whole = page[-1].ends
-                if piece := b"".join(map(frames, page)):
+        cursor = self._place.after
+        if self._place.over:
+            async for page in self._stored():
+                cursor = page[-1].last
+                if piece := self._piece(page):
                     yield piece
+        if not self.whole:  # a run that was over a moment ago may have been reset
+            async with aclosing(self._tail.follow(self._place.row.id, cursor, self._place.view)) as chunks:
+                async for chunk in chunks:
+                    if piece := self._piece([chunk]):
+                        yield piece
 
-    async def _live(self) -> AsyncGenerator[list[Chunk]]:
-        place = self._place
-        async with aclosing(self._tail.follow(place.row.id, place.after, place.view)) as chunks:
-            async for chunk in chunks:
-                yield [chunk]
+    def _piece(self, page: list[Chunk]) -> bytes:
+        self.whole = page[-1].ends
+        return b"".join(map(frames, page))
 
     async def _stored(self) -> AsyncGenerator[list[Chunk]]:
         page, place = self._first, self._place

@@ -8,19 +8,13 @@ import pytest
 from activities.toolbox.registry import tool
 from activities.toolbox.tool import ToolContext
 from tests.dev_server import IMPATIENT, dev_server, found
-from tests.gateway.resetting import TOOLS, Model, Scene, calling, resets, saying, scene
+from tests.gateway.resetting import TOOLS, Model, Scene, calling, resets, saying, scene, tasks_done
 from tests.logcheck import of_type
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.stage import order, until
 from tests.tools import note
 
 pytestmark = pytest.mark.server
-
-
-async def tasks_done(on: Scene, run_id: str, count: int) -> bool:
-    """Whether the workflow has done so many tasks."""
-    events = (await on.stage.handle(run_id).fetch_history()).events
-    return sum(event.HasField("workflow_task_completed_event_attributes") for event in events) >= count
 
 
 async def test_temporals_command_line_resets_a_run(temporal: str, tmp_path: Path) -> None:

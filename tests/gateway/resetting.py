@@ -147,3 +147,21 @@ async def scene(temporal: str, home: Path, model: Model, tools: Sequence[Tool] =
     """All of it, for a model and its tools."""
     async with staged(temporal, home, model, tools) as stage, serving(stage.settings, temporal) as front:
         yield Scene(stage, backstage(stage), front, model)
+
+
+async def tasks_done(on: Scene, run_id: str, count: int) -> bool:
+    """Whether the workflow has done so many tasks."""
+    events = (await on.stage.handle(run_id).fetch_history()).events
+    return sum(event.HasField("workflow_task_completed_event_attributes") for event in events) >= count
+
+
+async def waited_and_terminated(on: Scene) -> str:
+    """A run that was terminated after a task of its workflow in which it did nothing but wait."""
+    run_id = await on.start()
+    await on.front.waiting(run_id)
+    await until(lambda: on.parts.told(run_id, "run.waiting"), "the pause in history")
+    await on.stage.handle(run_id).signal("say", {"text": "Take your time.", "id": "s1"})
+    await until(lambda: tasks_done(on, run_id, 3), "a task after the pause")
+    await on.stage.handle(run_id).terminate(reason="by mistake")
+    await on.front.ended(run_id)
+    return run_id

@@ -6,10 +6,11 @@ from pathlib import Path
 from statistics import median
 from time import monotonic
 
+import httpx2
 import pytest
 
 from activities.failures import ProviderFailure
-from tests.gateway.resetting import Model, Scene, calling, resets, saying, scene
+from tests.gateway.resetting import Model, Scene, calling, resets, saying, scene, waited_and_terminated
 from tests.logcheck import of_type, parsed
 from tests.provider_fake import Gate, Turn, text, turn
 from tests.stage import order, until
@@ -18,12 +19,6 @@ pytestmark = pytest.mark.server
 
 logger = logging.getLogger(__name__)
 USAGE = ("input_tokens", "output_tokens")
-
-
-async def tasks_done(on: Scene, run_id: str, count: int) -> bool:
-    """Whether the workflow has done so many tasks."""
-    events = (await on.stage.handle(run_id).fetch_history()).events
-    return sum(event.HasField("workflow_task_completed_event_attributes") for event in events) >= count
 
 
 async def test_a_run_that_is_reset_in_the_middle_of_a_step_does_it_anew_from_an_earlier_one(
@@ -140,13 +135,7 @@ async def test_a_run_that_is_reset_to_where_it_waited_waits_again_without_asking
     temporal: str, tmp_path: Path
 ) -> None:
     async with scene(temporal, tmp_path, Model(calling("pay", "one"), saying("Paid."))) as on:
-        run_id = await on.start()
-        await on.front.waiting(run_id)
-        await until(lambda: on.parts.told(run_id, "run.waiting"), "the pause in history")
-        await on.stage.handle(run_id).signal("say", {"text": "Take your time.", "id": "s1"})
-        await until(lambda: tasks_done(on, run_id, 3), "a task after the pause")
-        await on.stage.handle(run_id).terminate(reason="by mistake")
-        await on.front.ended(run_id)
+        run_id = await waited_and_terminated(on)
         await on.reset(run_id)
         await on.resumed(run_id)
         assert (await on.front.waiting(run_id))["leg"] == 1
@@ -250,18 +239,52 @@ async def test_a_database_that_is_lost_after_a_reset_gets_the_log_back_from_hist
         await on.parts.assert_rebuilt(run_id)
 
 
-async def test_readers_see_soon_that_a_run_was_reset(temporal: str, tmp_path: Path) -> None:
-    waits: list[float] = []
+class Reader:
+    """Follows a run from a place; ``told`` is set when it is told of a reset."""
+
+    def __init__(self, on: Scene, run_id: str, after: int = 0) -> None:
+        self._url = f"{on.front.base_url}/api/runs/{run_id}/stream?starting_after={after}"
+        self.told = asyncio.Event()
+
+    async def read(self) -> None:
+        """Read to the end of the run; come back while there is nothing to read."""
+        async with httpx2.AsyncClient(timeout=20) as http:
+            while not self.told.is_set():
+                async with http.stream("GET", self._url) as response:
+                    if response.status_code == 200:
+                        async for sse in httpx2.EventSource(response):
+                            if resets(parsed([sse.data])):
+                                self.told.set()
+                await asyncio.sleep(0.05)
+
+
+async def seen(on: Scene, reader: Reader, run_id: str, step: int = 0) -> float:
+    """Reset a run that waits; after how many seconds a reader is told of it."""
+    async with asyncio.TaskGroup() as readers:
+        reading = readers.create_task(reader.read())
+        await asyncio.sleep(0)
+        began = monotonic()
+        await on.reset(run_id, step=step)
+        await reader.told.wait()
+        took = monotonic() - began
+        await on.stage.phase(on.stage.handle(run_id), "waiting")
+        await on.stage.handle(run_id).signal("cancel", {"by": "ann"})
+        await on.whole(run_id)
+        reading.cancel()
+    return took
+
+
+async def test_readers_are_told_soon_that_a_run_was_reset(temporal: str, tmp_path: Path) -> None:
+    live: list[float] = []
+    back: list[float] = []
     async with scene(temporal, tmp_path, Model(calling("pay", "one"), saying("Paid."))) as on:
         for _ in range(5):
             run_id = await on.start()
             await on.front.waiting(run_id)
             await on.stage.phase(on.stage.handle(run_id), "waiting")
-            began = monotonic()
-            await on.reset(run_id, step=1)
-            await on.resumed(run_id)
-            waits.append(monotonic() - began)
-            await on.stage.phase(on.stage.handle(run_id), "waiting")
-            await on.stage.handle(run_id).signal("cancel", {"by": "ann"})
-            await on.whole(run_id)
-    logger.info("from the reset to run.resumed: p50 %.2f s, max %.2f s", median(waits), max(waits))
+            live.append(await seen(on, Reader(on, run_id), run_id, step=1))
+        for _ in range(5):
+            run_id = await waited_and_terminated(on)
+            back.append(await seen(on, Reader(on, run_id, await on.parts.head(run_id)), run_id))
+    for who, took in (("a run that asks its model anew, live", live), ("an ended run that waits anew, back", back)):
+        logger.info("%s: run.resumed after p50 %.2f s, at most %.2f s", who, median(took), max(took))
