@@ -113,7 +113,7 @@ async def ask(catalog: ProviderCatalog, model: str, asked: ModelRequest | None =
                 heard.open[delta.part].append(delta.text)
             elif isinstance(delta, PartCompleted):
                 numbers += _complete(heard, delta, numbers)
-            else:
+            elif isinstance(delta, Completed):
                 _end(heard, delta)
     assert heard.finish_reason, "the stream has no end"
     return heard
