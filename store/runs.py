@@ -18,6 +18,8 @@ from store.resets import Arrival, arrive, is_known, load_reopenings
 from store.rows import find_row, insert_into, run_sql
 from store.steps import Steps
 from store.tables import RunRow, ThreadRow
+from store.threads import next_run, pass_thread_on, take_thread
+from store.unheard import unheard
 from workflows.contract.messages import Message
 from workflows.contract.runs import FINAL, RunOrder
 from workflows.contract.steps import Finish, Finished, Stamp
@@ -99,9 +101,9 @@ class Runs:
         if acceptance.key and (known := find_row(tx, RunRow, col(RunRow.idempotency_key) == acceptance.key)):
             if known.idempotency_hash != acceptance.digest:
                 raise KeyReusedError(f"the Idempotency-Key was used for run {known.id} with another body")
-            following = _next_run(tx, known.thread_id)
+            following = next_run(tx, known.thread_id)
             return Accepted(known.id, created=False, ready=following is not None and following.run_id == known.id)
-        active = _take_thread(tx, order)
+        active = take_thread(tx, order)
         if active != order.run_id and acceptance.on_busy == "reject":
             raise ThreadBusyError(active)
         self.insert(tx, order, (acceptance.key, acceptance.digest))
@@ -184,19 +186,21 @@ class Runs:
         if row is None:
             raise FencedError(f"there is no run {run_id}")
         if row.finished is not None:
-            return Finished.model_validate_json(row.finished), _next_run(tx, row.thread_id)
-        opened, kept = self._steps.close_open(tx, finish, now)
+            return Finished.model_validate_json(row.finished), next_run(tx, row.thread_id)
+        news = unheard(tx, finish)
+        finish = finish.model_copy(update={"leg": row.leg})  # verdicts of which it has not heard may have begun it
+        opened = self._steps.close_open(tx, run_id, now)
         closed = self._calls.close_open(tx, run_id, outcome.stop_reason, now)
         output = _output(tx, run_id)
         span = append(tx, Append(run_id, "finish", self._recorder.ending(finish, row.leg_id, now, output), once=False))
         stamp, resets = Stamp(first=span.first, at=now), load_reopenings(row.reopened)
-        finished = Finished(finish=finish, open_steps=opened, closed=closed, stamp=stamp, reopened=resets, kept=kept)
+        finished = Finished(finish=finish, open_steps=opened, closed=closed, stamp=stamp, reopened=resets, unheard=news)
         end_leg(tx, run_id, row.leg, span.last, outcome.stop_reason)
         if row.status == "waiting":
             cancel = "UPDATE approvals SET status = 'cancelled', decided_at = ? WHERE run_id = ? AND status = 'pending'"
             run_sql(tx, cancel, now, run_id)
         _write_end(tx, finished, output)
-        return finished, _pass_thread_on(tx, row.thread_id, run_id)
+        return finished, pass_thread_on(tx, row.thread_id, run_id)
 
     async def get(self, run_id: str) -> RunRow | None:
         """One run."""
@@ -245,15 +249,6 @@ class Runs:
         await self._database.write(job)
 
 
-def _take_thread(tx: Tx, order: RunOrder) -> str:
-    """Take the thread if it is free; the run that has it now. Nobody else joins the thread before the commit."""
-    make = "INSERT INTO threads (id, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
-    run_sql(tx, make, order.thread_id, order.accepted_at)
-    take = "UPDATE threads SET active_run = COALESCE(active_run, ?) WHERE id = ? RETURNING active_run"
-    active: str = run_sql(tx, take, order.run_id, order.thread_id).scalar_one()
-    return active
-
-
 def _write_end(tx: Tx, finished: Finished, output: str) -> None:
     finish = finished.finish
     run_sql(
@@ -267,31 +262,6 @@ def _write_end(tx: Tx, finished: Finished, output: str) -> None:
         finished.stamp.at,
         finish.run_id,
     )
-
-
-def _pass_thread_on(tx: Tx, thread_id: str, run_id: str) -> RunOrder | None:
-    """Give the thread to its next run if this one had it; the order of that run, if nobody has started it."""
-    if tx.dialect.name != "sqlite":  # a run that is being accepted must be seen here, or must see that we have left
-        run_sql(tx, "SELECT id FROM threads WHERE id = ? FOR UPDATE", thread_id)
-    find = (
-        """SELECT id, "order", dispatched FROM runs WHERE thread_id = ? AND status = 'queued' ORDER BY place LIMIT 1"""
-    )
-    following = run_sql(tx, find, thread_id).first()
-    give = "UPDATE threads SET active_run = ? WHERE id = ? AND active_run = ?"
-    passed = run_sql(tx, give, following.id if following else None, thread_id, run_id).rowcount
-    if not passed or following is None or following.dispatched:
-        return None
-    return RunOrder.model_validate_json(following.order)
-
-
-def _next_run(tx: Tx, thread_id: str) -> RunOrder | None:
-    """The run that has the thread, if nobody has started it."""
-    find = (
-        'SELECT r."order" FROM threads AS t JOIN runs AS r ON r.id = t.active_run'
-        " WHERE t.id = ? AND r.status = 'queued' AND NOT r.dispatched"
-    )
-    order: str | None = run_sql(tx, find, thread_id).scalar()
-    return RunOrder.model_validate_json(order) if order else None
 
 
 def _output(tx: Tx, run_id: str) -> str:

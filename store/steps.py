@@ -26,7 +26,7 @@ from store.resets import Arrival, arrive, reopenings, retracted_calls
 from store.rows import insert_into, run_sql
 from workflows.contract.attempts import AttemptOutcome, Place, Recovery
 from workflows.contract.events import Event
-from workflows.contract.steps import Finish, ModelCall, ModelReply, OpenStep, Span, Stamp, StepBegin, Superseded
+from workflows.contract.steps import ModelCall, ModelReply, OpenStep, Span, Stamp, StepBegin, Superseded
 
 
 class Steps:
@@ -231,12 +231,9 @@ class Steps:
 
         return await self._database.write(job)
 
-    def close_open(self, tx: Tx, finish: Finish, now: datetime) -> tuple[tuple[OpenStep, ...], ModelReply | None]:
-        """Supersede what steps without a message have written, because the run ends; and a message it never got.
-
-        The worker that kept that message died before it could tell, and nobody asked again, for the run was to end.
-        """
-        run_id, closed = finish.run_id, list[OpenStep]()
+    def close_open(self, tx: Tx, run_id: str, now: datetime) -> tuple[OpenStep, ...]:
+        """Supersede what steps without a message have written, because the run ends."""
+        closed: list[OpenStep] = []
         for row in run_sql(tx, f"{FIND_STEP} AND reply IS NULL ORDER BY step", run_id).all():
             known = load_step(tx, row)
             end_attempt(tx, known.doing, known.attempt, "cancelled", now)
@@ -245,10 +242,7 @@ class Steps:
             self._hold(tx, replace(known, attempt=known.attempt + 1, superseded=gone))
             attempts = entries_of(tx, known.doing)
             closed.append(OpenStep(step=row.step, begin=known.begin, superseded=gone, attempts=attempts))
-        if finish.answered is None:
-            return tuple(closed), None
-        row = run_sql(tx, f"{FIND_STEP} AND reply IS NOT NULL AND step = ?", run_id, finish.answered + 1).first()
-        return tuple(closed), load_step(tx, row).reply if row else None
+        return tuple(closed)
 
 
 def _keep(tx: Tx, begun: BegunStep, reply: ModelReply) -> ModelReply:

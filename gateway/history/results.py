@@ -73,11 +73,22 @@ class Results:
     def finish(self, finished: Finished) -> None:
         """The run has ended."""
         self.reopen(finished.reopened)
-        if finished.kept and finished.finish.answered is not None:
-            self.reply(finished.finish.answered + 1, finished.kept)
+        for thing in finished.unheard:
+            self._hear(thing, (finished.finish.answered or 0) + 1)
         self.finished = self.finished or finished
         self.asked.clear()
         self._settle(finished.stamp.first + _END_EVENTS - 1)
+
+    def _hear(self, thing: ModelReply | ToolOutcome | Paused | Recorded, step: int) -> None:
+        """Something of which only the end told; a message is that of this step."""
+        if isinstance(thing, ModelReply):
+            self.reply(step, thing)
+        elif isinstance(thing, ToolOutcome):
+            self.outcome([thing])
+        elif isinstance(thing, Paused):
+            self.pause(thing)
+        else:
+            self.record(thing)
 
     def reopen(self, reopened: Iterable[Reopened]) -> None:
         """Resets have taken back what the run had done."""

@@ -160,16 +160,6 @@ async def test_the_end_closes_open_steps_and_unanswered_calls(store: Stores) -> 
     assert b"half a" not in b"".join(await store.lines(run.run_id, settled=True))
 
 
-async def test_the_end_tells_of_the_message_that_is_kept_and_that_the_run_does_not_know(store: Stores) -> None:
-    runs = [await store.accept() for _ in range(3)]
-    for run, answered in zip(runs, (0, 1, None), strict=True):
-        reply = await store.ask(ModelCall(run_id=run.run_id, step=1), says("hm"))
-        end = finish(run.run_id, CANCELLED).model_copy(update={"answered": answered})
-        finished, _ = await store.runs.finish(end, at(7))
-        assert finished.open_steps == ()
-        assert finished.kept == (reply if answered == 0 else None)
-
-
 async def test_the_next_run_reads_what_its_thread_has_said_before(store: Stores) -> None:
     first, second, third = order("t", text="one"), order("t", text="two"), order("t", text="three")
     await store.accept(first)

@@ -247,7 +247,7 @@ class Finish(Shape):
 class Finished(Shape):
     """What the end left in the log, in this order: open steps, answers to open calls, ``leg.ended`` and ``run.*``.
 
-    ``reopened`` are the resets until then; ``kept`` the message, if any, that is kept and that the run does not know.
+    ``reopened`` are the resets until then; ``unheard`` is what was written before and the run may not know.
     """
 
     finish: Finish
@@ -255,7 +255,7 @@ class Finished(Shape):
     closed: tuple[ToolOutcome, ...] = ()
     stamp: Stamp
     reopened: tuple[Reopened, ...] = ()
-    kept: ModelReply | None = None
+    unheard: tuple[ModelReply | ToolOutcome | Paused | Recorded, ...] = ()
 
 
 class ModelSteps(ABC):
