@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,16 +17,22 @@ from gateway.temporal.config import TemporalConfig, config_file, read_config
 from gateway.temporal.find import Found, TemporalFinder
 from gateway.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
 
+_PORTS = (12_000, 30_000)
 IMPATIENT = {"limit.historyCount.suggestContinueAsNew": 50}
 """Suggests to continue a run as new after 50 events."""
 
 
 def take_port() -> int:
-    """A port of the loopback address that nobody had a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port of the loopback address that nobody had a moment ago.
+
+    No outgoing connection gets it either, for it is below the ports that the system gives to those: a server that is
+    killed and started again finds it free.
+    """
+    while True:
+        port = random.randrange(*_PORTS)  # noqa: S311 - any number will do
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def found() -> Found:

@@ -10,6 +10,7 @@ from tests.chaos.observations import EffectSeen, ExpectedTool
 
 _FILE = "effects"
 _WORK = 0.02
+_LONG = 20.0
 
 
 async def _do(context: ToolContext) -> str:
@@ -52,6 +53,13 @@ async def store(what: str, context: ToolContext) -> str:
     return await _do(context)
 
 
+@tool(effect="write", on_interrupted="fail")
+async def linger(what: str, context: ToolContext) -> str:
+    """Change the world after a long time."""
+    await asyncio.sleep(_LONG)
+    return await _do(context)
+
+
 @tool(effect="write", approval="always")
 async def pay(what: str, context: ToolContext) -> str:
     """Change the world after a person has agreed."""
@@ -60,6 +68,6 @@ async def pay(what: str, context: ToolContext) -> str:
 
 DECLARED = tuple(
     ExpectedTool(each.spec.name, each.spec.effect, each.spec.on_interrupted)
-    for each in (look, strike, knock, store, pay)
+    for each in (look, strike, knock, store, linger, pay)
 )
 """The same for the checker."""

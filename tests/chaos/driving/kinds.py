@@ -10,7 +10,7 @@ from tests.chaos.effect_tools import DECLARED
 from tests.chaos.generating.plan import plan_text
 from tests.chaos.observations import Asked, PlannedTurn, words
 
-KindName = Literal["talk", "look", "strike", "pay", "cancel", "pair"]
+KindName = Literal["talk", "look", "strike", "pay", "pair", "cancel", "halt", "leave", "regret"]
 ProviderKind = Literal["re-attachable", "not"]
 MODELS: dict[ProviderKind, str] = {"re-attachable": "openai/gpt-test", "not": "openai-chat/gpt-test"}
 _RATE = 60
@@ -19,14 +19,14 @@ _WRITERS = ("strike", "knock", "store")
 
 @dataclass(frozen=True)
 class Part:
-    """A run to be started. ``cancel_after`` is the share of the log's first text after which it is cancelled."""
+    """A run to be started. It is cancelled when its viewer has seen this many events, and one of this type."""
 
     label: str
     kind: KindName
     provider: ProviderKind
     turns: tuple[dict[str, Any], ...]
     thread_id: str
-    cancelled: bool = False
+    cancel_after: tuple[int, str] | None = None
 
     @property
     def body(self) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class Part:
     @property
     def waits(self) -> bool:
         """Whether a person may be asked something."""
-        return self.kind in ("pay", "strike")
+        return self.kind in ("pay", "strike", "regret")
 
     def asked(self, run_id: str) -> Asked:
         """The same for the checker."""
@@ -80,20 +80,36 @@ def _endless(rng: random.Random) -> tuple[dict[str, Any], ...]:
     return _said({"text": 600})
 
 
+def _halt(rng: random.Random) -> tuple[dict[str, Any], ...]:
+    return _said({"text": 3, "calls": [_call("linger", rng)]}, {"text": 5})
+
+
 _TURNS: dict[KindName, Callable[[random.Random], tuple[dict[str, Any], ...]]] = {
     "talk": _talk,
     "look": _look,
     "strike": _strike,
     "pay": _pay,
-    "cancel": _endless,
     "pair": _talk,
+    "cancel": _endless,
+    "halt": _halt,
+    "leave": _pay,
+    "regret": _pay,
 }
+_CANCELLED: dict[KindName, tuple[int, int, str]] = {
+    "cancel": (3, 40, "run.started"),
+    "halt": (1, 1, "tool.started"),
+    "leave": (1, 1, "run.waiting"),
+    "regret": (1, 1, "approval.decided"),
+}
+"""Kinds that are cancelled, in a text, a tool, a pause, after it: once so many events were seen, and this type."""
 
 
 def parts_of(kind: KindName, provider: ProviderKind, rng: random.Random) -> list[Part]:
     """The runs that a kind stands for: one, or two of one thread."""
     thread_id = new_id()
+    least, most, event = _CANCELLED.get(kind, (0, 0, ""))
+    after = (rng.randint(least, most), event) if event else None
     return [
-        Part(f"{kind}-{new_id()}", kind, provider, _TURNS[kind](rng), thread_id, cancelled=kind == "cancel")
+        Part(f"{kind}-{new_id()}", kind, provider, _TURNS[kind](rng), thread_id, after)
         for _ in range(2 if kind == "pair" else 1)
     ]

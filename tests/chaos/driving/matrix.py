@@ -10,6 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx2
+from temporalio.service import RPCError
+
+from tests.chaos.checker import Fault
 from tests.chaos.driving.moments import CELLS, MOMENTS, PROVIDERS, VICTIMS, Cell
 from tests.chaos.driving.rounds import Kill, Round
 from tests.chaos.driving.spawning import Nursery, nursing
@@ -19,6 +23,7 @@ from tests.chaos.providing import CountingProvider, providing
 logger = logging.getLogger(__name__)
 
 _TRIES = 3
+_BROKEN = "rounds_come_to_their_end"
 _SOME = 4
 """How many moments of each victim but the worker the short form has."""
 
@@ -72,11 +77,15 @@ async def play(rounds: deque[Planned], folder: Path, stacks: int, tell: Callable
     kills: list[Kill] = []
 
     async def serve(number: int, nursery: Nursery, provider: CountingProvider) -> None:
-        async with stacked(folder / f"stack-{number}", nursery, provider) as stack:
-            while rounds:
-                kill = await _round(stack, rounds)
-                kills.append(kill)
-                tell(kill)
+        lives, broken = 0, True
+        while rounds and broken:
+            lives, broken = lives + 1, False
+            async with stacked(folder / f"stack-{number}-{lives}", nursery, provider) as stack:
+                while rounds and not broken:
+                    kill = await _round(stack, rounds)
+                    kills.append(kill)
+                    tell(kill)
+                    broken = any(fault.rule == _BROKEN for fault in kill.faults)
 
     async with surroundings() as (nursery, provider), asyncio.TaskGroup() as group:
         for number in range(min(stacks, len(rounds))):
@@ -85,8 +94,14 @@ async def play(rounds: deque[Planned], folder: Path, stacks: int, tell: Callable
 
 
 async def _round(stack: Stack, rounds: deque[Planned]) -> Kill:
+    """The next round; one that breaks off is a fault, of the product or of ours, and its stack is not used again."""
     planned = rounds.popleft()
-    kill = await Round(stack, planned.cell, planned.seed, planned.turn).play()
+    try:
+        kill = await Round(stack, planned.cell, planned.seed, planned.turn).play()
+    except (AssertionError, OSError, TimeoutError, httpx2.HTTPError, RPCError) as error:
+        logger.exception("the round %s broke off", planned)
+        fault = Fault(_BROKEN, str(stack.settings.home), f"{type(error).__name__}: {error}")
+        return Kill(planned.cell, "", planned.seed, killed=False, faults=(fault,))
     if not kill.killed and planned.tries + 1 < _TRIES:
         rounds.append(replace(planned, seed=planned.seed + 1, tries=planned.tries + 1))
     return kill

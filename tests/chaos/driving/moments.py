@@ -18,11 +18,12 @@ WAITS = "waits"
 
 
 class At(NamedTuple):
-    """A place, whose process stops there, and up to the how many-th time."""
+    """A place, whose process stops there, up to the how many-th time, and what runs come there, if not the usual."""
 
     place: Place | Literal["waits"]
     stops: Kind = "worker"
     most: int = 1
+    kind: KindName | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,18 @@ _MOMENTS = (
         "pay",
         (At("decision accepted", "gateway"), At("decision delivered", "gateway", 2), At("verdict written", most=2)),
     ),
-    Moment("cancel just sent", "cancel", (At("cancel accepted", "gateway", 2), At("message written", most=2))),
+    Moment(
+        "cancel just sent",
+        "cancel",
+        (
+            At("cancel accepted", "gateway", 2),
+            At("message written", most=2),
+            At("cancel accepted", "gateway", 2, kind="halt"),
+            At("result written", kind="halt"),
+            At("cancel accepted", "gateway", 2, kind="leave"),
+            At("verdict written", kind="regret"),
+        ),
+    ),
     Moment("finishing", "talk", (At("finishing", most=2), At("finished", most=2))),
     Moment("between runs of a thread", "pair", (At("thread passed on", most=2),)),
 )

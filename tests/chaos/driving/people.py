@@ -81,16 +81,16 @@ class _AwayError(Exception):
     """The gateway answers, and cannot help."""
 
 
-async def cancel(http: httpx2.AsyncClient, run_id: str) -> list[CancelSent]:
-    """Cancel a run; each time that it was said, to the one that was heard."""
-    sent: list[CancelSent] = []
+async def cancel(http: httpx2.AsyncClient, run_id: str, sent: list[CancelSent]) -> None:
+    """Cancel a run, again until somebody has heard it; ``sent`` gets each time that it was said."""
     while True:
+        sent.append(CancelSent("ann", "error"))
         try:
             answer = await http.post(f"/api/runs/{run_id}/cancel", json={"by": "ann"})
             if answer.status_code in (200, 202):
                 head = (await http.get(f"/api/runs/{run_id}/events", params={"view": "raw", "limit": 5000})).json()
-                return [*sent, CancelSent("ann", answer.json()["delivery"], head["next"])]
+                sent[-1] = CancelSent("ann", answer.json()["delivery"], head["next"])
+                return
         except httpx2.TransportError:
             pass
-        sent.append(CancelSent("ann", "error"))
         await asyncio.sleep(_PAUSE)

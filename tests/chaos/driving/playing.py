@@ -55,21 +55,19 @@ class Playing:
         if self.part.waits:
             self.reviewing = Reviewing(http, self.run_id, self.rng, self.may_review)
             others.append(asyncio.create_task(self.reviewing.review()))
-        if self.part.cancelled:
-            others.append(asyncio.create_task(self._cancel()))
+        if self.part.cancel_after:
+            others.append(asyncio.create_task(self._cancel(*self.part.cancel_after)))
         try:
             await asyncio.gather(*(watcher.watch() for watcher in self.watchers))
         finally:
             await _end(others)
 
-    async def _cancel(self) -> None:
-        count = self.rng.randint(3, 40)
-
+    async def _cancel(self, count: int, event: str) -> None:
         async def far_enough() -> bool:
-            return len(self.watchers[0].arrived) >= count
+            return len(self.watchers[0].arrived) >= count and self.watchers[0].has(event)
 
-        await until(far_enough, f"{count} events of {self.run_id}", 60)
-        self.cancels = await cancel(self.stack.http, self.run_id)
+        await until(far_enough, f"{count} events of {self.run_id}, and a {event}", 60)
+        await cancel(self.stack.http, self.run_id, self.cancels)
 
     async def closed(self) -> bool:
         """Wait until the run's workflow is over; whether it is."""
@@ -84,6 +82,11 @@ class Playing:
             return await until(look, "a workflow's end", _AFTER_END)
         except AssertionError:
             return False
+
+    async def rests(self) -> bool:
+        """Whether Temporal waits for no worker in this run."""
+        found = (await self.stack.client.get_workflow_handle(self.run_id).describe()).raw_description
+        return not found.pending_activities and not found.HasField("pending_workflow_task")
 
     async def observed(self) -> RunObserved:
         """All that there is to see of the run when it is over."""

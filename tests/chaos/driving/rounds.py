@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from tests.chaos.checker import Fault, check
@@ -17,8 +17,8 @@ from tests.chaos.driving.stack import Stack, Standing
 from tests.chaos.driving.viewing import first_after
 from tests.chaos.observations import Observed
 
-_LEADS: dict[KindName, int] = {"talk": 3, "look": 2, "strike": 2, "pay": 2, "cancel": 2, "pair": 2}
-_OTHERS: tuple[KindName, ...] = ("talk", "look", "strike", "pay", "cancel", "pair")
+_LEADS = 2
+_OTHERS: tuple[KindName, ...] = ("talk", "look", "strike", "pay", "pair", "cancel", "halt", "leave", "regret")
 _UNTIL_STOPPED = 20.0
 _UNTIL_OVER = 90.0
 
@@ -38,8 +38,8 @@ class Kill:
     stop_at: str
     seed: int
     killed: bool
-    runs: int
-    faults: tuple[Fault, ...]
+    runs: int = 0
+    faults: tuple[Fault, ...] = ()
     unnamed: tuple[Fault, ...] = ()
     recovery: tuple[float, ...] = ()
     woken: tuple[float, ...] = ()
@@ -66,35 +66,43 @@ class Round:
         at, stop_at = MOMENTS[self.cell.moment].draw(self.cell.provider, self.turn, rng)
         await self._arm(at, stop_at)
         may_review = asyncio.Event()
-        lives = self._cast(rng, may_review)
+        lives = self._cast(at.kind or MOMENTS[self.cell.moment].kind, rng, may_review)
         if at.place != WAITS:
             may_review.set()
         living = asyncio.gather(*lives)
-        stopped, there = await self._come(at, living)
-        killed_at, standing = monotonic(), list[Standing]()
-        if there:
-            standing = await self._kill(stopped)
-        may_review.set()
-        late = await self._over(living)
+        try:
+            stopped, there = await self._come(at, living)
+            killed_at, standing = monotonic(), list[Standing]()
+            if there:
+                standing = await self._kill(stopped)
+            may_review.set()
+            late = await self._over(living)
+        finally:
+            living.cancel()
+            await asyncio.gather(living, return_exceptions=True)
+        kill = await self._checked(Kill(self.cell, stop_at, self.seed, killed=there, faults=tuple(late)))
+        recovered = list(self._recovery(standing, killed_at))
+        return replace(
+            kill,
+            recovery=tuple(seconds for _, seconds in recovered),
+            woken=tuple(seconds for each, seconds in recovered if at.place == WAITS and each.part.kind == "pay"),
+            seconds=monotonic() - began,
+        )
+
+    async def _checked(self, kill: Kill) -> Kill:
+        """The round with what the checker and the bills say."""
         observed = [await each.observed() for each in self.playing if each.run_id]
-        faults = [*late, *check(Observed(tuple(observed)))]
+        faults = [*kill.faults, *check(Observed(tuple(observed)))]
         unnamed = [fault for fault in faults if is_unnamed(fault, observed)]
         costs = [cost_of(run) for run in observed]
-        recovered = list(self._recovery(standing, killed_at))
-        return Kill(
-            self.cell,
-            stop_at,
-            self.seed,
-            killed=there,
+        return replace(
+            kill,
             runs=len(observed),
             faults=tuple(fault for fault in faults if fault not in unnamed),
             unnamed=tuple(unnamed),
-            recovery=tuple(seconds for _, seconds in recovered),
-            woken=tuple(seconds for each, seconds in recovered if at.place == WAITS and each.part.kind == "pay"),
             rebilled=sum(cost.again for cost in costs),
             rebilled_unnamed=sum(cost.unnamed for cost in costs),
             billed=sum(cost.billed for cost in costs),
-            seconds=monotonic() - began,
         )
 
     async def _arm(self, at: At, stop_at: str) -> None:
@@ -110,10 +118,9 @@ class Round:
             await stack.kill_gateway()
             await stack.start_gateway(stop_at)
 
-    def _cast(self, rng: random.Random, may_review: asyncio.Event) -> "list[asyncio.Task[None]]":
-        kind = MOMENTS[self.cell.moment].kind
+    def _cast(self, kind: KindName, rng: random.Random, may_review: asyncio.Event) -> list[asyncio.Task[None]]:
         lives: list[asyncio.Task[None]] = []
-        names: list[KindName] = [*(kind for _ in range(_LEADS[kind])), rng.choice(_OTHERS)]
+        names: list[KindName] = [*(kind for _ in range(_LEADS)), rng.choice(_OTHERS), rng.choice(_OTHERS)]
         for name in names:
             for part in parts_of(name, self.cell.provider, rng):
                 own = random.Random(rng.random())  # noqa: S311 - a schedule to repeat, no secret
@@ -135,11 +142,12 @@ class Round:
         return looking.result(), looking.result() is not None
 
     async def _waits(self) -> bool:
-        """Wait until every run that is to wait does."""
+        """Wait until every run that is to wait does nothing else, for Temporal too."""
         ends = monotonic() + _UNTIL_STOPPED
         while monotonic() < ends:
             waiting = {each.run_id for each in self.stack.standing() if each.status == "waiting"}
-            if all(each.run_id in waiting for each in self.playing if each.part.kind == "pay"):
+            payers = [each for each in self.playing if each.part.kind == "pay"]
+            if all(each.run_id in waiting for each in payers) and all([await each.rests() for each in payers]):
                 return True
             await asyncio.sleep(0.05)
         return False
@@ -171,8 +179,6 @@ class Round:
         if done:
             living.result()
         else:
-            living.cancel()
-            await asyncio.gather(living, return_exceptions=True)
             faults += [Fault("viewers_see_the_end", each.run_id, "they wait") for each in self.playing if not each.over]
         open_ones = [each for each in self.playing if each.run_id and not await each.closed()]
         return faults + [Fault("workflows_end", each.run_id, "it goes on") for each in open_ones]

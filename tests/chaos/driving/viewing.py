@@ -25,6 +25,7 @@ class Watching:
     rng: random.Random
     connections: list[Connection] = field(default_factory=list[Connection])
     arrived: dict[int, float] = field(default_factory=dict[int, float])
+    _kinds: set[str] = field(default_factory=set[str])
 
     async def watch(self) -> None:
         """Read to the end of the run, with as many connections as it takes."""
@@ -50,6 +51,10 @@ class Watching:
         """All that it got."""
         return Viewer(self.name, tuple(self.connections))
 
+    def has(self, event: str) -> bool:
+        """Whether it has seen an event of this type."""
+        return event in self._kinds
+
     @property
     def _cursor(self) -> int:
         return max(self.arrived, default=0)
@@ -67,6 +72,7 @@ class Watching:
             async for sse in httpx2.EventSource(response):
                 frames.append(Frame(int(sse.id), sse.event, sse.data.encode()))
                 self.arrived.setdefault(frames[-1].id, monotonic())
+                self._kinds.add(sse.event)
                 if most is not None and len(frames) >= most and sse.event not in TERMINAL:
                     return "cut"
         return "ended"
