@@ -1,5 +1,6 @@
 """Pauses: the calls that wait for a person, what was decided, and the legs between."""
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from sqlalchemy import select
@@ -136,34 +137,42 @@ def _verdicts_source(leg: int) -> str:
 def _written(tx: Tx, verdicts: Verdicts) -> Recorded | None:
     """The verdicts that were written first for one of these calls, with all that was written with them."""
     given = {decision.call_id: decision for decision in verdicts.decisions}
-    source = _verdicts_source(verdicts.leg)
-    find = "SELECT body FROM segments WHERE run_id = ? AND source > ? AND source < ? ORDER BY first_seq"
-    for body in run_sql(tx, find, verdicts.run_id, source, f"{source[:-1]};").scalars():
-        events = [EVENT.validate_json(line) for line in bytes(body).splitlines()]
-        about = [event for event in events if isinstance(event, ApprovalDecided | ApprovalExpired)]
-        if {*given, *verdicts.expired}.isdisjoint(event.call_id for event in about):
-            continue
-        decisions = (
-            _decision(tx, verdicts, event, given.get(event.call_id))
-            for event in about
-            if isinstance(event, ApprovalDecided)
-        )
-        standing = Verdicts(
-            run_id=verdicts.run_id,
-            step=verdicts.step,
-            leg=verdicts.leg,
-            decisions=tuple(decisions),
-            expired=tuple(event.call_id for event in about if isinstance(event, ApprovalExpired)),
-            resume=isinstance(events[-1], RunResumed),
-        )
-        return Recorded(verdicts=standing, stamp=Stamp(first=events[0].seq, at=events[0].at))
+    for recorded in written_verdicts(tx, verdicts.run_id, verdicts.leg, given):
+        decided = {decision.call_id for decision in recorded.verdicts.decisions}
+        if not decided.union(recorded.verdicts.expired).isdisjoint({*given, *verdicts.expired}):
+            return recorded
     return None
 
 
-def _decision(tx: Tx, verdicts: Verdicts, event: ApprovalDecided, given: Decision | None) -> Decision:
+def written_verdicts(tx: Tx, run_id: str, leg: int, given: Mapping[str, Decision] | None = None) -> Iterator[Recorded]:
+    """The verdicts that were written at the end of a leg, in order.
+
+    Args:
+        tx: The transaction.
+        run_id: The run.
+        leg: Its leg.
+        given: By call, the words that somebody gives now: an answer whose approval is gone is found there.
+    """
+    source = _verdicts_source(leg)
+    find = "SELECT body FROM segments WHERE run_id = ? AND source > ? AND source < ? ORDER BY first_seq"
+    for body in run_sql(tx, find, run_id, source, f"{source[:-1]};").scalars():
+        events = [EVENT.validate_json(line) for line in bytes(body).splitlines()]
+        decided = [event for event in events if isinstance(event, ApprovalDecided)]
+        standing = Verdicts(
+            run_id=run_id,
+            step=events[0].step or 0,
+            leg=leg,
+            decisions=tuple(_decision(tx, leg, event, (given or {}).get(event.call_id)) for event in decided),
+            expired=tuple(event.call_id for event in events if isinstance(event, ApprovalExpired)),
+            resume=isinstance(events[-1], RunResumed),
+        )
+        yield Recorded(verdicts=standing, stamp=Stamp(first=events[0].seq, at=events[0].at))
+
+
+def _decision(tx: Tx, leg: int, event: ApprovalDecided, given: Decision | None) -> Decision:
     """The decision of an event, with the answer that only its approval's row has."""
     find = "SELECT decision FROM approvals WHERE run_id = ? AND call_id = ? AND leg = ?"
-    kept: str | None = run_sql(tx, find, verdicts.run_id, event.call_id, verdicts.leg).scalar()
+    kept: str | None = run_sql(tx, find, event.run_id, event.call_id, leg).scalar()
     if kept is not None:
         return Decision.model_validate_json(kept)
     told = event.model_dump(include={"call_id", "decision", "by", "reason", "args"})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.driving.nursery import Birth, Kind
-from tests.processes import alive
+from tests.processes import alive, state
 from tests.stage import until
 
 _ROOT = Path(__file__).parents[3]
@@ -40,11 +40,11 @@ class Child:
             os.kill(self.pid, number)
 
     async def kill(self) -> None:
-        """Kill it, and wait until it is no more."""
+        """Kill it, and wait until nothing is left of it: a thread that still ends would keep its port."""
         self.signal(signal.SIGKILL)
 
         async def gone() -> bool:
-            return not self.alive
+            return state(self.pid) is None
 
         await until(gone, f"the end of {self.kind} {self.pid}")
 
