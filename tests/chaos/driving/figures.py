@@ -110,14 +110,18 @@ def table(kills: Sequence[Kill]) -> str:
     tokens = sum(kill.rebilled_unnamed for kill in kills)
     woken = sorted(seconds for kill in kills for seconds in kill.woken)
     missed = sum(not kill.killed for kill in kills)
+    hit = sum(kill.runs for kill in kills if kill.killed and kill.cell.provider == "re-attachable")
     lines += [
         "",
-        f"{len(woken)} runs did nothing but wait for a person when the kill came: their decisions woke them within"
+        f"Runs that did nothing but wait for a person when the kill came: {len(woken)}. Their decisions woke them within"
         f" {_seconds(share(woken, 50))} / {_seconds(share(woken, 95))} (p50 / p95).",
         "",
-        f"In {len(unnamed)} runs with a re-attachable provider a kill fell between a request and the first event of its"
-        f" answer, which names it; there {tokens:,} tokens were charged again. {missed} rounds came to their end before"
-        " anybody came to the place: nobody was killed, and they are not in the table.",
+        "Kills between a request and the first event of its answer, which names it, so that even a re-attachable answer"
+        f" cannot be taken up: in {len(unnamed)} of {hit} runs. {tokens:,} tokens were charged again there, and are not"
+        " in the table.",
+        "",
+        f"Rounds that ended before anybody came to the place, so that nobody was killed: {missed}. They are not in the"
+        " table.",
     ]
     return "\n".join(lines)
 
