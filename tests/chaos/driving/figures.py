@@ -113,7 +113,7 @@ def table(kills: Sequence[Kill]) -> str:
     hit = sum(kill.runs for kill in kills if kill.killed and kill.cell.provider == "re-attachable")
     lines += [
         "",
-        f"Runs that did nothing but wait for a person when the kill came: {len(woken)}. Their decisions woke them within"
+        f"Runs that only waited for a person when the kill came: {len(woken)}. Their decisions woke them within"
         f" {_seconds(share(woken, 50))} / {_seconds(share(woken, 95))} (p50 / p95).",
         "",
         "Kills between a request and the first event of its answer, which names it, so that even a re-attachable answer"
