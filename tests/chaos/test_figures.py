@@ -25,12 +25,13 @@ ABOUT = {
 
 
 def kills() -> list[Kill]:
-    """Three kills and a round that came to nothing."""
+    """Three kills and two rounds that came to nothing, one of them with a fault."""
     return [
         Kill(WORKER, "text written#1", 1, killed=True, runs=4, recovery=(5.0, 5.2), rebilled_unnamed=7),
         Kill(CHAT, "text written#2", 2, killed=True, runs=4, recovery=(4.0,), rebilled=1234, faults=(LOST,)),
         Kill(Cell("all", "waiting for approval", "not"), "waits#1", 3, killed=True, runs=3, woken=(1.1,)),
         Kill(WORKER, "text written#9", 4, killed=False, runs=4),
+        Kill(Cell("gateway", "finishing", "not"), "finished#1", 5, killed=False, faults=(LOST,)),
     ]
 
 
@@ -59,9 +60,10 @@ def test_the_table_counts_kills_faults_and_tokens() -> None:
     assert worker["rebilled"] == {"re-attachable": 0, "not": 1234}
     assert worker["recovery"] == {"p50": 5.0, "p95": pytest.approx(5.18), "n": 3}
     assert found["**together**", "every moment"]["kills"] == 3
+    assert found["**together**", "every moment"]["faults"]["lost runs"] == 2
     assert "| worker | mid-text | 2 | 8 | 0 | 0 | 1 | 0 | 0 | 0 | 1,234 | 5.0 s / 5.2 s |" in table(kills())
     assert "7 tokens were charged again" in table(kills())
-    assert "nobody was killed: 1." in table(kills())
+    assert "nobody was killed: 2." in table(kills())
 
 
 def test_the_page_keeps_its_text_and_gets_the_table(tmp_path: Path) -> None:
@@ -72,4 +74,4 @@ def test_the_page_keeps_its_text_and_gets_the_table(tmp_path: Path) -> None:
     assert told.startswith(f"before\n{BEGIN}\nMeasured on 2026-01-02 in 12 minutes: 2 cores")
     assert told.endswith(f"\n{END}\nafter\n")
     assert "old" not in told
-    assert len(json.loads((tmp_path / "reliability.json").read_text())["kills"]) == 4
+    assert len(json.loads((tmp_path / "reliability.json").read_text())["kills"]) == 5

@@ -68,7 +68,7 @@ class Row:
         return {
             "victim": self.victim,
             "moment": self.moment,
-            "kills": len(self.kills),
+            "kills": sum(kill.killed for kill in self.kills),
             "runs": sum(kill.runs for kill in self.kills),
             "faults": self.faults,
             "rebilled": {"re-attachable": self.rebilled("re-attachable"), "not": self.rebilled("not")},
@@ -91,8 +91,8 @@ def _seconds(value: float | None) -> str:
 
 
 def rows(kills: Iterable[Kill]) -> Iterator[Row]:
-    """A row for each victim and moment, and one for all."""
-    done = [kill for kill in kills if kill.killed]
+    """A row for each victim and moment, and one for all; rounds without a kill are there for their faults."""
+    done = [kill for kill in kills if kill.killed or kill.faults]
     for victim in VICTIMS:
         for moment in MOMENTS:
             if found := tuple(kill for kill in done if (kill.cell.victim, kill.cell.moment) == (victim, moment)):
