@@ -70,7 +70,8 @@ class Plan:
             ours |= {"TEMPORAL_ADDRESS": self.temporal, "TEMPORAL_CONFIG_FILE": os.devnull}
         if self.model:
             ours["LONGRUN_MODEL"] = self.model
-        return {**kept, **ours, "PYTHONUNBUFFERED": "1"}
+        # Who presses Ctrl-C does not wait: calls are given back before their worker would be killed.
+        return {**kept, **ours, "LONGRUN_GRACE": "2", "PYTHONUNBUFFERED": "1"}
 
 
 def _of_another_server(name: str) -> bool:
