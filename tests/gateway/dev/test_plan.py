@@ -62,6 +62,7 @@ def test_our_own_server_is_reached_without_another_ones_keys(tmp_path: Path) -> 
         "LONGRUN_HOST": "::1",
         "LONGRUN_PORT": "8283",
         "LONGRUN_MODEL": "scripted/demo",
+        "LONGRUN_GRACE": "2",
         "PYTHONUNBUFFERED": "1",
     }
 
