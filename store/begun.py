@@ -97,3 +97,10 @@ def charge_lost(tx: Tx, begun: BegunStep, attempt: int) -> None:
     if chars or run_sql(tx, find, begun.run_id, begun.step, attempt).first() is None:
         usage = Usage(output_tokens=-(-chars // _CHARS_PER_TOKEN))
         charge(tx, begun.doing, attempt, usage, estimated=True)
+
+
+def guessed_input(tx: Tx, doing: Doing) -> int:
+    """About how many tokens a step was asked with, for when nobody has said: by what the run has said until then."""
+    find = "SELECT SUM(LENGTH(body)) FROM messages WHERE run_id = ? AND (step < ? OR (step = ? AND role = 'user'))"
+    chars: int | None = run_sql(tx, find, doing.run_id, doing.step, doing.step).scalar()
+    return int(chars or 0) // _CHARS_PER_TOKEN

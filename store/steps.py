@@ -17,7 +17,17 @@ from store.attempts import (
     recover,
     set_place,
 )
-from store.begun import FIND_STEP, BegunStep, Left, charge_lost, dump_superseded, failures_of, load_step, written
+from store.begun import (
+    FIND_STEP,
+    BegunStep,
+    Left,
+    charge_lost,
+    dump_superseded,
+    failures_of,
+    guessed_input,
+    load_step,
+    written,
+)
 from store.database import Database, Tx
 from store.log import Append, append, check, lock, lock_open, step_fence, supersede
 from store.messages import answer_place, insert_message
@@ -238,6 +248,7 @@ class Steps:
             known = load_step(tx, row)
             end_attempt(tx, known.doing, known.attempt, "cancelled", now)
             charge_lost(tx, known, known.attempt)
+            charge_same_input(tx, known.doing, guessed_input(tx, known.doing))
             gone = self._supersede(tx, known, now)
             self._hold(tx, replace(known, attempt=known.attempt + 1, superseded=gone))
             attempts = entries_of(tx, known.doing)
@@ -256,7 +267,7 @@ def _keep(tx: Tx, begun: BegunStep, reply: ModelReply) -> ModelReply:
     )
     charge(tx, begun.doing, begun.attempt, reply.usage)
     if begun.attempt > begun.begin.attempt:
-        charge_same_input(tx, begun.doing, reply.usage.input_tokens)
+        charge_same_input(tx, begun.doing, reply.usage.input_tokens or guessed_input(tx, begun.doing))
     reply = reply.model_copy(update={"attempts": entries_of(tx, begun.doing)})
     place = answer_place(len(reply.begin.said))
     insert_message(tx, run_id, (step, place), message)

@@ -3,9 +3,9 @@
 import pytest
 
 from store.log import FencedError
-from tests.build import START, Stores, answer, at, calls, draft, finish, says
+from tests.build import START, Stores, answer, at, calls, draft, finish, order, says
 from workflows.contract.events import type_of
-from workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart
+from workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
 from workflows.contract.runs import Said
 from workflows.contract.steps import ModelCall, ModelReply, Span
 
@@ -121,3 +121,15 @@ async def test_an_ended_run_begins_no_step(store: Stores) -> None:
     with pytest.raises(FencedError, match="no run"):
         await store.begin(ModelCall(run_id="nobody", step=1))
     assert type_of((await store.lines(run.run_id))[-1]) == "run.completed"
+
+
+async def test_what_a_lost_attempt_was_asked_with_is_guessed_if_nobody_ever_says_it(store: Stores) -> None:
+    run = await store.accept(order(text="word " * 40))
+    call = ModelCall(run_id=run.run_id, step=1)
+    await store.begin(call)
+    again = await store.begin(call)
+    cut = draft(again, says("half a")).model_copy(update={"usage": Usage(), "finish_reason": "cancelled"})
+    reply = await store.steps.complete(again, [], lambda last: cut.model_copy(update={"spans": (last,)}), cut)
+    lost, cancelled = reply.attempts
+    assert (lost.outcome, lost.estimated, cancelled.tokens_in) == ("lost", True, None)
+    assert 50 < (lost.tokens_in or 0) < 150
