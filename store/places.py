@@ -2,7 +2,8 @@
 
 ``LONGRUN_STOP_AT`` names a place, or by ``PLACE#3`` the third time that the process comes to it. The process then adds
 a line to the file ``LONGRUN_STOP_FILE``, the place and its own pid, and stops itself by SIGSTOP before anything else of
-it runs. Whoever watches the file kills it, or kills another process and lets this one go on by SIGCONT. It stops once.
+it runs. Whoever watches the file kills it, or kills another process and lets this one go on by SIGCONT. It stops once;
+if the file has been taken away when it goes on, it stops the next time, too.
 Both variables are read when this module is imported; without them a place costs one comparison.
 """
 
@@ -53,6 +54,7 @@ class _Stop:
                 file.write(f"{place}\t{os.getpid()}\n")
             # To this thread: it must not run on while another one takes the signal.
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+            self._left = 0 if self._file.exists() else 1
 
 
 def _stop(environ: Mapping[str, str]) -> _Stop | None:

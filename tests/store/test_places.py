@@ -60,3 +60,19 @@ async def test_a_process_that_was_told_of_no_place_of_its_own_does_not_stop(tmp_
     async with child(LONGRUN_STOP_AT=at, LONGRUN_STOP_FILE=str(tmp_path / "stopped")) as process:
         output, _ = await process.communicate()
     assert output == b"0\n1\n2\n"
+
+
+async def test_a_process_stops_again_if_its_line_is_taken_away(tmp_path: Path) -> None:
+    file = tmp_path / "stopped"
+    async with child(LONGRUN_STOP_AT="finished#2", LONGRUN_STOP_FILE=str(file)) as process:
+
+        async def stopped() -> bool:
+            return file.exists() and state(process.pid) == "T"
+
+        for _ in range(2):
+            await until(stopped, "the process to stop")
+            file.unlink()
+            process.send_signal(signal.SIGCONT)
+        output, _ = await process.communicate()
+        assert output == b"0\n1\n2\n"
+        assert not file.exists()

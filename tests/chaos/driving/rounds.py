@@ -21,6 +21,7 @@ _LEADS = 2
 _OTHERS: tuple[KindName, ...] = ("talk", "look", "strike", "pay", "pair", "cancel", "halt", "leave", "regret")
 _UNTIL_STOPPED = 20.0
 _UNTIL_OVER = 90.0
+_BETWEEN = 0.02
 
 
 @dataclass(frozen=True)
@@ -132,14 +133,48 @@ class Round:
     async def _come(self, at: At, living: "asyncio.Future[list[None]]") -> tuple[Child | None, bool]:
         """Wait for the moment: who has stopped, and whether it came."""
         if at.place == WAITS:
-            return None, await self._waits()
-        looking = asyncio.create_task(self.stack.stopped(_UNTIL_STOPPED))
+            return None, await self._waits() and await self._frozen_when_named()
+        looking = asyncio.create_task(self._stopped(at))
         await asyncio.wait([looking, living], return_when=asyncio.FIRST_COMPLETED)
         if not looking.done():
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
             return None, False
         return looking.result(), looking.result() is not None
+
+    async def _stopped(self, at: At) -> Child | None:
+        """Wait for the process that stops, until nothing is charged again that cannot be helped.
+
+        An answer that was asked for and has not told its name cannot be taken up by anybody, so no kill is made then:
+        the process goes on and stops the next time that it comes to its place.
+        """
+        stack = self.stack
+        stopped = await stack.stopped(_UNTIL_STOPPED)
+        while stopped and self._would_cost(at) and stack.unnamed():
+            stack.stop_file.unlink()
+            stopped.signal(signal.SIGCONT)
+            stopped = await stack.stopped(_UNTIL_STOPPED)
+        if stopped and at.stops != "worker":
+            return stopped if await self._frozen_when_named() else None
+        return stopped
+
+    def _would_cost(self, at: At) -> bool:
+        return at.stops == "worker" and self.cell.victim in ("worker", "all")
+
+    async def _frozen_when_named(self) -> bool:
+        """Stop the workers that are to be killed, at a moment when each answer has a name."""
+        if self.cell.victim not in ("worker", "all"):
+            return True
+        ends = monotonic() + _UNTIL_STOPPED
+        while monotonic() < ends:
+            for worker in self.stack.workers:
+                worker.signal(signal.SIGSTOP)
+            if not self.stack.unnamed():
+                return True
+            for worker in self.stack.workers:
+                worker.signal(signal.SIGCONT)
+            await asyncio.sleep(_BETWEEN)
+        return False
 
     async def _waits(self) -> bool:
         """Wait until every run that is to wait does nothing else, for Temporal too."""

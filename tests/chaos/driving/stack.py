@@ -25,6 +25,10 @@ from tests.processes import state
 from tests.stage import until
 
 _BOOT = 40.0
+_UNNAMED = (
+    "SELECT 1 FROM attempts WHERE outcome IS NULL AND call_id = '' AND response_id IS NULL"
+    " AND provider LIKE 'openai/%' LIMIT 1"
+)
 _ACTIVE = (
     "SELECT r.id, r.status, h.last_seq, t.active_run = r.id FROM runs AS r"
     " JOIN heads AS h ON h.run_id = r.id JOIN threads AS t ON t.id = r.thread_id WHERE r.ended_at IS NULL"
@@ -138,6 +142,12 @@ class Stack:
         path = self.settings.home / "longrun.db"
         with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=20)) as database:
             return [Standing(*row) for row in database.execute(_ACTIVE)]
+
+    def unnamed(self) -> bool:
+        """Whether an answer that could be taken up has been asked for, and has not told its name yet."""
+        path = self.settings.home / "longrun.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=20)) as database:
+            return database.execute(_UNNAMED).fetchone() is not None
 
 
 @asynccontextmanager
