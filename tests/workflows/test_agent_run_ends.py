@@ -177,6 +177,13 @@ async def test_a_deadline_ends_a_run(temporal: str, tmp_path: Path, stuck: Turn)
     assert (outcome.status, outcome.stop_reason) == ("failed", "expired")
 
 
+async def test_a_deadline_shorter_than_a_timer_can_be_has_passed_at_the_start(temporal: str, tmp_path: Path) -> None:
+    async with staged(temporal, tmp_path, in_turn(ENDS)) as stage:
+        handle = await stage.start(order(deadline=policy.SHORTEST / 2))
+        outcome, _ = await stage.ended(handle)
+    assert (outcome.status, outcome.stop_reason) == ("failed", "expired")
+
+
 async def test_a_tool_whose_worker_is_shut_down_runs_again_elsewhere(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
     async with unserved(temporal, tmp_path, in_turn(turn(call("c1", "hold")), ENDS), [held(gate)]) as stage:

@@ -13,10 +13,29 @@ from workflows.contract.events import (
     ToolCallCompleted,
     ToolCallDelta,
 )
-from workflows.contract.messages import OpaquePart, TextPart, ToolCallPart, ToolResultPart
-from workflows.deltas import Attempt, played, text_of
+from workflows.contract.messages import OpaquePart, Part, TextPart, ToolCallPart, ToolResultPart
+from workflows.deltas import Attempt, PartEvent, part_of, played, text_of
 
 ATTEMPT = Attempt("run", 3, 2, START, "m")
+
+
+def bare(part: Part) -> Part:
+    """A part without what its events do not tell."""
+    return part.model_copy(update={"opaque": None, "cut": False})
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_each_event_tells_which_part_it_is_of(seed: int) -> None:
+    message = some_message(seed)
+    for event in played(ATTEMPT, message, some_marks(message, seed)):
+        assert isinstance(event, PartEvent)
+        part, told = bare(message.parts[event.part]), part_of(event)
+        if isinstance(event, TextCompleted | ReasoningCompleted | ToolCallCompleted):
+            assert told == part
+        else:
+            assert text_of(told) == ""
+            assert type(told) is type(part)
+            assert not isinstance(event, ToolCallDelta) or told == part.model_copy(update={"arguments": ""})
 
 
 @pytest.mark.parametrize("seed", range(300))
