@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from activities.delta_writer import DeltaWriter
 from activities.failures import ProviderFailure
@@ -65,24 +65,22 @@ class Answering:
             StoreAwayError: The store failed.
             asyncio.CancelledError: The worker is to leave it to another one, or has lost it.
         """
-        if begun.left is not None and isinstance(question.provider, Resumable):
-            found = await self._take_up(question, question.provider, begun, begun.left.place)
+        if begun.left is not None:
+            found = await self._take_up(question, begun, begun.left)
             if isinstance(found, ModelReply):
                 return found
-            begun = found
-        if begun.left is not None or begun.attempt != begun.asked:
-            begun = await self._steps.restart(begun, now(), reissued=True)
+            begun = await self._steps.restart(found, now(), reissued=True)
         return await self._read(question, begun, question.provider.stream(question.request))
 
-    async def _take_up(
-        self, question: Question, provider: Resumable, begun: BegunStep, place: Place
-    ) -> ModelReply | BegunStep:
+    async def _take_up(self, question: Question, begun: BegunStep, left: Left) -> ModelReply | BegunStep:
         """The answer that an earlier attempt has left: its stream, else the whole; if it is lost, who must ask now."""
+        provider = question.provider
+        if not isinstance(provider, Resumable):
+            return begun
         ways: list[Recovery] = ["reattached", "retrieved", "retrieved"]
         for how in ways:
             await self._steps.recovered(begun, how)
             resume = provider.reattach if how == "reattached" else provider.retrieve
-            left = begun.left or Left(place)
             try:
                 deltas = resume(question.request, Begun(left.place, _texts(left.events)))
                 return await self._read(question, begun, deltas)
@@ -91,11 +89,11 @@ class Answering:
             except UnfitAnswerError as error:
                 logger.warning("%s; reading it from its beginning", error)
                 begun = await self._steps.restart(begun, now(), reissued=False)
-                place = Place(response_id=place.response_id, cursor=_FROM_THE_BEGINNING, state="")
+                left = Left(Place(response_id=left.place.response_id, cursor=_FROM_THE_BEGINNING, state=""))
             except LostAnswerError as error:
                 logger.warning("%s; asking again", error)
                 break
-        return replace(begun, left=begun.left or Left(place))
+        return begun
 
     async def _read(self, question: Question, begun: BegunStep, deltas: AsyncGenerator[Delta, None]) -> ModelReply:
         writer = self._writer(question, begun)

@@ -12,12 +12,6 @@ from store.tables import AttemptRow
 from workflows.contract.attempts import AttemptEntry, AttemptOutcome, Place, Recovery
 from workflows.contract.messages import Usage
 
-_WHICH = "run_id = ? AND step = ? AND call_id = ?"
-_ENTRY = (
-    "step, call_id, attempt, worker, started_at, ended_at, outcome, provider, response_id, provider_cursor,"
-    " tokens_in, tokens_out, estimated, recovered"
-)
-
 
 @dataclass(frozen=True)
 class Doing:

@@ -42,11 +42,13 @@ def migrate(url: str) -> None:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
             context = MigrationContext.configure(connection)
             current = context.get_current_revision()
-            if current is not None and not _is_ours(current):
-                logger.warning("the store is of a newer version (%s) than this process (%s)", current, newest())
-            elif current != newest():
+            if current == newest():
+                return
+            if current is None or _is_ours(current):
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+            else:
+                logger.warning("the store is of a newer version (%s) than this process (%s)", current, newest())
 
 
 def _is_ours(revision: str) -> bool:
