@@ -16,7 +16,6 @@ from activities.model import ModelActivities
 from activities.providers.catalog import ProviderCatalog
 from activities.toolbox.registry import Toolbox
 from store.attempts import Attempts
-from tests import wire as wires
 from tests.activities.providers.asking import catalog_for
 from tests.build import START, Stores, agent, finish, order
 from tests.logcheck import parsed
@@ -86,24 +85,18 @@ class Desk:
 
 
 @pytest_asyncio.fixture
-async def wire() -> AsyncIterator[Wire]:
-    async with wires.start() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def catalog(wire: Wire) -> AsyncIterator[ProviderCatalog]:
-    made = catalog_for(wire, background=True)
+async def catalog(server: Wire) -> AsyncIterator[ProviderCatalog]:
+    made = catalog_for(server, background=True)
     yield made
     await made.aclose()
 
 
 @pytest_asyncio.fixture
-async def desk(stores: Stores, wire: Wire, catalog: ProviderCatalog) -> Desk:
+async def desk(stores: Stores, server: Wire, catalog: ProviderCatalog) -> Desk:
     spec = agent().model_copy(update={"model": MODEL})
     run_id = (await stores.accept(order(spec=spec))).run_id
     activities = ModelActivities(catalog, Toolbox([]), stores.runs, stores.steps, stores.messages)
-    return Desk(stores, wire, activities, run_id)
+    return Desk(stores, server, activities, run_id)
 
 
 def object_of(status: str, *items: dict[str, Any]) -> Answer:
@@ -239,10 +232,10 @@ async def test_the_end_of_a_run_names_the_answer_that_nobody_waits_for(desk: Des
 
 
 async def test_an_answer_that_nobody_wants_any_more_is_cancelled_at_the_provider(
-    wire: Wire, catalog: ProviderCatalog
+    server: Wire, catalog: ProviderCatalog
 ) -> None:
-    wire.play(object_of("cancelled"), refusal(404))
+    server.play(object_of("cancelled"), refusal(404))
     await cancel_answer(catalog.resolve(MODEL)[0], "resp_1")
     await cancel_answer(catalog.resolve(MODEL)[0], "resp_1")
     await cancel_answer(catalog.resolve("openai-chat/gpt")[0], "resp_1")
-    assert [request.path for request in wire.requests] == ["/v1/responses/resp_1/cancel"] * 2
+    assert [request.path for request in server.requests] == ["/v1/responses/resp_1/cancel"] * 2

@@ -79,8 +79,7 @@ async def test_a_call_with_an_effect_that_a_reset_interrupts_is_not_run_again_un
         await on.reset(run_id)
         (pending,) = (await on.front.waiting(run_id))["pending_approvals"]
         assert pending["call_id"] == "h1~2"
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.parts.decide(run_id, "h1~2", "deny", reason="once is enough")
+        await on.decide(run_id, "h1~2", "deny", reason="once is enough")
         await on.whole(run_id)
         assert on.ledger == ["held"]
         gate.open()
@@ -95,8 +94,7 @@ async def test_a_decision_that_was_made_before_the_reset_stands_where_its_questi
     async with scene(temporal, tmp_path, Model(both, saying("Paid."))) as on:
         run_id = await on.start()
         await on.front.waiting(run_id)
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.parts.decide(run_id, "p1", "approve")
+        await on.decide(run_id, "p1", "approve")
         await until(lambda: on.parts.told(run_id, "approval.decided"), "the decision in history")
         await on.stage.handle(run_id).terminate(reason="by mistake")
         await on.front.ended(run_id)
@@ -104,8 +102,7 @@ async def test_a_decision_that_was_made_before_the_reset_stands_where_its_questi
         await on.resumed(run_id)
         (pending,) = (await on.front.waiting(run_id))["pending_approvals"]
         assert pending["call_id"] == "p2"
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.parts.decide(run_id, "p2", "deny")
+        await on.decide(run_id, "p2", "deny")
         await on.whole(run_id)
         assert on.ledger == ["one"]
 
@@ -125,11 +122,9 @@ async def test_a_decision_that_a_reset_leaves_out_is_asked_again_and_the_call_is
         await on.resumed(run_id)
         (pending,) = (await on.front.waiting(run_id))["pending_approvals"]
         assert pending["call_id"] == "pay-one"
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.parts.decide(run_id, "pay-one", "approve")
+        await on.decide(run_id, "pay-one", "approve")
         await until(lambda: asked_about(on, run_id), "a question about the call that has run")
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.parts.decide(run_id, "pay-one~2", "deny", reason="it was paid")
+        await on.decide(run_id, "pay-one~2", "deny", reason="it was paid")
         await on.whole(run_id)
         assert on.ledger == ["one"]
 
@@ -140,13 +135,11 @@ async def test_a_question_that_is_asked_again_without_its_decision_can_be_decide
     async with scene(temporal, tmp_path, Model(calling("pay", "one"), saying("Paid."))) as on:
         run_id = await on.start()
         await on.front.waiting(run_id)
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.parts.decide(run_id, "pay-one", "approve")
+        await on.decide(run_id, "pay-one", "approve")
         await on.whole(run_id)
         await on.reset(run_id, task=2, signals=False)
         assert (await on.front.waiting(run_id))["leg"] == 1
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.parts.decide(run_id, "pay-one", "deny")
+        await on.decide(run_id, "pay-one", "deny")
         events = await on.whole(run_id)
         assert (events[-1].type, on.ledger) == ("run.completed", ["one"])
 

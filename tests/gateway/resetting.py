@@ -21,7 +21,7 @@ from tests.running import Front, serving
 from tests.stage import Stage, order, staged, until
 from tests.tools import note, noted
 from workflows.contract.events import Event, RunResumed
-from workflows.contract.runs import RunOrder
+from workflows.contract.runs import RunOrder, Verdict
 
 
 @tool(effect="write")
@@ -119,6 +119,11 @@ class Scene:
             return found[times - 1] if len(found) >= times else None
 
         return await until(look, "run.resumed")
+
+    async def decide(self, run_id: str, call_id: str, decision: Verdict, **more: object) -> None:
+        """Decide a call when the run waits for nothing else."""
+        await self.stage.phase(self.stage.handle(run_id), "waiting")
+        await self.parts.decide(run_id, call_id, decision, **more)
 
     async def whole(self, run_id: str) -> list[Event]:
         """Wait for the end of a run, check everything that must hold of it, and give its whole log."""

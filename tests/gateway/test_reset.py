@@ -139,8 +139,7 @@ async def test_a_run_that_is_reset_to_where_it_waited_waits_again_without_asking
         await on.reset(run_id)
         await on.resumed(run_id)
         assert (await on.front.waiting(run_id))["leg"] == 1
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.parts.decide(run_id, "pay-one", "approve")
+        await on.decide(run_id, "pay-one", "approve")
         events = await on.whole(run_id)
         assert (events[-1].type, on.ledger) == ("run.completed", ["one"])
         assert on.model.asked == {1: 1, 2: 1}
@@ -152,16 +151,14 @@ async def test_a_decision_does_not_meet_the_call_that_a_reset_run_makes_in_place
     async with scene(temporal, tmp_path, Model(calling("pay", "one"), saying("Paid."))) as on:
         run_id = await on.start()
         await on.front.waiting(run_id)
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.parts.decide(run_id, "pay-one", "approve")
+        await on.decide(run_id, "pay-one", "approve")
         await on.whole(run_id)
         await on.reset(run_id, step=1)
         await on.resumed(run_id)
         (pending,) = (await on.front.waiting(run_id))["pending_approvals"]
         assert pending["call_id"] != "pay-one"
         assert on.ledger == ["one"]
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.parts.decide(run_id, pending["call_id"], "deny")
+        await on.decide(run_id, pending["call_id"], "deny")
         await on.whole(run_id)
         assert on.ledger == ["one"]
 

@@ -1,19 +1,12 @@
-"""A wire-true server, and the real SDKs pointed at it."""
+"""The real SDKs, pointed at a wire-true server."""
 
 from collections.abc import AsyncGenerator
 
 import pytest_asyncio
 
 from activities.providers.catalog import ProviderCatalog
-from tests import wire
 from tests.activities.providers.asking import catalog_for
 from tests.wire import Wire
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncGenerator[Wire]:
-    async with wire.start() as running:
-        yield running
 
 
 @pytest_asyncio.fixture
