@@ -1,5 +1,5 @@
-# Each target does its own set-up: a virtual environment in .venv, the locked packages, a Temporal server.
-# All that has to be there is make and Python 3.11 or newer; Go too where Temporal can be neither found nor downloaded.
+# Each target does its own set-up: a virtual environment in .venv with the locked packages, a Temporal server among them.
+# All that has to be there is make and Python 3.11 or newer.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,12 +10,12 @@ INSTALLED := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup temporal demo dev test lint check bench chaos
+.PHONY: help setup demo dev test lint check bench chaos
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED) temporal ## Install everything that the other targets need
+setup: $(INSTALLED) ## Install everything that the other targets need
 
 demo: $(INSTALLED) ## Show what longrun does, without any key
 	$(BIN)/longrun demo $(ARGS)
@@ -23,7 +23,7 @@ demo: $(INSTALLED) ## Show what longrun does, without any key
 dev: $(INSTALLED) ## Run Temporal, a worker and the gateway until Ctrl-C
 	$(BIN)/longrun dev $(ARGS)
 
-test: $(INSTALLED) temporal ## Run the tests under coverage
+test: $(INSTALLED) ## Run the tests under coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	@# Only where child processes were measured too is there something to combine.
@@ -39,14 +39,11 @@ lint: $(INSTALLED) ## Check form, rules, types and imports
 
 check: lint test ## lint and test: what a change must pass
 
-bench: $(INSTALLED) temporal ## Measure against a bare Temporal workflow
+bench: $(INSTALLED) ## Measure against a bare Temporal workflow
 	$(BIN)/python -m tests.bench $(ARGS)
 
-chaos: $(INSTALLED) temporal ## Kill everything at every moment, 576 times, and keep the table
+chaos: $(INSTALLED) ## Kill everything at every moment, 576 times, and keep the table
 	$(BIN)/python -m tests.chaos --docs $(ARGS)
-
-temporal: $(INSTALLED)
-	@$(BIN)/python -m gateway.temporal.server || echo "Going on: what needs a Temporal server is skipped."
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from activities.delta_writer import DeltaWriter
-from activities.failures import ProviderFailure
-from activities.heartbeat import cancelled_by_run, leaving
-from activities.providers.provider import (
+from longrun.activities.delta_writer import DeltaWriter
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.heartbeat import cancelled_by_run, leaving
+from longrun.activities.providers.provider import (
     Begun,
     Completed,
     Delta,
@@ -20,16 +20,16 @@ from activities.providers.provider import (
     Resumable,
     UnfitAnswerError,
 )
-from store.agents import new_id
-from store.begun import BegunStep, Left
-from store.clock import now
-from store.steps import Steps
-from workflows import untorn
-from workflows.contract.attempts import Place, Recovery
-from workflows.contract.events import Event
-from workflows.contract.messages import Message, Usage
-from workflows.contract.steps import ModelReply, Span, ToolPlan
-from workflows.deltas import Attempt, PartEvent
+from longrun.runtime.clock import now
+from longrun.runtime.ids import new_id
+from longrun.store.step_attempts import BegunStep, Left
+from longrun.store.steps import Steps
+from longrun.workflows import shielded
+from longrun.workflows.contract.attempts import Place, Recovery
+from longrun.workflows.contract.events import Event
+from longrun.workflows.contract.messages import Message, Usage
+from longrun.workflows.contract.steps import ModelReply, Span, ToolPlan
+from longrun.workflows.deltas import Attempt, PartEvent
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Answering:
         Raises:
             ProviderFailure: There is none.
             FencedError: A later attempt has taken over.
-            StoreAwayError: The store failed.
+            StoreUnavailableError: The store failed.
             asyncio.CancelledError: The worker is to leave it to another one, or has lost it.
         """
         if begun.left is not None:
@@ -111,7 +111,7 @@ class Answering:
         except BaseException:
             await writer.stop()
             raise
-        reply, _ = await untorn.ended(self._keep(question, begun, writer))
+        reply, _ = await shielded.ended(self._keep(question, begun, writer))
         return reply
 
     def _writer(self, question: Question, begun: BegunStep) -> DeltaWriter:

@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from activities.failures import ProviderFailure
-from activities.providers.provider import Completed, Delta, PartCompleted, PartDelta, PartStarted
-from store.begun import Left
-from store.places import reached
-from workflows.contract.attempts import Place
-from workflows.contract.events import Event, ReasoningDelta, TextDelta, ToolCallDelta
-from workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
-from workflows.contract.steps import Span
-from workflows.deltas import PART_DONE, Attempt, PartEvent, part_of, text_of
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.provider import Completed, Delta, PartCompleted, PartDelta, PartStarted
+from longrun.runtime.failpoints import reached
+from longrun.store.step_attempts import Left
+from longrun.workflows.contract.attempts import Place
+from longrun.workflows.contract.events import Event, ReasoningDelta, TextDelta, ToolCallDelta
+from longrun.workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
+from longrun.workflows.contract.steps import Span
+from longrun.workflows.deltas import PART_DONE, Attempt, PartEvent, part_of, text_of
 
 LARGEST_MESSAGE = 1024 * 1024
 """Characters of a message's parts together."""
@@ -99,7 +99,7 @@ class DeltaWriter:
 
         Raises:
             FencedError: A later attempt has taken over.
-            StoreAwayError: The log could not be written.
+            StoreUnavailableError: The log could not be written.
             ProviderFailure: The message has become too large.
         """
         if self._writing.done():

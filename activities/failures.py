@@ -9,8 +9,8 @@ from typing import Literal
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from store.database import StoreAwayError
-from workflows.contract.errors import ErrorType
+from longrun.store.db.database import StoreUnavailableError
+from longrun.workflows.contract.errors import ErrorType
 
 FailureKind = Literal["transient", "fatal", "overflow", "invalid"]
 """``transient``: ask again; ``fatal``: asking again gives the same answer; ``overflow``: the conversation is too long;
@@ -122,9 +122,9 @@ def store_failures() -> Generator[None]:
     """
     try:
         yield
-    except StoreAwayError as error:
+    except StoreUnavailableError as error:
         delay = min(backoff(activity.info().attempt), _STORE_PATIENCE)
-        raise ApplicationError(str(error), type="store_away", next_retry_delay=delay) from error
+        raise ApplicationError(str(error), type="store_unavailable", next_retry_delay=delay) from error
 
 
 def handed_over() -> ApplicationError:

@@ -5,7 +5,7 @@ import socket
 
 from temporalio import activity
 
-from store.resets import Arrival
+from longrun.store.repair.rewind import Arrival
 
 
 def worker_name() -> str:
@@ -13,12 +13,12 @@ def worker_name() -> str:
     return f"{os.getpid()}@{socket.gethostname()}"
 
 
-def arrival(run_id: str, step: int | None, leg: int | None = None) -> Arrival:
+def arrival(run_id: str, step: int | None, turn: int | None = None) -> Arrival:
     """Where the activity that asks comes from.
 
     Args:
         run_id: Its run.
         step: The last step whose message the run knows, where that is known.
-        leg: The leg in which the run is, where that is known.
+        turn: The turn in which the run is, where that is known.
     """
-    return Arrival(run_id, activity.info().workflow_run_id or "", step, leg)
+    return Arrival(run_id, activity.info().workflow_run_id or "", step, turn)

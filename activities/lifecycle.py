@@ -7,15 +7,15 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from activities.identity import arrival
-from store.approvals import Approvals
-from store.calls import Calls
-from store.clock import now
-from store.log import FencedError
-from store.places import reached
-from store.runs import Runs
-from workflows.contract.runs import RunOrder
-from workflows.contract.steps import (
+from longrun.activities.identity import arrival
+from longrun.runtime.clock import now
+from longrun.runtime.failpoints import reached
+from longrun.store.approvals import Approvals
+from longrun.store.calls import Calls
+from longrun.store.log import FencedError
+from longrun.store.runs import Runs
+from longrun.workflows.contract.runs import RunOrder
+from longrun.workflows.contract.steps import (
     Answered,
     Answers,
     Finish,
@@ -92,7 +92,7 @@ class LifecycleActivities(LifecycleSteps):
     async def finish_run(self, finish: Finish) -> Finished:
         reached("finishing")
         with _ended_runs_refused():
-            await self._runs.arrive(arrival(finish.run_id, finish.answered, finish.leg), now())
+            await self._runs.arrive(arrival(finish.run_id, finish.answered, finish.turn), now())
             finished, following = await self._runs.finish(finish, now())
         reached("finished")
         if following:

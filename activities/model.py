@@ -7,24 +7,24 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from activities.answering import Answering, Question
-from activities.failures import ProviderFailure, handed_over, store_failures
-from activities.heartbeat import heartbeats
-from activities.identity import arrival, worker_name
-from activities.providers.provider import ModelRequest, Provider
-from activities.toolbox.registry import Toolbox
-from store.begun import BegunStep
-from store.clock import now
-from store.database import StoreAwayError
-from store.log import FencedError
-from store.messages import Messages
-from store.places import reached
-from store.runs import Runs
-from store.steps import Steps
-from workflows.contract.messages import Message
-from workflows.contract.runs import RunOrder
-from workflows.contract.steps import ModelCall, ModelReply, ModelSteps, ToolPlan
-from workflows.transcript import paired
+from longrun.activities.answering import Answering, Question
+from longrun.activities.failures import ProviderFailure, handed_over, store_failures
+from longrun.activities.heartbeat import heartbeats
+from longrun.activities.identity import arrival, worker_name
+from longrun.activities.providers.provider import ModelRequest, Provider
+from longrun.activities.toolbox.registry import Toolbox
+from longrun.runtime.clock import now
+from longrun.runtime.failpoints import reached
+from longrun.store.db.database import StoreUnavailableError
+from longrun.store.log import FencedError
+from longrun.store.messages import Messages
+from longrun.store.runs import Runs
+from longrun.store.step_attempts import BegunStep
+from longrun.store.steps import Steps
+from longrun.workflows.contract.messages import Message
+from longrun.workflows.contract.runs import RunOrder
+from longrun.workflows.contract.steps import ModelCall, ModelReply, ModelSteps, ToolPlan
+from longrun.workflows.transcript import paired
 
 
 class Catalog(Protocol):
@@ -55,7 +55,7 @@ class ModelActivities(ModelSteps):
         with store_failures():
             order = await self._runs.order(call.run_id)
             if order is None:
-                raise StoreAwayError(f"the store has no run {call.run_id}")
+                raise StoreUnavailableError(f"the store has no run {call.run_id}")
             try:
                 where = arrival(call.run_id, call.step - 1)
                 begun = await self._steps.begin(call, order.agent.model, worker_name(), now(), where)

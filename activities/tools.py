@@ -10,21 +10,21 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from activities.failures import handed_over, store_failures
-from activities.heartbeat import cancelled_by_run, heartbeats
-from activities.identity import arrival, worker_name
-from activities.toolbox.registry import Tool, Toolbox, ToolResult
-from activities.toolbox.tool import ToolContext
-from store.blobs import MOST_BYTES
-from store.calls import MOST_LOST, BegunCall, Calls, UnknownCallError
-from store.clock import now
-from store.log import FencedError
-from store.places import reached
-from store.runs import Runs
-from workflows import untorn
-from workflows.contract.agents import OnInterrupt
-from workflows.contract.messages import ResultStatus
-from workflows.contract.steps import Answer, ToolCall, ToolOutcome, ToolSteps
+from longrun.activities.failures import handed_over, store_failures
+from longrun.activities.heartbeat import cancelled_by_run, heartbeats
+from longrun.activities.identity import arrival, worker_name
+from longrun.activities.toolbox.registry import Tool, Toolbox, ToolResult
+from longrun.activities.toolbox.tool import ToolContext
+from longrun.runtime.clock import now
+from longrun.runtime.failpoints import reached
+from longrun.store.blobs import MOST_BYTES
+from longrun.store.calls import MOST_LOST, BegunCall, Calls, UnknownCallError
+from longrun.store.log import FencedError
+from longrun.store.runs import Runs
+from longrun.workflows import shielded
+from longrun.workflows.contract.agents import OnInterrupt
+from longrun.workflows.contract.messages import ResultStatus
+from longrun.workflows.contract.steps import Answer, ToolCall, ToolOutcome, ToolSteps
 
 INTERRUPTED = (
     "This call was interrupted and may have had its effect. It was not run again; check before you try it once more."
@@ -62,7 +62,7 @@ class ToolActivities(ToolSteps):
 
     async def _outcome(self, call: ToolCall, tool: Tool | None) -> ToolOutcome:
         if_interrupted = _if_interrupted(tool)
-        begun, cancelled = await untorn.ended(self._begin(call, repeats=if_interrupted == "retry"))
+        begun, cancelled = await shielded.ended(self._begin(call, repeats=if_interrupted == "retry"))
         if begun.outcome:
             return begun.outcome
         if begun.halted == "given_up":
@@ -91,7 +91,7 @@ class ToolActivities(ToolSteps):
                 return await self._keep(call, begun, "cancelled", ToolResult("error", CANCELLED))
             if not activity.is_worker_shutdown():
                 raise
-            await untorn.ended(self._calls.hand_over(call, begun.attempt, now()))
+            await shielded.ended(self._calls.hand_over(call, begun.attempt, now()))
             raise handed_over() from None
         return await self._keep(call, begun, result.status, result)
 
@@ -108,7 +108,7 @@ class ToolActivities(ToolSteps):
 
     async def _keep(self, call: ToolCall, begun: BegunCall, status: ResultStatus, result: ToolResult) -> ToolOutcome:
         answer = Answer(call_id=call.call_id, name=call.name, status=status, content=_shown(call, result))
-        outcome, _ = await untorn.ended(self._calls.complete(call, answer, result.whole, begun.attempt, now()))
+        outcome, _ = await shielded.ended(self._calls.complete(call, answer, result.whole, begun.attempt, now()))
         reached("result written")
         return outcome
 

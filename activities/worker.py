@@ -7,49 +7,48 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import timedelta
-from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
-from activities.answering import cancel_answer
-from activities.lifecycle import LifecycleActivities
-from activities.model import Catalog, ModelActivities
-from activities.providers.catalog import ProviderCatalog
-from activities.providers.settings import ProviderSettings
-from activities.toolbox.registry import Toolbox
-from activities.tools import ToolActivities
-from store.agents import Agents
-from store.approvals import Approvals
-from store.calls import Calls
-from store.clock import now
-from store.database import Database
-from store.messages import Messages
-from store.pokes import Poker
-from store.runs import Runs
-from store.schema import migrate
-from store.settings import Settings, temporal_connection
-from store.steps import Steps
-from workflows import record
-from workflows.agent_run import AgentRun
-from workflows.contract.runs import RunOrder, RunState
-from workflows.contract.shape import Shape
-from workflows.start import start_options
+from longrun.activities.answering import cancel_answer
+from longrun.activities.lifecycle import LifecycleActivities
+from longrun.activities.model import Catalog, ModelActivities
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.activities.providers.settings import ProviderSettings
+from longrun.activities.toolbox.registry import Toolbox
+from longrun.activities.tools import ToolActivities
+from longrun.runtime.clock import now
+from longrun.runtime.settings import Settings
+from longrun.runtime.temporal import temporal_connection
+from longrun.store.agents import Agents
+from longrun.store.approvals import Approvals
+from longrun.store.calls import Calls
+from longrun.store.db.database import Database
+from longrun.store.db.schema import migrate
+from longrun.store.messages import Messages
+from longrun.store.notify.datagrams import DatagramNotifier
+from longrun.store.runs import Runs
+from longrun.store.steps import Steps
+from longrun.workflows.agent_run import AgentRun
+from longrun.workflows.contract.runs import RunOrder, RunState
+from longrun.workflows.contract.shape import Shape
+from longrun.workflows.start import start_options
 
 READY = "longrun worker ready"
 PURE = (
-    "workflows.attributes",
-    "workflows.contract",
-    "workflows.deltas",
-    "workflows.inbox",
-    "workflows.interruption",
-    "workflows.policy",
-    "workflows.presets",
-    "workflows.record",
-    "workflows.transcript",
-    "workflows.untorn",
+    "longrun.workflows.attributes",
+    "longrun.workflows.contract",
+    "longrun.workflows.deltas",
+    "longrun.workflows.inbox",
+    "longrun.workflows.interruption",
+    "longrun.workflows.policy",
+    "longrun.workflows.presets",
+    "longrun.workflows.record",
+    "longrun.workflows.transcript",
+    "longrun.workflows.shielded",
 )
 
 
@@ -76,20 +75,20 @@ class Process:
 
     def __init__(self, settings: Settings, client: Client, catalog: Catalog, toolbox: Toolbox | None = None) -> None:
         self._toolbox = toolbox or Toolbox.load(settings.tools, allow_private_http=settings.allow_private_http)
-        self._poker = Poker(settings.pokes_folder)
-        self._database = Database(settings.database, self._poker)
+        self._notifier = DatagramNotifier(settings.notify_folder)
+        self._database = Database(settings.database, self._notifier)
         self._catalog = catalog
         self._agents = Agents(self._database)
         self._client = client
         self._queue = settings.task_queue
         self._grace = timedelta(seconds=settings.grace)
-        self._runs = Runs(self._database, record)
-        calls = Calls(self._database, record)
+        self._runs = Runs(self._database)
+        calls = Calls(self._database)
         model = ModelActivities(
-            self._catalog, self._toolbox, self._runs, Steps(self._database, record), Messages(self._database)
+            self._catalog, self._toolbox, self._runs, Steps(self._database), Messages(self._database)
         )
         tools = ToolActivities(self._toolbox, self._runs, calls, settings.workspace_folder)
-        approvals = Approvals(self._database, record)
+        approvals = Approvals(self._database)
         lifecycle = LifecycleActivities(self._runs, calls, approvals, self._start, self._cancel)
         self.activities: tuple[Callable[..., Awaitable[Shape]], ...] = (
             model.call_model,
@@ -136,7 +135,7 @@ class Process:
         """Close what is open."""
         await self._catalog.aclose()
         await self._database.aclose()
-        self._poker.close()
+        self._notifier.close()
 
 
 async def work(settings: Settings) -> None:
@@ -158,7 +157,6 @@ def main() -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to a provider is too much
     # While a model's chunks are parsed, a commit waits this long for each of its statements; the default is 5 ms.
     sys.setswitchinterval(0.001)
-    sys.path.append(str(Path.cwd()))  # tools may be where the worker is started; last, so that they hide nothing
     asyncio.run(work(Settings()))
 
 

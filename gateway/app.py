@@ -1,4 +1,4 @@
-"""The HTTP application: declares the routes, wires the parts, opens and closes what they hold."""
+"""The HTTP application: declares the routes, wires the services, opens and closes what they hold."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -8,35 +8,34 @@ from typing import TypedDict
 from starlette.applications import Starlette
 from temporalio.client import Client
 
-from gateway.away import RETRIES
-from gateway.history.historian import Historian
-from gateway.hub import Hub
-from gateway.native import problems
-from gateway.native.routes import native_routes
-from gateway.parts import Parts
-from gateway.reconcile import Reconciler
-from gateway.runs import RunService
-from gateway.tail import Tail
-from store.agents import Agents
-from store.approvals import Approvals
-from store.attempts import Attempts
-from store.blobs import Blobs
-from store.database import Database
-from store.log import LogReader
-from store.messages import Messages
-from store.notify import NotifyListener
-from store.pokes import PokeListener, Poker
-from store.runs import Runs
-from store.schema import migrate
-from store.settings import Settings, temporal_connection
-from store.signals import Signals
-from workflows import record
+from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.gateway.http import problems
+from longrun.gateway.native.routes import native_routes
+from longrun.gateway.reconcile.reconciler import Reconciler
+from longrun.gateway.service.runs import RunService
+from longrun.gateway.services import Services
+from longrun.gateway.streaming.hub import Hub
+from longrun.gateway.streaming.tail import Tail
+from longrun.runtime.settings import Settings
+from longrun.runtime.temporal import RETRIES, temporal_connection
+from longrun.store.agents import Agents
+from longrun.store.approvals import Approvals
+from longrun.store.attempts import Attempts
+from longrun.store.blobs import Blobs
+from longrun.store.db.database import Database
+from longrun.store.db.schema import migrate
+from longrun.store.log import LogReader
+from longrun.store.messages import Messages
+from longrun.store.notify.datagrams import DatagramListener, DatagramNotifier
+from longrun.store.notify.postgres import NotifyListener
+from longrun.store.outbox import Outbox
+from longrun.store.runs import Runs
 
 
 class State(TypedDict):
-    """What every request carries; ``parts_of`` reads it."""
+    """What every request carries; ``services_of`` reads it."""
 
-    parts: Parts
+    services: Services
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -49,26 +48,26 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[State]:
-        async with _running(chosen) as parts:
-            yield State(parts=parts)
+        async with _running(chosen) as services:
+            yield State(services=services)
 
     return Starlette(routes=native_routes(), exception_handlers=problems.HANDLERS, lifespan=lifespan)
 
 
 @asynccontextmanager
-async def _running(settings: Settings) -> AsyncGenerator[Parts]:
+async def _running(settings: Settings) -> AsyncGenerator[Services]:
     settings.home.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(migrate, settings.database)
-    poker = Poker(settings.pokes_folder)
-    database = Database(settings.database, poker)
-    parts = await _connect(settings, database)
-    listeners = _listeners(settings, parts)
+    notifier = DatagramNotifier(settings.notify_folder)
+    database = Database(settings.database, notifier)
+    services = await _connect(settings, database)
+    listeners = _listeners(settings, services)
     for listener in listeners:
         listener.start()
-    reconciler = Reconciler(parts.service, parts.runs, Signals(database), parts.historian, parts.hub.watched)
-    tasks = [asyncio.create_task(parts.hub.serve()), asyncio.create_task(reconciler.serve())]
+    reconciler = Reconciler(services.service, services.runs, Outbox(database), services.rebuilder, services.hub.watched)
+    tasks = [asyncio.create_task(services.hub.serve()), asyncio.create_task(reconciler.serve())]
     try:
-        yield parts
+        yield services
     finally:
         for task in tasks:
             task.cancel()
@@ -76,28 +75,28 @@ async def _running(settings: Settings) -> AsyncGenerator[Parts]:
         for listener in listeners:
             listener.close()
         await database.aclose()
-        poker.close()
+        notifier.close()
 
 
-def _listeners(settings: Settings, parts: Parts) -> list[PokeListener | NotifyListener]:
+def _listeners(settings: Settings, services: Services) -> list[DatagramListener | NotifyListener]:
     """Who hears of news: from this machine's processes, and from others through the database that they share."""
-    near = PokeListener(settings.pokes_folder, parts.hub.poke)
-    return [near] if parts.database.is_sqlite else [near, NotifyListener(settings.database, parts.hub.poke)]
+    near = DatagramListener(settings.notify_folder, services.hub.notify)
+    return [near] if services.database.is_sqlite else [near, NotifyListener(settings.database, services.hub.notify)]
 
 
-async def _connect(settings: Settings, database: Database) -> Parts:
+async def _connect(settings: Settings, database: Database) -> Services:
     client = await Client.connect(**temporal_connection(), lazy=True, retry_config=RETRIES)
     log = LogReader(database)
-    runs = Runs(database, record)
-    approvals = Approvals(database, record)
-    historian = Historian(client, database, runs, log)
+    runs = Runs(database)
+    approvals = Approvals(database)
+    rebuilder = Rebuilder(client, database, runs, log)
     hub = Hub(log)
-    return Parts(
+    return Services(
         settings=settings,
         client=client,
         database=database,
         hub=hub,
-        tail=Tail(log, hub, historian.repair),
+        tail=Tail(log, hub, rebuilder.repair),
         runs=runs,
         agents=Agents(database),
         approvals=approvals,
@@ -105,6 +104,6 @@ async def _connect(settings: Settings, database: Database) -> Parts:
         blobs=Blobs(database),
         messages=Messages(database),
         log=log,
-        service=RunService(client, settings.task_queue, runs, approvals, Signals(database)),
-        historian=historian,
+        service=RunService(client, settings.task_queue, runs, approvals, Outbox(database)),
+        rebuilder=rebuilder,
     )

@@ -2,9 +2,9 @@
 
 import uvicorn
 
-from store.settings import Settings
+from longrun.runtime.settings import Settings
 
-APP = "gateway.app:create_app"
+APP = "longrun.gateway.app:create_app"
 _END_OF_STREAMS = 3
 """Seconds that open streams get when the process is asked to end: readers come back with their cursor."""
 

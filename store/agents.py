@@ -2,26 +2,20 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
-from uuid_utils import uuid7
 
-from store.database import Database, StoreAwayError, Tx
-from store.rows import find_row, insert_row
-from store.tables import AgentRow, ToolRow
-from workflows.contract.agents import AgentSpec, ToolSpec
+from longrun.runtime.ids import new_id
+from longrun.store.db.database import Database, StoreUnavailableError, Tx
+from longrun.store.db.sql import find_row, insert_row
+from longrun.store.db.tables import AgentRow, ToolRow
+from longrun.workflows.contract.agents import AgentSpec, ToolSpec
 
 
 class NameTakenError(Exception):
     """There is an agent of this name."""
-
-
-def new_id() -> str:
-    """A UUIDv7: ids sort by the time they were made."""
-    return str(UUID(int=uuid7().int))
 
 
 class Agents:
@@ -35,7 +29,7 @@ class Agents:
 
         Raises:
             NameTakenError: There is an agent of this name.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         row = AgentRow(id=new_id(), name=spec.name, spec=spec.model_dump_json(), created_at=now, updated_at=now)
         await self._write_unique(lambda tx: insert_row(tx, row), spec.name)
@@ -46,7 +40,7 @@ class Agents:
 
         Raises:
             NameTakenError: Another agent has the new name.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         statement = update(AgentRow).where(col(AgentRow.id) == agent_id)
         values = statement.values(name=spec.name, spec=spec.model_dump_json(), updated_at=now)
@@ -90,7 +84,7 @@ class Agents:
     async def _write_unique(self, job: Callable[[Tx], object], name: str) -> None:
         try:
             await self._database.write(job)
-        except StoreAwayError as error:
+        except StoreUnavailableError as error:
             if isinstance(error.__cause__, IntegrityError):
                 raise NameTakenError(f"there is an agent named {name!r}") from error
             raise

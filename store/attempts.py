@@ -6,11 +6,11 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlmodel import col
 
-from store.database import Database, Tx
-from store.rows import Value, as_time, insert_into, run_sql
-from store.tables import AttemptRow
-from workflows.contract.attempts import AttemptEntry, AttemptOutcome, Place, Recovery
-from workflows.contract.messages import Usage
+from longrun.store.db.database import Database, Tx
+from longrun.store.db.sql import Value, as_time, insert_into, run_sql
+from longrun.store.db.tables import AttemptRow
+from longrun.workflows.contract.attempts import AttemptEntry, AttemptOutcome, Place, Recovery
+from longrun.workflows.contract.messages import Usage
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Attempts:
         """All attempts of a run, as they began.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         query = (
             select(AttemptRow)

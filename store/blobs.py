@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from store.database import Database, Tx
-from store.rows import run_sql
-from workflows.contract.steps import ToolOutcome
+from longrun.store.db.database import Database, Tx
+from longrun.store.db.sql import run_sql
+from longrun.workflows.contract.steps import ToolOutcome
 
 MOST_BYTES = 16 * 1024 * 1024
 """Bytes of one result that are kept."""
@@ -41,7 +41,7 @@ class Blobs:
         """The result of a call; ``None`` if there is no such call, or it has none.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
 
         def job(session: Session) -> KeptResult | None:

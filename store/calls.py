@@ -8,16 +8,16 @@ from typing import Any, Literal
 from pydantic import JsonValue
 from sqlalchemy import Row
 
-from store.attempts import Doing, begin_attempt, end_attempt, entries_of
-from store.blobs import keep_blob
-from store.database import Database, Tx
-from store.log import Append, Fence, append, call_fence, lock
-from store.messages import insert_message
-from store.recorder import Recorder
-from store.rows import run_sql
-from workflows.contract.events import EVENT, ToolProgress
-from workflows.contract.messages import Message, ToolResultPart
-from workflows.contract.steps import Answer, Progress, Stamp, ToolCall, ToolOutcome
+from longrun.store.attempts import Doing, begin_attempt, end_attempt, entries_of
+from longrun.store.blobs import keep_blob
+from longrun.store.db.database import Database, Tx
+from longrun.store.db.sql import run_sql
+from longrun.store.log import Append, Fence, append, call_fence, lock
+from longrun.store.messages import insert_message
+from longrun.workflows import record
+from longrun.workflows.contract.events import EVENT, ToolProgress
+from longrun.workflows.contract.messages import Message, ToolResultPart
+from longrun.workflows.contract.steps import Answer, Progress, Stamp, ToolCall, ToolOutcome
 
 MOST_LOST = 5
 """Attempts of a call that may be lost before it is given up."""
@@ -46,9 +46,8 @@ class BegunCall:
 class Calls:
     """Reads and writes the ledger."""
 
-    def __init__(self, database: Database, recorder: Recorder) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._recorder = recorder
 
     async def begin(
         self, call: ToolCall, edited: str | None, worker: str, now: datetime, *, repeats: bool = True
@@ -64,7 +63,7 @@ class Calls:
 
         Raises:
             UnknownCallError: The run made no such call.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
 
         def job(tx: Tx) -> BegunCall:
@@ -87,7 +86,7 @@ class Calls:
         arguments = row.arguments if edited is None else edited
         if row.started is None:
             draft = _outcome(row, Answer(call_id=row.call_id, name=row.name, status="ok", content=""), by[1])
-            event = self._recorder.tool_started(run_id, draft, arguments, by[1])
+            event = record.tool_started(run_id, draft, arguments, by[1])
             span = append(tx, Append(run_id, f"call:{row.call_id}:started", [event], once=False))
             started = Stamp(first=span.first, at=by[1])
         else:
@@ -102,7 +101,7 @@ class Calls:
         """Say that a worker leaves an attempt to another worker, because it is shut down.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         doing = Doing(call.run_id, call.step, call.call_id)
         await self._database.write(lambda tx: end_attempt(tx, doing, attempt, "handed_over", now))
@@ -112,10 +111,10 @@ class Calls:
 
         Raises:
             FencedError: A later attempt has taken over, or the call has its result.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         report = Progress(stamp=Stamp(first=0, at=now), attempt=attempt, data=data)
-        event = self._recorder.tool_progress(call.run_id, call.step, call.call_id, report)
+        event = record.tool_progress(call.run_id, call.step, call.call_id, report)
         source = f"{_progress_source(call.call_id)}{attempt}:{place}"
         entry = Append(call.run_id, source, [event], once=False)
         fence = call_fence(call.run_id, call.call_id, attempt)
@@ -135,7 +134,7 @@ class Calls:
 
         Raises:
             FencedError: A later attempt has taken over.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         fence = call_fence(call.run_id, call.call_id, attempt)
 
@@ -158,7 +157,7 @@ class Calls:
 
         Raises:
             UnknownCallError: The run made no such call.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         return await self._database.write(lambda tx: self._answer(tx, run_id, answers, now))
 
@@ -186,7 +185,7 @@ class Calls:
     def _keep(self, tx: Tx, row: Row[Any], outcome: ToolOutcome, fence: Fence | None) -> ToolOutcome:
         run_id = row.run_id
         outcome = outcome.model_copy(update={"progress": _reported(tx, run_id, row.call_id)})
-        event = self._recorder.tool_completed(run_id, outcome)
+        event = record.tool_completed(run_id, outcome)
         entry = Append(run_id, f"call:{row.call_id}:completed", [event], once=False)
         span = append(tx, entry, fence)
         outcome = outcome.model_copy(update={"completed": Stamp(first=span.first, at=outcome.completed.at)})

@@ -9,12 +9,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from store.database import Database, Tx, touch
-from store.rows import insert_into, run_sql
-from store.tables import HeadRow, SegmentRow
-from workflows.contract.events import EVENT, Event, encode, number
-from workflows.contract.runs import FINAL
-from workflows.contract.steps import Span
+from longrun.store.db.database import Database, Tx, touch
+from longrun.store.db.sql import insert_into, run_sql
+from longrun.store.db.tables import HeadRow, SegmentRow
+from longrun.workflows.contract.events import EVENT, Event, encode, number
+from longrun.workflows.contract.runs import FINAL
+from longrun.workflows.contract.steps import Span
 
 _LONGEST = 500
 
@@ -244,7 +244,7 @@ class LogReader:
         """At most ``most`` segments that hold events after ``after``, in order; the first may begin before it.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         return await self._segments(_PAGE, run_id, after, most)
 
@@ -252,7 +252,7 @@ class LogReader:
         """The segments of many runs that begin after a cursor each, in one query, ordered by run and place.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         return await self._segments(self._new, json.dumps(dict(cursors)), self.MOST_NEW)
 
@@ -260,7 +260,7 @@ class LogReader:
         """The last seq that the run has given, or ``None`` for an unknown run.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         find = "SELECT last_seq FROM heads WHERE run_id = ?"
         return await self._database.read(lambda session: run_sql(session.connection(), find, run_id).scalar())

@@ -2,9 +2,9 @@
 
 from sqlalchemy.orm import Session
 
-from store.database import Database, Tx
-from store.rows import insert_into, run_sql
-from workflows.contract.messages import Message
+from longrun.store.db.database import Database, Tx
+from longrun.store.db.sql import insert_into, run_sql
+from longrun.workflows.contract.messages import Message
 
 
 def answer_place(said: int) -> int:
@@ -37,7 +37,7 @@ class Messages:
         """What a run's thread has said up to a step: the earlier runs whole, this one to the words before the step.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
 
         def job(session: Session) -> list[str]:
@@ -54,7 +54,7 @@ class Messages:
         """The messages of one run, its input first.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         find = "SELECT body FROM messages WHERE run_id = ? ORDER BY step, place"
         bodies = await self._database.read(lambda session: run_sql(session.connection(), find, run_id).scalars().all())

@@ -8,25 +8,25 @@ from typing import Literal
 from sqlalchemy import select
 from sqlmodel import col
 
-from store.approvals import end_leg
-from store.calls import Calls
-from store.database import Database, Tx
-from store.log import Append, FencedError, append, lock
-from store.messages import insert_message
-from store.recorder import Recorder
-from store.resets import Arrival, arrive, is_known, load_reopenings
-from store.rows import find_row, insert_into, run_sql
-from store.steps import Steps
-from store.tables import RunRow, ThreadRow
-from store.threads import next_run, pass_thread_on, take_thread
-from store.unheard import unheard
-from workflows.contract.messages import Message
-from workflows.contract.runs import FINAL, RunOrder
-from workflows.contract.steps import Finish, Finished, Stamp
+from longrun.store.approvals import end_turn
+from longrun.store.calls import Calls
+from longrun.store.db.database import Database, Tx
+from longrun.store.db.sql import find_row, insert_into, run_sql
+from longrun.store.db.tables import RunRow, ThreadRow
+from longrun.store.log import Append, FencedError, append, lock
+from longrun.store.messages import insert_message
+from longrun.store.repair.rewind import Arrival, arrive, is_known, load_reopenings
+from longrun.store.repair.unacknowledged import unheard
+from longrun.store.steps import Steps
+from longrun.store.threads import next_run, pass_thread_on, take_thread
+from longrun.workflows import record
+from longrun.workflows.contract.messages import Message
+from longrun.workflows.contract.runs import FINAL, RunOrder
+from longrun.workflows.contract.steps import Finish, Finished, Stamp
 
 _ENDING = (
-    "SELECT r.thread_id, r.status, r.leg, r.finished, r.reopened, l.leg_id"
-    " FROM runs AS r JOIN legs AS l ON l.run_id = r.id AND l.leg = r.leg WHERE r.id = ?"
+    "SELECT r.thread_id, r.status, r.turn, r.finished, r.reopened, l.turn_id"
+    " FROM runs AS r JOIN turns AS l ON l.run_id = r.id AND l.turn = r.turn WHERE r.id = ?"
 )
 OnBusy = Literal["queue", "reject"]
 
@@ -80,19 +80,18 @@ class RunFilter:
 class Runs:
     """Reads and writes runs."""
 
-    def __init__(self, database: Database, recorder: Recorder) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._recorder = recorder
-        self._steps = Steps(database, recorder)
-        self._calls = Calls(database, recorder)
+        self._steps = Steps(database)
+        self._calls = Calls(database)
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
-        """Commit a run and its ``run.started`` event; the same key again gives the same run.
+        """Commit a run and its ``run.accepted`` event; the same key again gives the same run.
 
         Raises:
             KeyReusedError: The key was used with another body.
             ThreadBusyError: The thread is busy and ``on_busy`` is ``reject``.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         return await self._database.write(lambda tx: self._accept(tx, acceptance))
 
@@ -107,7 +106,7 @@ class Runs:
         if active != order.run_id and acceptance.on_busy == "reject":
             raise ThreadBusyError(active)
         self.insert(tx, order, (acceptance.key, acceptance.digest))
-        append(tx, Append(order.run_id, "started", [self._recorder.started(order)], once=False))
+        append(tx, Append(order.run_id, "started", [record.started(order)], once=False))
         return Accepted(order.run_id, created=True, ready=active == order.run_id)
 
     def insert(self, tx: Tx, order: RunOrder, idempotency: tuple[str | None, str | None]) -> None:
@@ -124,7 +123,7 @@ class Runs:
             status="queued",
             dispatched=False,
             step=0,
-            leg=1,
+            turn=1,
             usage="{}",
             order=order.model_dump_json(exclude_none=True),
             idempotency_key=idempotency[0],
@@ -132,19 +131,19 @@ class Runs:
             created_at=at,
         )
         insert_into(tx, "heads", run_id=order.run_id, last_seq=0)
-        leg_id = self._recorder.leg_id(order.run_id, 1, at)
-        insert_into(tx, "legs", run_id=order.run_id, leg=1, leg_id=leg_id, first_seq=1)
+        turn_id = record.turn_id(order.run_id, 1, at)
+        insert_into(tx, "turns", run_id=order.run_id, turn=1, turn_id=turn_id, first_seq=1)
         insert_message(tx, order.run_id, (0, 0), order.input)
 
     async def arrive(self, arrival: Arrival, now: datetime) -> None:
         """Let an activity in; the first one after a reset takes back what the run has yet to do.
 
         Raises:
-            FencedError: A reset has ended the link that it comes from.
-            StoreAwayError: The database failed.
+            FencedError: A reset has ended the execution that it comes from.
+            StoreUnavailableError: The database failed.
         """
         if not await self._database.read(lambda session: is_known(session.connection(), arrival)):
-            await self._database.write(lambda tx: arrive(tx, arrival, now, self._recorder))
+            await self._database.write(lambda tx: arrive(tx, arrival, now))
 
     async def dispatched(self, run_id: str) -> None:
         """Remember that the run's workflow was started."""
@@ -158,7 +157,7 @@ class Runs:
 
         Raises:
             FencedError: There is no such run.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         return await self._database.write(lambda tx: self._finish(tx, finish, now))
 
@@ -166,7 +165,7 @@ class Runs:
         """End a run that still waits for its thread; false if it does not (any more), and then nothing happens.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
 
         def job(tx: Tx) -> bool:
@@ -188,14 +187,14 @@ class Runs:
         if row.finished is not None:
             return Finished.model_validate_json(row.finished), next_run(tx, row.thread_id)
         news = unheard(tx, finish)
-        finish = finish.model_copy(update={"leg": row.leg})  # verdicts of which it has not heard may have begun it
+        finish = finish.model_copy(update={"turn": row.turn})  # verdicts of which it has not heard may have begun it
         opened = self._steps.close_open(tx, run_id, now)
         closed = self._calls.close_open(tx, run_id, outcome.stop_reason, now)
         output = _output(tx, run_id)
-        span = append(tx, Append(run_id, "finish", self._recorder.ending(finish, row.leg_id, now, output), once=False))
+        span = append(tx, Append(run_id, "finish", record.ending(finish, row.turn_id, now, output), once=False))
         stamp, resets = Stamp(first=span.first, at=now), load_reopenings(row.reopened)
         finished = Finished(finish=finish, open_steps=opened, closed=closed, stamp=stamp, reopened=resets, unheard=news)
-        end_leg(tx, run_id, row.leg, span.last, outcome.stop_reason)
+        end_turn(tx, run_id, row.turn, span.last, outcome.stop_reason)
         if row.status == "waiting":
             cancel = "UPDATE approvals SET status = 'cancelled', decided_at = ? WHERE run_id = ? AND status = 'pending'"
             run_sql(tx, cancel, now, run_id)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from store.attempts import (
+from longrun.store.attempts import (
     Doing,
     begin_attempt,
     charge,
@@ -17,7 +17,12 @@ from store.attempts import (
     recover,
     set_place,
 )
-from store.begun import (
+from longrun.store.db.database import Database, Tx
+from longrun.store.db.sql import insert_into, run_sql
+from longrun.store.log import Append, append, check, lock, lock_open, step_fence, supersede
+from longrun.store.messages import answer_place, insert_message
+from longrun.store.repair.rewind import Arrival, arrive, reopenings, retracted_calls
+from longrun.store.step_attempts import (
     FIND_STEP,
     BegunStep,
     Left,
@@ -28,23 +33,17 @@ from store.begun import (
     load_step,
     written,
 )
-from store.database import Database, Tx
-from store.log import Append, append, check, lock, lock_open, step_fence, supersede
-from store.messages import answer_place, insert_message
-from store.recorder import Recorder
-from store.resets import Arrival, arrive, reopenings, retracted_calls
-from store.rows import insert_into, run_sql
-from workflows.contract.attempts import AttemptOutcome, Place, Recovery
-from workflows.contract.events import Event
-from workflows.contract.steps import ModelCall, ModelReply, OpenStep, Span, Stamp, StepBegin, Superseded
+from longrun.workflows import record
+from longrun.workflows.contract.attempts import AttemptOutcome, Place, Recovery
+from longrun.workflows.contract.events import Event
+from longrun.workflows.contract.steps import ModelCall, ModelReply, OpenStep, Span, Stamp, StepBegin, Superseded
 
 
 class Steps:
     """Reads and writes steps."""
 
-    def __init__(self, database: Database, recorder: Recorder) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._recorder = recorder
 
     async def begin(
         self, call: ModelCall, model: str, worker: str, now: datetime, arrival: Arrival | None = None
@@ -57,12 +56,12 @@ class Steps:
 
         Raises:
             FencedError: There is no such run, it has ended, or a reset has ended where this comes from.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
 
         def job(tx: Tx) -> BegunStep:
             if arrival:
-                arrive(tx, arrival, now, self._recorder)
+                arrive(tx, arrival, now)
             begun = self._begin(tx, call, model, (worker, now))
             return replace(begun, taken=retracted_calls(tx, call.run_id)) if begun.begin.reopened else begun
 
@@ -100,7 +99,7 @@ class Steps:
         attempt = 1 + last_attempt(tx, doing) if reopened else 1
         stamp = Stamp(first=0, at=now)
         begin = StepBegin(stamp=stamp, model=model, said=call.said, attempt=attempt, reopened=reopened)
-        events = self._recorder.begun(call.run_id, call.step, begin)
+        events = record.begun(call.run_id, call.step, begin)
         span = append(tx, Append(call.run_id, f"step:{call.step}", events, once=False))
         begin = begin.model_copy(update={"stamp": Stamp(first=span.first, at=now)})
         insert_into(
@@ -117,7 +116,7 @@ class Steps:
         begin_attempt(tx, doing, attempt, by, provider=model)
         for place, said in enumerate(call.said):
             insert_message(
-                tx, call.run_id, (call.step, place), self._recorder.said_message(call.run_id, call.step, place, said)
+                tx, call.run_id, (call.step, place), record.said_message(call.run_id, call.step, place, said)
             )
         running = (
             "UPDATE runs SET status = 'running', dispatched = TRUE, started_at = ? WHERE id = ? AND status = 'queued'"
@@ -138,7 +137,7 @@ class Steps:
 
         Raises:
             FencedError: A later attempt has taken over.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
 
         def job(tx: Tx) -> BegunStep:
@@ -170,7 +169,7 @@ class Steps:
         if span is None:
             return begun.superseded
         gone = Superseded(attempt=begun.asked, first=span.first, last=span.last, notice=Stamp(first=0, at=now))
-        notice = self._recorder.superseded(run_id, step, gone)
+        notice = record.superseded(run_id, step, gone)
         place = append(tx, Append(run_id, f"step:{step}:superseded:{begun.asked}", [notice], once=False))
         return (*begun.superseded, gone.model_copy(update={"notice": Stamp(first=place.first, at=now)}))
 
@@ -181,7 +180,7 @@ class Steps:
 
         Raises:
             FencedError: A later attempt has taken over.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         source = f"step:{begun.step}:{begun.attempt}:{batch}"
         entry = Append(begun.run_id, source, events, begun.step, begun.asked, once=False)
@@ -204,7 +203,7 @@ class Steps:
         """Say how an attempt has taken up what was left.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         await self._database.write(lambda tx: recover(tx, begun.doing, begun.attempt, how))
 
@@ -212,7 +211,7 @@ class Steps:
         """Say that an attempt has ended without a message.
 
         Raises:
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         await self._database.write(lambda tx: end_attempt(tx, begun.doing, begun.attempt, outcome, now))
 
@@ -229,10 +228,10 @@ class Steps:
 
         Raises:
             FencedError: A later attempt has taken over.
-            StoreAwayError: The database failed.
+            StoreUnavailableError: The database failed.
         """
         run_id, step = begun.run_id, begun.step
-        completed = self._recorder.message_completed(run_id, step, reply)
+        completed = record.message_completed(run_id, step, reply)
         entry = Append(run_id, f"step:{step}:{begun.attempt}:end", [*events, completed], step, once=False)
 
         def job(tx: Tx) -> ModelReply:

@@ -1,8 +1,8 @@
 """Threads: which run of a conversation works, and which is next."""
 
-from store.database import Tx
-from store.rows import run_sql
-from workflows.contract.runs import RunOrder
+from longrun.store.db.database import Tx
+from longrun.store.db.sql import run_sql
+from longrun.workflows.contract.runs import RunOrder
 
 
 def take_thread(tx: Tx, order: RunOrder) -> str:

@@ -4,22 +4,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from store.agents import Agents, new_id
-from store.approvals import Approvals
-from store.begun import BegunStep
-from store.calls import Calls
-from store.database import Committed, Database
-from store.log import LogReader
-from store.messages import Messages
-from store.runs import Acceptance, Runs
-from store.steps import Steps
-from workflows import record
-from workflows.contract.agents import AgentSpec
-from workflows.contract.events import Event
-from workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, Usage
-from workflows.contract.runs import Outcome, PendingApproval, RunOrder, StopReason
-from workflows.contract.steps import Finish, ModelCall, ModelReply, Pause, Span, ToolCall
-from workflows.deltas import PART_DONE, Attempt, played
+from longrun.runtime.ids import new_id
+from longrun.store.agents import Agents
+from longrun.store.approvals import Approvals
+from longrun.store.calls import Calls
+from longrun.store.db.database import Committed, Database
+from longrun.store.log import LogReader
+from longrun.store.messages import Messages
+from longrun.store.runs import Acceptance, Runs
+from longrun.store.step_attempts import BegunStep
+from longrun.store.steps import Steps
+from longrun.workflows.contract.agents import AgentSpec
+from longrun.workflows.contract.events import Event
+from longrun.workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.runs import Outcome, PendingApproval, RunOrder, StopReason
+from longrun.workflows.contract.steps import Finish, ModelCall, ModelReply, Pause, Span, ToolCall
+from longrun.workflows.deltas import PART_DONE, Attempt, played
 
 START = datetime(2026, 3, 4, 5, 6, 7, 891000, tzinfo=UTC)
 """When the runs of tests are accepted."""
@@ -84,9 +84,9 @@ def marks(message: Message, size: int = 4) -> tuple[int, ...]:
     return tuple(found)
 
 
-def finish(run_id: str, outcome: Outcome = COMPLETED, *, leg: int = 1, usage: Usage | None = None) -> Finish:
+def finish(run_id: str, outcome: Outcome = COMPLETED, *, turn: int = 1, usage: Usage | None = None) -> Finish:
     """The end of a run."""
-    return Finish(run_id=run_id, leg=leg, outcome=outcome, usage=usage or Usage(input_tokens=3, output_tokens=5))
+    return Finish(run_id=run_id, turn=turn, outcome=outcome, usage=usage or Usage(input_tokens=3, output_tokens=5))
 
 
 def failed(reason: StopReason = "error") -> Outcome:
@@ -94,14 +94,14 @@ def failed(reason: StopReason = "error") -> Outcome:
     return Outcome(status="failed", stop_reason=reason)
 
 
-def pause(run_id: str, step: int, message: Message, *, leg: int = 1) -> Pause:
+def pause(run_id: str, step: int, message: Message, *, turn: int = 1) -> Pause:
     """A pause in which all calls of a message wait."""
     waiting = tuple(
         PendingApproval(call_id=call.call_id, name=call.name, arguments=call.arguments, step=step, reason="always")
         for call in message.calls
     )
     usage = Usage(input_tokens=1, output_tokens=2)
-    return Pause(run_id=run_id, step=step, leg=leg, calls=waiting, expires_at=at(600), usage=usage)
+    return Pause(run_id=run_id, step=step, turn=turn, calls=waiting, expires_at=at(600), usage=usage)
 
 
 def tool_call(run_id: str, step: int, part: ToolCallPart) -> ToolCall:
@@ -129,10 +129,10 @@ class Stores:
         return cls(
             database,
             Agents(database),
-            Runs(database, record),
-            Steps(database, record),
-            Calls(database, record),
-            Approvals(database, record),
+            Runs(database),
+            Steps(database),
+            Calls(database),
+            Approvals(database),
             Messages(database),
             LogReader(database),
         )

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.temporal.config import TemporalConfig, config_file, read_config
-from gateway.temporal.find import Found, TemporalFinder
-from gateway.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
+from longrun.dev.temporal.config import TemporalConfig, config_file, read_config
+from longrun.dev.temporal.find import Found, TemporalFinder
+from longrun.dev.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
 
 _PORTS = (12_000, 30_000)
 IMPATIENT = {"limit.historyCount.suggestContinueAsNew": 50}
@@ -40,7 +40,7 @@ def found() -> Found:
     program = TemporalFinder(os.environ, print).here()
     if program is None:
         leave_out = pytest.fail if os.environ.get("LONGRUN_TEST_ALL") else pytest.skip
-        leave_out("no Temporal server: `python -m gateway.temporal.server` fetches one")
+        leave_out("no Temporal server: `python -m longrun.dev.temporal.server` fetches one")
     return program
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from activities.providers.provider import ModelRequest
-from activities.toolbox.registry import Tool, Toolbox
-from store.agents import new_id
-from store.settings import Settings
+from longrun.activities.providers.provider import ModelRequest
+from longrun.activities.toolbox.registry import Tool, Toolbox
+from longrun.runtime.ids import new_id
+from longrun.runtime.settings import Settings
 from tests.dev_server import take_port
 from tests.provider_fake import FakeCatalog, FakeProvider, Turn
 from tests.running import NO_TEMPORAL, Front, working
@@ -48,7 +48,7 @@ class GatewayProcess:
             "LONGRUN_TASK_QUEUE": self.settings.task_queue,
             "TEMPORAL_ADDRESS": self.temporal,
         }
-        command = (sys.executable, "-m", "gateway.cli", "gateway")
+        command = (sys.executable, "-m", "longrun.cli.main", "gateway")
         with (home / "gateway.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *command, env={**os.environ, **own}, cwd=_ROOT, stdout=log, stderr=log

@@ -21,7 +21,7 @@ RECORDER = "recorder"
 
 
 def link_files(kind: str | None = None) -> list[Path]:
-    """The files of a kind's histories, oldest link first, or those of all kinds."""
+    """The files of a kind's histories, oldest execution first, or those of all kinds."""
     found = [path for path in FOLDER.glob("*.json") if kind in (None, kind_of(path))]
     return sorted(found, key=lambda path: (kind_of(path), path.suffixes[:-1]))
 
@@ -43,7 +43,7 @@ def load(path: Path) -> WorkflowHistory:
     return WorkflowHistory.from_json(started["workflowId"], recorded)
 
 
-def save(kind: str, links: Sequence[WorkflowHistory], log: Iterable[str]) -> None:
+def save(kind: str, executions: Sequence[WorkflowHistory], log: Iterable[str]) -> None:
     """Write a run down in place of what was there; an event a line, so that a change can be read.
 
     Raises:
@@ -53,8 +53,8 @@ def save(kind: str, links: Sequence[WorkflowHistory], log: Iterable[str]) -> Non
     FOLDER.mkdir(exist_ok=True)
     for old in link_files(kind):
         old.unlink()
-    for place, link in enumerate(links, 1):
-        events = [json.dumps(scrubbed(event)) for event in link.to_json_dict()["events"]]
+    for place, execution in enumerate(executions, 1):
+        events = [json.dumps(scrubbed(event)) for event in execution.to_json_dict()["events"]]
         if words := telling(events, here):
             raise ValueError(f"{kind} tells where it was recorded: {', '.join(sorted(words))}")
         name = f"{kind}.json" if place == 1 else f"{kind}.{place}.json"

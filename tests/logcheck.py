@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from longrun.workflows.contract.events import EVENT, Event, TextDelta
 from tests.chaos.checker import RAW_LOG, SETTLED_LOG, log_faults
 from tests.chaos.log import Log
-from workflows.contract.events import EVENT, Event, TextDelta
 
 
 def parsed(lines: Iterable[bytes | str]) -> list[Event]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 from typing_extensions import override
 
-from activities.providers.provider import (
+from longrun.activities.providers.provider import (
     Completed,
     Delta,
     ModelRequest,
@@ -17,7 +17,7 @@ from activities.providers.provider import (
     PartStarted,
     Provider,
 )
-from workflows.contract.messages import FinishReason, OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.messages import FinishReason, OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
 
 USAGE = Usage(input_tokens=10, output_tokens=5)
 

@@ -14,8 +14,8 @@ from typing import Any
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.failures import ProviderFailure
-from activities.providers.provider import ModelRequest
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.provider import ModelRequest
 from tests.dev_server import IMPATIENT, dev_server
 from tests.history_files import FOLDER, save
 from tests.provider_fake import Gate, Turn, call, in_turn, reasoning, text, turn

@@ -14,15 +14,16 @@ import uvicorn
 from temporalio.client import Client
 from typing_extensions import override
 
-from activities.model import Catalog
-from activities.providers.catalog import ProviderCatalog
-from activities.providers.provider import ModelRequest
-from activities.providers.settings import ProviderSettings
-from activities.toolbox.registry import Tool, Toolbox
-from activities.worker import Process
-from gateway.app import create_app
-from store.agents import new_id
-from store.settings import Settings, temporal_connection
+from longrun.activities.model import Catalog
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.activities.providers.provider import ModelRequest
+from longrun.activities.providers.settings import ProviderSettings
+from longrun.activities.toolbox.registry import Tool, Toolbox
+from longrun.activities.worker import Process
+from longrun.gateway.app import create_app
+from longrun.runtime.ids import new_id
+from longrun.runtime.settings import Settings
+from longrun.runtime.temporal import temporal_connection
 from tests.provider_fake import FakeCatalog, FakeProvider, Turn
 
 NO_TEMPORAL = "127.0.0.1:9"

@@ -13,23 +13,23 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
-from activities.providers.provider import ModelRequest
-from activities.toolbox.registry import Tool, Toolbox
-from activities.worker import Process, sandbox
-from store.agents import new_id
-from store.runs import Acceptance
-from store.schema import migrate
-from store.settings import Settings
-from store.tables import RunRow
+from longrun.activities.providers.provider import ModelRequest
+from longrun.activities.toolbox.registry import Tool, Toolbox
+from longrun.activities.worker import Process, sandbox
+from longrun.runtime.ids import new_id
+from longrun.runtime.settings import Settings
+from longrun.store.db.schema import migrate
+from longrun.store.db.tables import RunRow
+from longrun.store.runs import Acceptance
+from longrun.workflows.agent_run import AgentRun
+from longrun.workflows.contract.agents import AgentSpec
+from longrun.workflows.contract.events import Event, RunCompleted, RunFailed
+from longrun.workflows.contract.messages import Message, TextPart
+from longrun.workflows.contract.runs import Limits, Outcome, Phase, RunOrder, RunState, Snapshot
+from longrun.workflows.start import start_options
 from tests.build import Stores
 from tests.logcheck import check_log, parsed
 from tests.provider_fake import FakeCatalog, FakeProvider, Turn
-from workflows.agent_run import AgentRun
-from workflows.contract.agents import AgentSpec
-from workflows.contract.events import Event, RunCompleted, RunFailed
-from workflows.contract.messages import Message, TextPart
-from workflows.contract.runs import Limits, Outcome, Phase, RunOrder, RunState, Snapshot
-from workflows.start import start_options
 
 Script = Callable[[ModelRequest], Turn]
 T = TypeVar("T")

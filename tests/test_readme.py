@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.providers.settings import ProviderSettings
-from store.settings import Settings
+from longrun.activities.providers.settings import ProviderSettings
+from longrun.runtime.settings import Settings
 from tests.dev_server import dev_server
 from tests.running import Front, running
 

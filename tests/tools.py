@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from activities.toolbox.registry import Tool, tool
-from activities.toolbox.tool import ToolContext
+from longrun.activities.toolbox.registry import Tool, tool
+from longrun.activities.toolbox.tool import ToolContext
+from longrun.workflows.contract.agents import OnInterrupt
 from tests.provider_fake import Gate
-from workflows.contract.agents import OnInterrupt
 
 
 @tool()

@@ -7,9 +7,9 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows import attributes, interruption, policy, presets, untorn
-from workflows.contract.runs import Cancel, Decision, Outcome, PendingApproval, Phase, RunState, Said, Snapshot
-from workflows.contract.steps import (
+from longrun.workflows import attributes, interruption, policy, presets, shielded
+from longrun.workflows.contract.runs import Cancel, Decision, Outcome, PendingApproval, Phase, RunState, Said, Snapshot
+from longrun.workflows.contract.steps import (
     Answer,
     Answers,
     Finish,
@@ -23,19 +23,19 @@ from workflows.contract.steps import (
     ToolSteps,
     Verdicts,
 )
-from workflows.inbox import Inbox
-from workflows.interruption import Interrupted
+from longrun.workflows.inbox import Inbox
+from longrun.workflows.interruption import Interrupted
 
 
 @workflow.defn(name="AgentRun")
 class AgentRun:
-    """One agent run. Signals only set state; what they mean is decided in the loop and in ``policy``."""
+    """One agent run. Outbox only set state; what they mean is decided in the loop and in ``policy``."""
 
     @workflow.init
     def __init__(self, state: RunState) -> None:
         self._order = state.order
         self._began = state.began or workflow.now()
-        self._step, self._leg = state.step, state.leg
+        self._step, self._turn = state.step, state.turn
         self._answered = state.step
         self._usage = state.usage
         self._inbox = Inbox(state.decisions, state.heard, state.heard_ids)
@@ -75,7 +75,7 @@ class AgentRun:
             run_id=self._order.run_id,
             phase=self._phase,
             step=self._step,
-            leg=self._leg,
+            turn=self._turn,
             pending=pending,
             decided=self._inbox.decided(call.call_id for call in pending),
             expires_at=self._pause.expires_at if self._pause else None,
@@ -153,7 +153,7 @@ class AgentRun:
         self._pause = Pause(
             run_id=self._order.run_id,
             step=self._step,
-            leg=self._leg,
+            turn=self._turn,
             calls=waiting,
             expires_at=workflow.now() + timedelta(seconds=self._order.limits.approval_timeout),
             usage=self._usage,
@@ -161,12 +161,14 @@ class AgentRun:
         self._enter("waiting", f"waits for approval of {', '.join(call.name for call in waiting)}")
         self._show("waiting")
         writing = workflow.execute_local_activity_method(LifecycleSteps.pause_run, self._pause, **presets.WRITE)
-        self._pause = (await untorn.whole(writing)).pause  # one that was written before a worker died keeps its expiry
+        self._pause = (
+            await shielded.whole(writing)
+        ).pause  # one that was written before a worker died keeps its expiry
         verdicts = await self._wait_for_decisions(self._pause)
         for call_id in verdicts:
             self._inbox.take_decision(call_id)
         self._pause = None
-        self._leg += 1
+        self._turn += 1
         self._show("running")
         return verdicts
 
@@ -196,7 +198,7 @@ class AgentRun:
 
     async def _record(self, verdicts: Verdicts) -> Verdicts:
         writing = workflow.execute_local_activity_method(LifecycleSteps.record_verdicts, verdicts, **presets.WRITE)
-        return (await untorn.whole(writing)).verdicts
+        return (await shielded.whole(writing)).verdicts
 
     async def _execute(self, reply: ModelReply, verdicts: Mapping[str, Decision | None]) -> bool:
         """Give every call of the message its result: run it, or answer it. False if a decision did not come in time."""
@@ -235,7 +237,7 @@ class AgentRun:
         if answers:
             given = Answers(run_id=self._order.run_id, step=self._step, answers=tuple(answers))
             writing = workflow.execute_local_activity_method(LifecycleSteps.answer_calls, given, **presets.WRITE)
-            await untorn.whole(writing)
+            await shielded.whole(writing)
 
     def _enter(self, phase: Phase, details: str) -> None:
         self._phase = phase
@@ -250,10 +252,10 @@ class AgentRun:
         self._pause = None
         self._enter("finishing", f"{outcome.status}: {outcome.stop_reason}")
         finish = Finish(
-            run_id=self._order.run_id, leg=self._leg, outcome=outcome, usage=self._usage, answered=self._answered
+            run_id=self._order.run_id, turn=self._turn, outcome=outcome, usage=self._usage, answered=self._answered
         )
         ending = workflow.execute_local_activity_method(LifecycleSteps.finish_run, finish, **presets.WRITE)
-        finished, _too_late = await untorn.ended(ending)
+        finished, _too_late = await shielded.ended(ending)
         self._phase = "finished"
         self._show(finished.finish.outcome.status, finished.finish.outcome.stop_reason)
         return finished.finish.outcome

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.attempts import AttemptEntry
 
 _FOR_NOTHING = frozenset({"lost", "failed", "handed_over", "reset"})
 """Outcomes of attempts whose text does not stand: what they have cost, another attempt costs again."""

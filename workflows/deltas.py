@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from workflows.contract.events import (
+from longrun.workflows.contract.events import (
     Event,
     ReasoningCompleted,
     ReasoningDelta,
@@ -13,7 +13,7 @@ from workflows.contract.events import (
     ToolCallCompleted,
     ToolCallDelta,
 )
-from workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart
+from longrun.workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart
 
 PART_DONE = 0
 

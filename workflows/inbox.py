@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from itertools import accumulate
 
-from workflows.contract.runs import Decision, Said
+from longrun.workflows.contract.runs import Decision, Said
 
 MOST_DECISIONS = 1000
 """Decisions kept for calls that nobody has made; more than that are noise."""

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
-from workflows.contract.agents import AgentSpec, Approval, ArgumentRule
-from workflows.contract.errors import ErrorInfo
-from workflows.contract.messages import ToolCallPart
-from workflows.contract.runs import (
+from longrun.workflows.contract.agents import AgentSpec, Approval, ArgumentRule
+from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.messages import ToolCallPart
+from longrun.workflows.contract.runs import (
     Cancel,
     Decision,
     Limits,
@@ -21,8 +21,8 @@ from workflows.contract.runs import (
     Snapshot,
     StopReason,
 )
-from workflows.contract.steps import Answer, ModelReply, ToolCall, ToolPlan
-from workflows.inbox import Inbox
+from longrun.workflows.contract.steps import Answer, ModelReply, ToolCall, ToolPlan
+from longrun.workflows.inbox import Inbox
 
 DENIED = "A reviewer denied this call."
 EXPIRED = "Nobody approved this call in time."
@@ -245,7 +245,7 @@ def carried(now: Snapshot, state: RunState, inbox: Inbox, began: datetime) -> Ru
         order=slim,
         began=began,
         step=now.step,
-        leg=now.leg,
+        turn=now.turn,
         usage=now.usage,
         decisions=inbox.decisions,
         heard=inbox.heard,

@@ -10,30 +10,30 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from workflows.contract.errors import ErrorInfo
-from workflows.contract.events import (
+from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.events import (
     ApprovalDecided,
     ApprovalExpired,
     ApprovalRequested,
     AttemptSuperseded,
     Event,
-    LegEnded,
     MessageCompleted,
     MessageReceived,
+    RunAccepted,
     RunCancelled,
     RunCompleted,
     RunFailed,
     RunResumed,
-    RunStarted,
     RunWaiting,
     StepStarted,
     ToolCompleted,
     ToolProgress,
     ToolStarted,
+    TurnEnded,
 )
-from workflows.contract.messages import Message, TextPart
-from workflows.contract.runs import Cancel, RunOrder, Said
-from workflows.contract.steps import (
+from longrun.workflows.contract.messages import Message, TextPart
+from longrun.workflows.contract.runs import Cancel, RunOrder, Said
+from longrun.workflows.contract.steps import (
     Finish,
     Finished,
     ModelReply,
@@ -49,22 +49,22 @@ from workflows.contract.steps import (
     ToolOutcome,
     Verdicts,
 )
-from workflows.deltas import Attempt, played
+from longrun.workflows.deltas import Attempt, played
 
 
-def leg_id(run_id: str, leg: int, at: datetime) -> str:
-    """The public id of a leg: the run's own for the first, else a UUIDv7 that says when the leg began."""
-    if leg == 1:
+def turn_id(run_id: str, turn: int, at: datetime) -> str:
+    """The public id of a turn: the run's own for the first, else a UUIDv7 that says when the turn began."""
+    if turn == 1:
         return run_id
-    digest = int.from_bytes(hashlib.sha256(f"{run_id}:{leg}".encode()).digest()[:10], "big")
+    digest = int.from_bytes(hashlib.sha256(f"{run_id}:{turn}".encode()).digest()[:10], "big")
     millis = int(at.timestamp() * 1000)
     value = (millis << 80) | (digest & ~(0xF << 76) & ~(0x3 << 62)) | (0x7 << 76) | (0x2 << 62)
     return str(uuid.UUID(int=value))
 
 
-def started(order: RunOrder) -> RunStarted:
+def started(order: RunOrder) -> RunAccepted:
     """The run's first event."""
-    return RunStarted(
+    return RunAccepted(
         run_id=order.run_id,
         at=order.accepted_at,
         thread_id=order.thread_id,
@@ -102,7 +102,7 @@ def superseded(run_id: str, step: int, gone: Superseded) -> AttemptSuperseded:
 def reopened(run_id: str, gone: Reopened) -> RunResumed:
     """The notice that a reset took back a part of the log, and that the run goes on."""
     return RunResumed(
-        run_id=run_id, at=gone.notice.at, leg=gone.leg, leg_id=gone.leg_id, first=gone.first, last=gone.last
+        run_id=run_id, at=gone.notice.at, turn=gone.turn, turn_id=gone.turn_id, first=gone.first, last=gone.last
     )
 
 
@@ -199,23 +199,25 @@ def called(run_id: str, outcome: ToolOutcome, arguments: str) -> list[Event]:
     return [*placed, tool_completed(run_id, outcome).model_copy(update={"seq": outcome.completed.first})]
 
 
-def pausing(pause: Pause, first_leg_id: str, at: datetime) -> list[Event]:
-    """A pause: what is asked, the leg's end, the run's waiting."""
+def pausing(pause: Pause, first_turn_id: str, at: datetime) -> list[Event]:
+    """A pause: what is asked, the turn's end, the run's waiting."""
     run_id, step = pause.run_id, pause.step
     return [
         ApprovalRequested(run_id=run_id, step=step, at=at, calls=pause.calls, expires_at=pause.expires_at),
-        LegEnded(run_id=run_id, step=step, at=at, leg=pause.leg, leg_id=first_leg_id, stop_reason="requires_approval"),
+        TurnEnded(
+            run_id=run_id, step=step, at=at, turn=pause.turn, turn_id=first_turn_id, stop_reason="requires_approval"
+        ),
         RunWaiting(run_id=run_id, step=step, at=at, usage=pause.usage),
     ]
 
 
-def paused(result: Paused, current_leg_id: str) -> list[Event]:
+def paused(result: Paused, current_turn_id: str) -> list[Event]:
     """The pause as it was written."""
-    return _run_of(result.stamp.first, pausing(result.pause, current_leg_id, result.stamp.at))
+    return _run_of(result.stamp.first, pausing(result.pause, current_turn_id, result.stamp.at))
 
 
 def deciding(verdicts: Verdicts, at: datetime) -> list[Event]:
-    """Decisions and expiries, and the beginning of the next leg where they were the last ones."""
+    """Decisions and expiries, and the beginning of the next turn where they were the last ones."""
     run_id, step = verdicts.run_id, verdicts.step
     events: list[Event] = [
         ApprovalDecided(
@@ -233,8 +235,8 @@ def deciding(verdicts: Verdicts, at: datetime) -> list[Event]:
     ]
     events += [ApprovalExpired(run_id=run_id, step=step, at=at, call_id=call_id) for call_id in verdicts.expired]
     if verdicts.resume:
-        leg = verdicts.leg + 1
-        events.append(RunResumed(run_id=run_id, step=step, at=at, leg=leg, leg_id=leg_id(run_id, leg, at)))
+        turn = verdicts.turn + 1
+        events.append(RunResumed(run_id=run_id, step=step, at=at, turn=turn, turn_id=turn_id(run_id, turn, at)))
     return events
 
 
@@ -243,11 +245,11 @@ def decided(result: Recorded) -> list[Event]:
     return _run_of(result.stamp.first, deciding(result.verdicts, result.stamp.at))
 
 
-def ending(finish: Finish, current_leg_id: str, at: datetime, output: str) -> list[Event]:
-    """The end of the last leg and of the run. ``output`` is the text of the run's last message."""
+def ending(finish: Finish, current_turn_id: str, at: datetime, output: str) -> list[Event]:
+    """The end of the last turn and of the run. ``output`` is the text of the run's last message."""
     run_id, outcome = finish.run_id, finish.outcome
     reason = outcome.stop_reason
-    leg = LegEnded(run_id=run_id, at=at, leg=finish.leg, leg_id=current_leg_id, stop_reason=reason)
+    turn = TurnEnded(run_id=run_id, at=at, turn=finish.turn, turn_id=current_turn_id, stop_reason=reason)
     if outcome.status == "completed":
         end: Event = RunCompleted(run_id=run_id, at=at, stop_reason=reason, usage=finish.usage, output=output)
     elif outcome.status == "cancelled":
@@ -256,13 +258,13 @@ def ending(finish: Finish, current_leg_id: str, at: datetime, output: str) -> li
     else:
         error = outcome.error or ErrorInfo(type=reason, message="the run failed")
         end = RunFailed(run_id=run_id, at=at, stop_reason=reason, usage=finish.usage, error=error)
-    return [leg, end]
+    return [turn, end]
 
 
-def finished(result: Finished, current_leg_id: str, output: str, arguments: dict[str, str]) -> list[Event]:
+def finished(result: Finished, current_turn_id: str, output: str, arguments: dict[str, str]) -> list[Event]:
     """The end as it was written. ``arguments`` has the model's text for each call that it closed."""
     run_id = result.finish.run_id
     events = [event for step in result.open_steps for event in opened(run_id, step)]
     for outcome in result.closed:
         events += called(run_id, outcome, arguments.get(outcome.call_id, ""))
-    return [*events, *_run_of(result.stamp.first, ending(result.finish, current_leg_id, result.stamp.at, output))]
+    return [*events, *_run_of(result.stamp.first, ending(result.finish, current_turn_id, result.stamp.at, output))]

@@ -10,8 +10,8 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 
-from workflows.attributes import AGENT_NAME, RUN_STATUS, THREAD_ID
-from workflows.contract.runs import RunOrder
+from longrun.workflows.attributes import AGENT_NAME, RUN_STATUS, THREAD_ID
+from longrun.workflows.contract.runs import RunOrder
 
 TASK_TIMEOUT = timedelta(seconds=5)
 _SUMMARY_BYTES = 180

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from longrun.workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 
 LOST = "This call has no result: the run ended before it was made."
 

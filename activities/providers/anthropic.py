@@ -8,14 +8,14 @@ from typing import Any, cast
 from anthropic import AsyncAnthropic, types
 from typing_extensions import override
 
-from activities.failures import ProviderFailure
-from activities.providers.anthropic_request import anthropic_body
-from activities.providers.arguments import is_object
-from activities.providers.assembly import Assembly, drain
-from activities.providers.errors import ended_early, provider_failures
-from activities.providers.provider import Completed, Delta, ModelRequest, Provider
-from activities.providers.usage import count
-from workflows.contract.messages import FinishReason, Opaque, Usage
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.anthropic_request import anthropic_body
+from longrun.activities.providers.arguments import is_object
+from longrun.activities.providers.assembly import Assembly, drain
+from longrun.activities.providers.errors import ended_early, provider_failures
+from longrun.activities.providers.provider import Completed, Delta, ModelRequest, Provider
+from longrun.activities.providers.usage import count
+from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
 
 _REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",

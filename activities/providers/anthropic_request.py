@@ -4,9 +4,17 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from activities.providers.arguments import argument_object
-from activities.providers.provider import ModelRequest
-from workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from longrun.activities.providers.arguments import argument_object
+from longrun.activities.providers.provider import ModelRequest
+from longrun.workflows.contract.messages import (
+    Message,
+    OpaquePart,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 Block = dict[str, Any]
 

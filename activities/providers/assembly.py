@@ -10,9 +10,9 @@ import anthropic
 import httpx2
 import openai
 
-from activities.failures import MismatchFailure
-from activities.providers.provider import Delta, ModelRequest, PartCompleted, PartDelta, PartStarted
-from workflows.contract.messages import Opaque, OpaquePart, ReasoningPart, TextPart, ToolCallPart
+from longrun.activities.failures import MismatchFailure
+from longrun.activities.providers.provider import Delta, ModelRequest, PartCompleted, PartDelta, PartStarted
+from longrun.workflows.contract.messages import Opaque, OpaquePart, ReasoningPart, TextPart, ToolCallPart
 
 Kind = Literal["text", "reasoning", "tool_call"]
 NO_ARGUMENTS = "{}"

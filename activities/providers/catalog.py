@@ -9,13 +9,13 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
-from activities.failures import ProviderFailure
-from activities.providers.anthropic import Anthropic
-from activities.providers.openai_chat import OpenAIChat
-from activities.providers.openai_responses import OpenAIResponses
-from activities.providers.provider import Provider
-from activities.providers.scripted import Scripted
-from activities.providers.settings import ProviderSettings
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.anthropic import Anthropic
+from longrun.activities.providers.openai_chat import OpenAIChat
+from longrun.activities.providers.openai_responses import OpenAIResponses
+from longrun.activities.providers.provider import Provider
+from longrun.activities.providers.scripted import Scripted
+from longrun.activities.providers.settings import ProviderSettings
 
 SHIPPED = Path(__file__).parent / "scripts"
 _CONNECT_TIMEOUT = 5.0

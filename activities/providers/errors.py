@@ -13,7 +13,7 @@ import anthropic
 import httpx2
 import openai
 
-from activities.failures import ProviderFailure, classify
+from longrun.activities.failures import ProviderFailure, classify
 
 logger = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from typing import Any, cast
 from openai import AsyncOpenAI, AsyncStream
 from typing_extensions import override
 
-from activities.providers.arguments import is_object
-from activities.providers.assembly import Assembly, Kind, made_call_id
-from activities.providers.errors import ended_early, provider_failures
-from activities.providers.openai_chat_request import FIELD, chat_body
-from activities.providers.provider import Completed, Delta, ModelRequest, Provider
-from activities.providers.usage import count
-from store.places import reached
-from workflows.contract.messages import FinishReason, Usage
+from longrun.activities.providers.arguments import is_object
+from longrun.activities.providers.assembly import Assembly, Kind, made_call_id
+from longrun.activities.providers.errors import ended_early, provider_failures
+from longrun.activities.providers.openai_chat_request import FIELD, chat_body
+from longrun.activities.providers.provider import Completed, Delta, ModelRequest, Provider
+from longrun.activities.providers.usage import count
+from longrun.runtime.failpoints import reached
+from longrun.workflows.contract.messages import FinishReason, Usage
 
 Chunk = Mapping[str, Any]
 """A chunk, or an object in it, as its JSON says it: the fields of ``ChatCompletionChunk``, and those of other hosts."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from activities.providers.arguments import argument_text
-from activities.providers.provider import ModelRequest
-from workflows.contract.messages import Message, ReasoningPart, ToolCallPart, ToolResultPart
+from longrun.activities.providers.arguments import argument_text
+from longrun.activities.providers.provider import ModelRequest
+from longrun.workflows.contract.messages import Message, ReasoningPart, ToolCallPart, ToolResultPart
 
 FIELD = "field"
 """The key of a reasoning part's opaque value: the field in which the host sent it, and wants it back."""

@@ -9,12 +9,12 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types import responses as wire
 from typing_extensions import override
 
-from activities.failures import MismatchFailure
-from activities.providers.assembly import drain
-from activities.providers.errors import ended_early, provider_failures
-from activities.providers.openai_responses_reader import Reader
-from activities.providers.openai_responses_request import responses_body
-from activities.providers.provider import (
+from longrun.activities.failures import MismatchFailure
+from longrun.activities.providers.assembly import drain
+from longrun.activities.providers.errors import ended_early, provider_failures
+from longrun.activities.providers.openai_responses_reader import Reader
+from longrun.activities.providers.openai_responses_request import responses_body
+from longrun.activities.providers.provider import (
     Begun,
     Delta,
     LostAnswerError,
@@ -23,7 +23,7 @@ from activities.providers.provider import (
     Resumable,
     UnfitAnswerError,
 )
-from workflows.contract.attempts import Place
+from longrun.workflows.contract.attempts import Place
 
 _POLL = 0.5
 _LONGEST_POLL = 4.0

@@ -6,12 +6,12 @@ from typing import Any, cast
 
 from openai.types import responses as wire
 
-from activities.providers.assembly import Assembly, OpenPart, made_call_id
-from activities.providers.errors import reported
-from activities.providers.provider import Begun, Completed, Delta, ModelRequest, UnfitAnswerError
-from activities.providers.usage import count
-from workflows.contract.attempts import Place
-from workflows.contract.messages import FinishReason, Opaque, Usage
+from longrun.activities.providers.assembly import Assembly, OpenPart, made_call_id
+from longrun.activities.providers.errors import reported
+from longrun.activities.providers.provider import Begun, Completed, Delta, ModelRequest, UnfitAnswerError
+from longrun.activities.providers.usage import count
+from longrun.workflows.contract.attempts import Place
+from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
 
 _BETWEEN = "\n\n"
 _INCOMPLETE: dict[str | None, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}

@@ -6,9 +6,17 @@ Nothing is stored there but, in background mode, the answer while it comes.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from activities.providers.arguments import argument_text
-from activities.providers.provider import ModelRequest
-from workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from longrun.activities.providers.arguments import argument_text
+from longrun.activities.providers.provider import ModelRequest
+from longrun.workflows.contract.messages import (
+    Message,
+    OpaquePart,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 Item = dict[str, Any]
 

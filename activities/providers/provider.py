@@ -5,9 +5,17 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from workflows.contract.agents import ModelParams, ToolSpec
-from workflows.contract.attempts import Place
-from workflows.contract.messages import FinishReason, Message, OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.agents import ModelParams, ToolSpec
+from longrun.workflows.contract.attempts import Place
+from longrun.workflows.contract.messages import (
+    FinishReason,
+    Message,
+    OpaquePart,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    Usage,
+)
 
 
 @dataclass(frozen=True)

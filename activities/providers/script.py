@@ -7,8 +7,8 @@ from typing import Annotated, Any, cast
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
-from activities.failures import FailureKind, ProviderFailure
-from workflows.contract.messages import FinishReason, Usage
+from longrun.activities.failures import FailureKind, ProviderFailure
+from longrun.workflows.contract.messages import FinishReason, Usage
 
 Times = bool | int
 """``true``: in every attempt; a number: in so many first ones."""

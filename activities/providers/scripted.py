@@ -10,12 +10,12 @@ from typing import cast
 from pydantic import JsonValue
 from typing_extensions import override
 
-from activities.failures import ProviderFailure, classify
-from activities.providers.assembly import Assembly, Kind, made_call_id
-from activities.providers.errors import ended_early
-from activities.providers.provider import Completed, Delta, ModelRequest, Provider
-from activities.providers.script import Item, Script, ScriptedCall, ScriptedFailure, Times, Turn, read_script
-from workflows.contract.messages import FinishReason, Message, ReasoningPart, TextPart, ToolResultPart, Usage
+from longrun.activities.failures import ProviderFailure, classify
+from longrun.activities.providers.assembly import Assembly, Kind, made_call_id
+from longrun.activities.providers.errors import ended_early
+from longrun.activities.providers.provider import Completed, Delta, ModelRequest, Provider
+from longrun.activities.providers.script import Item, Script, ScriptedCall, ScriptedFailure, Times, Turn, read_script
+from longrun.workflows.contract.messages import FinishReason, Message, ReasoningPart, TextPart, ToolResultPart, Usage
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PLACEHOLDER = re.compile(r"\{(run_id|step|last_result|input)\}")

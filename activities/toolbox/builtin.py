@@ -1,11 +1,11 @@
 """The tools that every worker has."""
 
-from activities.toolbox.clock import wait
-from activities.toolbox.definition import Tool
-from activities.toolbox.files import list_files, read_file, write_file
-from activities.toolbox.http import PublicWeb, http_get_tool
-from activities.toolbox.python import run_python
-from activities.toolbox.search import search_files
+from longrun.activities.toolbox.clock import wait
+from longrun.activities.toolbox.definition import Tool
+from longrun.activities.toolbox.files import list_files, read_file, write_file
+from longrun.activities.toolbox.http import PublicWeb, http_get_tool
+from longrun.activities.toolbox.python import run_python
+from longrun.activities.toolbox.search import search_files
 
 
 def builtin_tools(*, allow_private_http: bool) -> tuple[Tool, ...]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from activities.toolbox.definition import tool
+from longrun.activities.toolbox.definition import tool
 
 DAY = 86_400.0
 _LONGEST = DAY - 60  # so that the longest wait ends by itself, not by the tool's timeout

@@ -16,9 +16,9 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
-from activities.toolbox.docstring import Docstring, parse_docstring
-from activities.toolbox.tool import ToolContext
-from workflows.contract.agents import Approval, Effect, OnInterrupt, ToolSpec
+from longrun.activities.toolbox.docstring import Docstring, parse_docstring
+from longrun.activities.toolbox.tool import ToolContext
+from longrun.workflows.contract.agents import Approval, Effect, OnInterrupt, ToolSpec
 
 MAX_RETURN_CHARS = 250_000
 """The most that a tool may return: at six bytes for a character in JSON it still fits into one Temporal payload."""

@@ -11,9 +11,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from activities.toolbox.definition import tool
-from activities.toolbox.tool import ToolContext, ToolFailure
-from activities.toolbox.workspace import Workspace, entries, file_failures, is_binary, walk
+from longrun.activities.toolbox.definition import tool
+from longrun.activities.toolbox.tool import ToolContext, ToolFailure
+from longrun.activities.toolbox.workspace import Workspace, entries, file_failures, is_binary, walk
 
 MAX_LISTED = 1_000
 MAX_FILE_BYTES = 16 * 1024 * 1024

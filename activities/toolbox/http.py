@@ -11,9 +11,9 @@ from contextlib import aclosing
 import httpx2
 from typing_extensions import override
 
-from activities.toolbox.definition import Tool, tool
-from activities.toolbox.tool import ToolFailure
-from activities.toolbox.workspace import is_binary
+from longrun.activities.toolbox.definition import Tool, tool
+from longrun.activities.toolbox.tool import ToolFailure
+from longrun.activities.toolbox.workspace import is_binary
 
 MAX_BYTES = 1_000_000
 MAX_REDIRECTS = 5

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from activities.toolbox.tool import ToolFailure
+from longrun.activities.toolbox.tool import ToolFailure
 
 ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8"}
 """All that a child gets of ours: the worker's own environment holds the keys of providers."""

@@ -14,9 +14,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from activities.toolbox.definition import tool
-from activities.toolbox.process import Exit, Program, run_program
-from activities.toolbox.tool import ToolContext, ToolFailure
+from longrun.activities.toolbox.definition import tool
+from longrun.activities.toolbox.process import Exit, Program, run_program
+from longrun.activities.toolbox.tool import ToolContext, ToolFailure
 
 MAX_SECONDS = 600
 MEMORY_BYTES = 1024**3

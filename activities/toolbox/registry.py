@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, to_json
 
-from activities.toolbox.builtin import builtin_tools
-from activities.toolbox.definition import MAX_RETURN_CHARS, Tool, tool
-from activities.toolbox.tool import ToolContext, ToolFailure
-from workflows.contract.agents import ToolSpec
+from longrun.activities.toolbox.builtin import builtin_tools
+from longrun.activities.toolbox.definition import MAX_RETURN_CHARS, Tool, tool
+from longrun.activities.toolbox.tool import ToolContext, ToolFailure
+from longrun.workflows.contract.agents import ToolSpec
 
 __all__ = ["Tool", "ToolResult", "Toolbox", "ToolboxError", "tool"]
 

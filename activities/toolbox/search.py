@@ -4,10 +4,10 @@ import asyncio
 import json
 from pathlib import Path
 
-from activities.toolbox.definition import tool
-from activities.toolbox.process import Program, run_program, unreported
-from activities.toolbox.tool import ToolContext, ToolFailure
-from activities.toolbox.workspace import Workspace, file_failures, walk
+from longrun.activities.toolbox.definition import tool
+from longrun.activities.toolbox.process import Program, run_program, unreported
+from longrun.activities.toolbox.tool import ToolContext, ToolFailure
+from longrun.activities.toolbox.workspace import Workspace, file_failures, walk
 
 SECONDS = 20.0
 

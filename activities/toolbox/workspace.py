@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from activities.toolbox.tool import ToolFailure
+from longrun.activities.toolbox.tool import ToolFailure
 
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
 MAX_VISITED = 50_000

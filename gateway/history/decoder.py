@@ -1,4 +1,4 @@
-"""Takes the results of a run's activities out of the events of one link of its history."""
+"""Takes the results of a run's activities out of the events of one execution of its history."""
 
 import json
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from temporalio.api.history.v1 import (
 )
 from temporalio.converter import DataConverter
 
-from gateway.history.results import Results
-from workflows.contract.runs import RunState
-from workflows.contract.shape import Shape
-from workflows.contract.steps import (
+from longrun.gateway.history.results import Results
+from longrun.workflows.contract.runs import RunState
+from longrun.workflows.contract.shape import Shape
+from longrun.workflows.contract.steps import (
     Answered,
     Finished,
     LifecycleSteps,
@@ -45,8 +45,8 @@ _LOCAL_RESULTS: dict[str, type[Answered | Paused | Recorded | Finished]] = {
 }
 
 
-class LinkDecoder:
-    """Reads the events of one link, first to last.
+class ExecutionDecoder:
+    """Reads the events of one execution, first to last.
 
     Args:
         converter: Decodes payloads of this run.
@@ -72,7 +72,7 @@ class LinkDecoder:
 
     async def _started(self, attributes: WorkflowExecutionStartedEventAttributes) -> None:
         state = await self._one(attributes.input.payloads, RunState)
-        if state.began is None:  # later links carry on with an order without its texts
+        if state.began is None:  # later executions carry on with an order without its texts
             self._results.begin(state.order, attributes.task_queue.name)
 
     async def _scheduled(self, event_id: int, attributes: ActivityTaskScheduledEventAttributes) -> None:

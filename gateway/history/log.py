@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.history.results import Results
-from gateway.history.rows import rows_of
-from store.restore import RunRows
-from workflows import record
-from workflows.contract.events import Event, encode, number
-from workflows.contract.messages import Usage
+from longrun.gateway.history.results import Results
+from longrun.gateway.history.rows import rows_of
+from longrun.store.repair.restore import RunRows
+from longrun.workflows import record
+from longrun.workflows.contract.events import Event, encode, number
+from longrun.workflows.contract.messages import Usage
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class Rebuilt:
 
     ``lines`` are the events that stand, by seq, numbered and serialized. Up to ``last_seq`` the log is complete: a
     place without a line there held text that was superseded and is gone. Beyond it there may be lines already whose
-    predecessors are still to come. ``link`` is the newest link of its chain. ``final`` says that the run's last event
-    is among them.
+    predecessors are still to come. ``execution`` is the newest execution of its chain. ``final`` says that the
+    run's last event is among them.
     """
 
     run_id: str
-    link: str
+    execution: str
     lines: dict[int, bytes]
     last_seq: int
     final: bool
@@ -40,7 +40,7 @@ def rebuilt_from(results: Results) -> Rebuilt | None:
         last += 1
     return Rebuilt(
         run_id=results.run_id,
-        link=results.links[-1] if results.links else "",
+        execution=results.executions[-1] if results.executions else "",
         lines=lines,
         last_seq=last,
         final=results.finished is not None,
@@ -57,21 +57,21 @@ def _events(results: Results) -> Iterator[Event]:
         yield from record.replied(run_id, step, reply)
     for outcome in results.outcomes.values():
         yield from record.called(run_id, outcome, arguments.get(outcome.call_id, ""))
-    legs = leg_ids(results)
+    turns = turn_ids(results)
     for paused in results.pauses.values():
-        yield from record.paused(paused, legs[paused.pause.leg])
+        yield from record.paused(paused, turns[paused.pause.turn])
     for recorded in results.verdicts.values():
         yield from record.decided(recorded)
     for gone in results.resets:
         yield record.reopened(run_id, gone).model_copy(update={"seq": gone.notice.first})
     if results.finished:
-        yield from record.finished(results.finished, legs[results.finished.finish.leg], results.output, arguments)
+        yield from record.finished(results.finished, turns[results.finished.finish.turn], results.output, arguments)
 
 
-def leg_ids(results: Results) -> dict[int, str]:
-    """The public id of each leg that has begun."""
+def turn_ids(results: Results) -> dict[int, str]:
+    """The public id of each turn that has begun."""
     ids = {1: results.run_id}
     for recorded in results.resumed:
-        leg = recorded.verdicts.leg + 1
-        ids[leg] = record.leg_id(results.run_id, leg, recorded.stamp.at)
+        turn = recorded.verdicts.turn + 1
+        ids[turn] = record.turn_id(results.run_id, turn, recorded.stamp.at)
     return ids

@@ -1,4 +1,4 @@
-"""Reads a run's history from Temporal, link by link, and keeps what its activities returned."""
+"""Reads a run's history from Temporal, execution by execution, and keeps what its activities returned."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -9,21 +9,21 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.converter import WorkflowSerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
-from gateway.away import RPC_TIMEOUT, answered
-from gateway.history.decoder import LinkDecoder
-from gateway.history.results import Results
+from longrun.gateway.history.decoder import ExecutionDecoder
+from longrun.gateway.history.results import Results
+from longrun.runtime.temporal import RPC_TIMEOUT, answered
 
 WORKFLOW_TYPE = "AgentRun"
 
 
 @dataclass(frozen=True)
 class Tip:
-    """The newest link of a run's chain. ``length`` is the number of its events, ``first`` the chain's first link.
+    """The newest execution of a run's chain. ``length`` is the number of its events, ``first`` the chain's first one.
 
     ``rests`` says that it waits, and nothing that it has asked for is under way.
     """
 
-    link: str
+    execution: str
     length: int
     first: str
     status: WorkflowExecutionStatus | None
@@ -42,10 +42,10 @@ class HistoryReader:
         self._client = client
 
     async def tip(self, run_id: str) -> Tip | None:
-        """The newest link of a run's chain; ``None`` if Temporal knows no such run.
+        """The newest execution of a run's chain; ``None`` if Temporal knows no such run.
 
         Raises:
-            TemporalAwayError: Temporal did not answer.
+            TemporalUnavailableError: Temporal did not answer.
         """
         handle = self._client.get_workflow_handle(run_id)
         try:
@@ -58,43 +58,43 @@ class HistoryReader:
         return _tip(found) if found.workflow_type == WORKFLOW_TYPE else None
 
     async def results(self, run_id: str, tip: Tip) -> Results:
-        """What the links of the chain kept that count, oldest first.
+        """What the executions of the chain kept that count, oldest first.
 
         Raises:
-            TemporalAwayError: Temporal did not answer.
+            TemporalUnavailableError: Temporal did not answer.
         """
         context = WorkflowSerializationContext(namespace=self._client.namespace, workflow_id=run_id)
         results = Results(run_id)
         converter = self._client.data_converter.with_context(context)
-        results.links = await self._chain(run_id, tip)
-        for link in results.links:
-            decoder = LinkDecoder(converter, results)
-            async with aclosing(self._events(run_id, link)) as events:
+        results.executions = await self._chain(run_id, tip)
+        for execution in results.executions:
+            decoder = ExecutionDecoder(converter, results)
+            async with aclosing(self._events(run_id, execution)) as events:
                 async for event in events:
                     await decoder.take(event)
         return results
 
     async def _chain(self, run_id: str, tip: Tip) -> list[str]:
-        """The links that count, oldest first.
+        """The executions that count, oldest first.
 
-        A link that was reset goes on in another one, which has a copy of what stands of it, and the same predecessor.
-        So no way leads back to it.
+        An execution that was reset goes on in another one, which has a copy of what stands of it, and the same
+        predecessor. So no way leads back to it.
         """
-        chain = [tip.link]
+        chain = [tip.execution]
         while chain[0] != tip.first and (before := await self._predecessor(run_id, chain[0])):
             chain.insert(0, before)
         return chain
 
-    async def _predecessor(self, run_id: str, link: str) -> str | None:
-        """The link that was continued as this one."""
-        async with aclosing(self._events(run_id, link, 1)) as events:
+    async def _predecessor(self, run_id: str, execution: str) -> str | None:
+        """The execution that was continued as this one."""
+        async with aclosing(self._events(run_id, execution, 1)) as events:
             async for event in events:
                 return event.workflow_execution_started_event_attributes.continued_execution_run_id or None
         return None
 
-    async def _events(self, run_id: str, link: str, page: int | None = None) -> AsyncGenerator[HistoryEvent]:
-        """The events of one link; none if it is no longer kept."""
-        handle = self._client.get_workflow_handle(run_id, run_id=link)
+    async def _events(self, run_id: str, execution: str, page: int | None = None) -> AsyncGenerator[HistoryEvent]:
+        """The events of one execution; none if it is no longer kept."""
+        handle = self._client.get_workflow_handle(run_id, run_id=execution)
         pages = handle.fetch_history_events(page_size=page, rpc_timeout=RPC_TIMEOUT)
         while True:
             try:
@@ -114,7 +114,7 @@ def _tip(found: WorkflowExecutionDescription) -> Tip:
     raw = found.raw_description
     info = raw.workflow_execution_info
     return Tip(
-        link=found.run_id,
+        execution=found.run_id,
         length=found.history_length,
         first=info.first_run_id or found.run_id,
         status=found.status,

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from workflows.contract.runs import RunOrder
-from workflows.contract.steps import Finished, ModelReply, Paused, Recorded, Reopened, ToolOutcome
+from longrun.workflows.contract.runs import RunOrder
+from longrun.workflows.contract.steps import Finished, ModelReply, Paused, Recorded, Reopened, ToolOutcome
 
 _PAUSE_EVENTS = 3
 _END_EVENTS = 2
@@ -14,7 +14,7 @@ _END_EVENTS = 2
 class Results:
     """Collected while the history is read from its beginning. Of two results for one thing the first one counts.
 
-    ``links`` are those that were read. ``reopened`` are the resets that are told of, by the places of their notices.
+    ``executions`` are those that were read. ``reopened`` are the resets, by the seqs of their notices.
     ``order`` is what the run was started with, ``None`` if the history's beginning is gone. ``asked`` are the steps
     and calls that were asked for and have no result yet, with the attempt up to which they may have begun. ``settled``
     is the last seq before which all is known that ever will be: nothing was under way when it was written, so a place
@@ -24,7 +24,7 @@ class Results:
     run_id: str
     order: RunOrder | None = None
     queue: str = ""
-    links: list[str] = field(default_factory=list[str])
+    executions: list[str] = field(default_factory=list[str])
     reopened: dict[int, Reopened] = field(default_factory=dict[int, Reopened])
     replies: dict[int, ModelReply] = field(default_factory=dict[int, ModelReply])
     outcomes: dict[str, ToolOutcome] = field(default_factory=dict[str, ToolOutcome])
@@ -59,8 +59,8 @@ class Results:
             self._settle(outcome.completed.first)
 
     def pause(self, paused: Paused) -> None:
-        """A leg has ended."""
-        self.pauses.setdefault(paused.pause.leg, paused)
+        """A turn has ended."""
+        self.pauses.setdefault(paused.pause.turn, paused)
         self._settle(paused.stamp.first + _PAUSE_EVENTS - 1)
 
     def record(self, recorded: Recorded) -> None:
@@ -109,7 +109,7 @@ class Results:
 
     @property
     def resumed(self) -> list[Recorded]:
-        """The verdicts that began a leg, in order."""
+        """The verdicts that began a turn, in order."""
         return [self.verdicts[seq] for seq in sorted(self.verdicts) if self.verdicts[seq].verdicts.resume]
 
     @property

@@ -5,17 +5,17 @@ from itertools import chain
 
 from pydantic import TypeAdapter
 
-from gateway.history.results import Results
-from store.attempts import row_of
-from store.messages import answer_place
-from store.resets import dump_reopenings
-from store.restore import RunRows
-from store.tables import ApprovalRow, CallRow, LegRow, MessageRow, RunRow, StepRow
-from workflows import record
-from workflows.contract.attempts import AttemptEntry
-from workflows.contract.messages import Message, ToolResultPart
-from workflows.contract.runs import Decision, RunOrder
-from workflows.contract.steps import OpenStep, Recorded, StepBegin, Superseded, ToolOutcome
+from longrun.gateway.history.results import Results
+from longrun.store.attempts import row_of
+from longrun.store.db.tables import ApprovalRow, CallRow, MessageRow, RunRow, StepRow, TurnRow
+from longrun.store.messages import answer_place
+from longrun.store.repair.restore import RunRows
+from longrun.store.repair.rewind import dump_reopenings
+from longrun.workflows import record
+from longrun.workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.messages import Message, ToolResultPart
+from longrun.workflows.contract.runs import Decision, RunOrder
+from longrun.workflows.contract.steps import OpenStep, Recorded, StepBegin, Superseded, ToolOutcome
 
 _GONE: TypeAdapter[tuple[Superseded, ...]] = TypeAdapter(tuple[Superseded, ...])
 _ASKED = ("none", "reissued")
@@ -28,7 +28,7 @@ def rows_of(results: Results, order: RunOrder) -> RunRows:
     outcomes.update({outcome.call_id: outcome for outcome in results.finished.closed} if results.finished else {})
     return RunRows(
         run=_run(results, order),
-        legs=_legs(results),
+        turns=_turns(results),
         messages=_messages(results, order, outcomes),
         steps=_steps(results),
         calls=_calls(results, outcomes),
@@ -61,8 +61,8 @@ def _run(results: Results, order: RunOrder) -> RunRow:
         status="waiting" if results.waiting else "running" if begun else "queued",
         dispatched=True,
         step=max(begun, default=0),
-        leg=1 + len(results.resumed),
-        links=" ".join(results.links) or None,
+        turn=1 + len(results.resumed),
+        executions=" ".join(results.executions) or None,
         reopened=dump_reopenings(results.resets),
         order=order.model_dump_json(exclude_none=True),
         created_at=order.accepted_at,
@@ -79,20 +79,22 @@ def _run(results: Results, order: RunOrder) -> RunRow:
     return row
 
 
-def _legs(results: Results) -> list[LegRow]:
-    legs = {1: LegRow(run_id=results.run_id, leg=1, leg_id=results.run_id, first_seq=1)}
+def _turns(results: Results) -> list[TurnRow]:
+    turns = {1: TurnRow(run_id=results.run_id, turn=1, turn_id=results.run_id, first_seq=1)}
     for recorded in results.resumed:
-        leg = recorded.verdicts.leg + 1
-        leg_id = record.leg_id(results.run_id, leg, recorded.stamp.at)
-        legs[leg] = LegRow(run_id=results.run_id, leg=leg, leg_id=leg_id, first_seq=record.decided(recorded)[-1].seq)
+        turn = recorded.verdicts.turn + 1
+        turn_id = record.turn_id(results.run_id, turn, recorded.stamp.at)
+        turns[turn] = TurnRow(
+            run_id=results.run_id, turn=turn, turn_id=turn_id, first_seq=record.decided(recorded)[-1].seq
+        )
     for paused in results.pauses.values():
-        leg = legs[paused.pause.leg]
-        leg.last_seq, leg.stop_reason = record.paused(paused, leg.leg_id)[-1].seq, "requires_approval"
+        turn = turns[paused.pause.turn]
+        turn.last_seq, turn.stop_reason = record.paused(paused, turn.turn_id)[-1].seq, "requires_approval"
     if results.finished:
-        leg = legs[results.finished.finish.leg]
-        leg.stop_reason = results.finished.finish.outcome.stop_reason
-        leg.last_seq = record.finished(results.finished, leg.leg_id, "", {})[-1].seq
-    return list(legs.values())
+        turn = turns[results.finished.finish.turn]
+        turn.stop_reason = results.finished.finish.outcome.stop_reason
+        turn.last_seq = record.finished(results.finished, turn.turn_id, "", {})[-1].seq
+    return list(turns.values())
 
 
 def _messages(results: Results, order: RunOrder, outcomes: dict[str, ToolOutcome]) -> list[MessageRow]:
@@ -192,7 +194,7 @@ def _approvals(results: Results) -> dict[str, ApprovalRow]:
             rows[call.call_id] = ApprovalRow(
                 **call.model_dump(),
                 run_id=results.run_id,
-                leg=thing.pause.leg,
+                turn=thing.pause.turn,
                 requested_at=thing.stamp.at,
                 expires_at=thing.pause.expires_at,
             )

@@ -4,15 +4,15 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.native.incoming import check, read_json
-from gateway.native.operations import Answer, Operation
-from gateway.native.problems import FieldError, ProblemError, wrong
-from gateway.native.rendering import as_json
-from gateway.native.schemas import AgentBody, AgentPatch, AgentView
-from gateway.parts import Parts, parts_of
-from store.clock import now
-from store.tables import AgentRow
-from workflows.contract.agents import AgentSpec, ToolSpec
+from longrun.gateway.http.incoming import check, read_json
+from longrun.gateway.http.operations import Answer, Operation
+from longrun.gateway.http.problems import FieldError, ProblemError, wrong
+from longrun.gateway.http.rendering import as_json
+from longrun.gateway.native.schemas import AgentBody, AgentPatch, AgentView
+from longrun.gateway.services import Services, services_of
+from longrun.runtime.clock import now
+from longrun.store.db.tables import AgentRow
+from longrun.workflows.contract.agents import AgentSpec, ToolSpec
 
 
 class AgentList(BaseModel):
@@ -27,13 +27,13 @@ class ToolList(BaseModel):
     tools: list[ToolSpec]
 
 
-async def checked_tools(parts: Parts, spec: AgentSpec, field: str) -> AgentSpec:
+async def checked_tools(services: Services, spec: AgentSpec, field: str) -> AgentSpec:
     """The agent, if workers offer all of its tools or none has said yet what it offers.
 
     Raises:
         ProblemError: Names each unknown tool, and the known ones.
     """
-    known = [tool.name for tool in await parts.agents.tools()] if spec.tools else []
+    known = [tool.name for tool in await services.agents.tools()] if spec.tools else []
     unknown = [(place, tool.name) for place, tool in enumerate(spec.tools) if known and tool.name not in known]
     if unknown:
         errors = [
@@ -46,7 +46,7 @@ async def checked_tools(parts: Parts, spec: AgentSpec, field: str) -> AgentSpec:
 
 async def _agent_of(request: Request) -> AgentRow:
     key = request.path_params["agent_id"]
-    row = await parts_of(request).agents.find(key)
+    row = await services_of(request).agents.find(key)
     if row is None:
         raise wrong("agent_id", f"there is no agent {key!r}", 404)
     return row
@@ -54,16 +54,16 @@ async def _agent_of(request: Request) -> AgentRow:
 
 async def create_agent(request: Request) -> Response:
     """Keep an agent under its name."""
-    parts = parts_of(request)
+    services = services_of(request)
     body = check(AgentBody, await read_json(request))
-    spec = await checked_tools(parts, body.spec(parts.settings.model), "tools")
-    row = await parts.agents.create(spec, now())
+    spec = await checked_tools(services, body.spec(services.settings.model), "tools")
+    row = await services.agents.create(spec, now())
     return as_json(AgentView.of(row), 201, {"Location": f"/api/agents/{row.id}"})
 
 
 async def list_agents(request: Request) -> Response:
     """List all agents by name."""
-    rows = await parts_of(request).agents.all()
+    rows = await services_of(request).agents.all()
     return as_json(AgentList(agents=[AgentView.of(row) for row in rows]))
 
 
@@ -74,17 +74,17 @@ async def get_agent(request: Request) -> Response:
 
 async def change_agent(request: Request) -> Response:
     """Replace fields of an agent. Runs that were accepted keep the agent as it was."""
-    parts = parts_of(request)
+    services = services_of(request)
     patch = check(AgentPatch, await read_json(request))
     row = await _agent_of(request)
     merged = {**AgentSpec.model_validate_json(row.spec).model_dump(), **patch.model_dump(exclude_unset=True)}
-    spec = await checked_tools(parts, check(AgentBody, merged).spec(parts.settings.model), "tools")
-    await parts.agents.update(row.id, spec, now())
-    return as_json(AgentView.of(await _agent_by_id(parts, row.id)))
+    spec = await checked_tools(services, check(AgentBody, merged).spec(services.settings.model), "tools")
+    await services.agents.update(row.id, spec, now())
+    return as_json(AgentView.of(await _agent_by_id(services, row.id)))
 
 
-async def _agent_by_id(parts: Parts, agent_id: str) -> AgentRow:
-    row = await parts.agents.find(agent_id)
+async def _agent_by_id(services: Services, agent_id: str) -> AgentRow:
+    row = await services.agents.find(agent_id)
     if row is None:
         raise wrong("agent_id", "was deleted meanwhile", 404)
     return row
@@ -93,13 +93,13 @@ async def _agent_by_id(parts: Parts, agent_id: str) -> AgentRow:
 async def delete_agent(request: Request) -> Response:
     """Forget an agent. Its runs stay."""
     row = await _agent_of(request)
-    await parts_of(request).agents.delete(row.id)
+    await services_of(request).agents.delete(row.id)
     return Response(status_code=204)
 
 
 async def list_tools(request: Request) -> Response:
     """List the tools that workers offer."""
-    return as_json(ToolList(tools=await parts_of(request).agents.tools()))
+    return as_json(ToolList(tools=await services_of(request).agents.tools()))
 
 
 OPERATIONS = (

@@ -6,16 +6,16 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.native.incoming import check, find_run, read_json, read_query, uuid_of
-from gateway.native.operations import Answer, Operation
-from gateway.native.problems import wrong
-from gateway.native.rendering import as_json
-from gateway.native.schemas import ApprovalView, DecideBody, Delivered
-from gateway.parts import parts_of
-from gateway.runs import AlreadyDecidedError, RunOverError
-from store.agents import new_id
-from store.tables import ApprovalRow
-from workflows.contract.runs import FINAL, Decision
+from longrun.gateway.http.incoming import check, find_run, read_json, read_query, uuid_of
+from longrun.gateway.http.operations import Answer, Operation
+from longrun.gateway.http.problems import wrong
+from longrun.gateway.http.rendering import as_json
+from longrun.gateway.native.schemas import ApprovalView, DecideBody, Delivered
+from longrun.gateway.service.runs import AlreadyDecidedError, RunOverError
+from longrun.gateway.services import services_of
+from longrun.runtime.ids import new_id
+from longrun.store.db.tables import ApprovalRow
+from longrun.workflows.contract.runs import FINAL, Decision
 
 _LONGEST_CALL_ID = 256 + len("~9999")
 ApprovalStatus = Literal["pending", "approved", "denied", "edited", "answered", "expired", "cancelled"]
@@ -39,7 +39,7 @@ async def list_approvals(request: Request) -> Response:
     """List the calls that wait, or waited, for a person."""
     query = read_query(request, ApprovalsQuery)
     run_id = uuid_of(query.run_id, "run_id") if query.run_id else None
-    rows = await parts_of(request).approvals.find(status=query.status, run_id=run_id, most=query.limit)
+    rows = await services_of(request).approvals.find(status=query.status, run_id=run_id, most=query.limit)
     return as_json(ApprovalList(approvals=[ApprovalView.of(row) for row in rows]))
 
 
@@ -58,14 +58,14 @@ async def decide(request: Request) -> Response:
     run_id = await _run_that_asks(request, call_id, body.run_id)
     said = {**body.model_dump(exclude={"run_id"}), "call_id": call_id, "id": body.id or new_id()}
     decision = Decision.model_validate(said)
-    row = await parts_of(request).service.decide(run_id, decision)
+    row = await services_of(request).service.decide(run_id, decision)
     if row is None:
         return as_json(Delivered(run_id=run_id, delivery="accepted"), 202)
     return as_json(ApprovalView.of(row))
 
 
 async def _run_that_asks(request: Request, call_id: str, run_id: str | None) -> str:
-    approvals = parts_of(request).approvals
+    approvals = services_of(request).approvals
     if run_id is not None:
         row = await find_run(request, uuid_of(run_id, "run_id"))
         if row.status in FINAL:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from gateway.native.schemas import RunView
-from store.tables import ApprovalRow, RunRow
-from workflows.billing import bill
-from workflows.contract.attempts import AttemptEntry
+from longrun.gateway.native.schemas import RunView
+from longrun.store.db.tables import ApprovalRow, RunRow
+from longrun.workflows.billing import bill
+from longrun.workflows.contract.attempts import AttemptEntry
 
 
 class RunDetails(RunView):

@@ -7,10 +7,10 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.native.operations import Answer, Operation
-from gateway.native.rendering import as_json
-from gateway.parts import parts_of
-from gateway.readiness import store_answers, temporal_answers
+from longrun.gateway.http.operations import Answer, Operation
+from longrun.gateway.http.rendering import as_json
+from longrun.gateway.service.readiness import store_answers, temporal_answers
+from longrun.gateway.services import services_of
 
 State = Literal["ok", "away"]
 
@@ -36,8 +36,8 @@ async def health(_request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """Whether Temporal and the store answer."""
-    parts = parts_of(request)
-    temporal, store = await asyncio.gather(temporal_answers(parts.client), store_answers(parts.runs))
+    services = services_of(request)
+    temporal, store = await asyncio.gather(temporal_answers(services.client), store_answers(services.runs))
     well = temporal and store
     found = Readiness(status="ready" if well else "not_ready", temporal=_state(temporal), store=_state(store))
     return as_json(found, 200 if well else 503, {} if well else {"Retry-After": "2"})

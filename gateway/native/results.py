@@ -3,17 +3,17 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.native.incoming import run_of
-from gateway.native.operations import Answer, Operation
-from gateway.native.problems import wrong
-from gateway.parts import parts_of
+from longrun.gateway.http.incoming import run_of
+from longrun.gateway.http.operations import Answer, Operation
+from longrun.gateway.http.problems import wrong
+from longrun.gateway.services import services_of
 
 
 async def get_result(request: Request) -> Response:
     """All of a call's result, of which the log and the model have only the beginning if it is long."""
     row = await run_of(request)
     call_id: str = request.path_params["call_id"]
-    result = await parts_of(request).blobs.result(row.id, call_id)
+    result = await services_of(request).blobs.result(row.id, call_id)
     if result is None:
         raise wrong("call_id", f"no call {call_id} of run {row.id} has a result", 404)
     if result.body is None:

@@ -7,9 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.native import agents, approvals, health, openapi, results, runs, stream
-from gateway.native.incoming import refuse_nul
-from gateway.native.operations import Answer, Handler, Operation
+from longrun.gateway.http import openapi
+from longrun.gateway.http.incoming import refuse_nul
+from longrun.gateway.http.operations import Answer, Handler, Operation
+from longrun.gateway.native import agents, approvals, health, results, runs, stream
 
 
 async def describe(_request: Request) -> Response:

@@ -8,21 +8,21 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.native.agents import checked_tools
-from gateway.native.details import RunDetails
-from gateway.native.incoming import check, read_json, read_query, run_of
-from gateway.native.operations import Answer, Operation
-from gateway.native.problems import wrong
-from gateway.native.rendering import as_json
-from gateway.native.schemas import CancelBody, CreateRun, Delivered, RunView, SayBody
-from gateway.native.stream import follow, whole_log
-from gateway.parts import Parts, parts_of
-from store.agents import new_id
-from store.clock import now
-from store.runs import Acceptance, Accepted, RunFilter
-from store.tables import ApprovalRow, RunRow
-from workflows.contract.agents import AgentSpec
-from workflows.contract.runs import Cancel, RunOrder, RunStatus, Said
+from longrun.gateway.http.incoming import check, read_json, read_query, run_of
+from longrun.gateway.http.operations import Answer, Operation
+from longrun.gateway.http.problems import wrong
+from longrun.gateway.http.rendering import as_json
+from longrun.gateway.native.agents import checked_tools
+from longrun.gateway.native.details import RunDetails
+from longrun.gateway.native.schemas import CancelBody, CreateRun, Delivered, RunView, SayBody
+from longrun.gateway.native.stream import follow, whole_log
+from longrun.gateway.services import Services, services_of
+from longrun.runtime.clock import now
+from longrun.runtime.ids import new_id
+from longrun.store.db.tables import ApprovalRow, RunRow
+from longrun.store.runs import Acceptance, Accepted, RunFilter
+from longrun.workflows.contract.agents import AgentSpec
+from longrun.workflows.contract.runs import Cancel, RunOrder, RunStatus, Said
 
 _MOST_KEY = 255
 
@@ -55,25 +55,25 @@ async def create_run(request: Request) -> Response:
     query = read_query(request, CreateQuery)
     given = await read_json(request)
     body = check(CreateRun, given)
-    parts = parts_of(request)
+    services = services_of(request)
     acceptance = Acceptance(
-        order=await _order(parts, body), key=_key(request), digest=_digest(given), on_busy=body.on_busy
+        order=await _order(services, body), key=_key(request), digest=_digest(given), on_busy=body.on_busy
     )
-    accepted = await parts.service.start(acceptance)
+    accepted = await services.service.start(acceptance)
     headers = {"Location": f"/api/runs/{accepted.run_id}", "X-Run-Id": accepted.run_id}
     status = 201 if accepted.created else 200
-    row = await _row(parts, accepted)
+    row = await _row(services, accepted)
     if query.stream:
-        return await follow(parts, whole_log(row), status, headers)
-    return as_json(await details(parts, row), status, headers)
+        return await follow(services, whole_log(row), status, headers)
+    return as_json(await details(services, row), status, headers)
 
 
-async def _order(parts: Parts, body: CreateRun) -> RunOrder:
+async def _order(services: Services, body: CreateRun) -> RunOrder:
     run_id = new_id()
     return RunOrder(
         run_id=run_id,
         thread_id=body.thread_id or new_id(),
-        agent=await _agent(parts, body),
+        agent=await _agent(services, body),
         input=body.message(new_id()),
         limits=body.limits,
         metadata=body.metadata,
@@ -81,10 +81,10 @@ async def _order(parts: Parts, body: CreateRun) -> RunOrder:
     )
 
 
-async def _agent(parts: Parts, body: CreateRun) -> AgentSpec:
+async def _agent(services: Services, body: CreateRun) -> AgentSpec:
     if not isinstance(body.agent, str):
-        return await checked_tools(parts, body.agent.spec(parts.settings.model), "agent.tools")
-    row = await parts.agents.find(body.agent)
+        return await checked_tools(services, body.agent.spec(services.settings.model), "agent.tools")
+    row = await services.agents.find(body.agent)
     if row is None:
         raise wrong("agent", f"there is no agent {body.agent!r}")
     return AgentSpec.model_validate_json(row.spec)
@@ -101,42 +101,42 @@ def _digest(given: object) -> str:
     return hashlib.sha256(json.dumps(given, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-async def _row(parts: Parts, accepted: Accepted) -> RunRow:
-    row = await parts.runs.get(accepted.run_id)
+async def _row(services: Services, accepted: Accepted) -> RunRow:
+    row = await services.runs.get(accepted.run_id)
     if row is None:
         raise LookupError(f"run {accepted.run_id} was accepted and is not there")
     return row
 
 
-async def view(parts: Parts, row: RunRow) -> RunView:
+async def view(services: Services, row: RunRow) -> RunView:
     """A run with the calls that wait."""
-    return RunView.of(row, await _pending(parts, row))
+    return RunView.of(row, await _pending(services, row))
 
 
-async def details(parts: Parts, row: RunRow) -> RunDetails:
+async def details(services: Services, row: RunRow) -> RunDetails:
     """A run with the calls that wait and its attempts, of which one that is queued has none yet."""
-    attempts = [] if row.status == "queued" else await parts.attempts.of_run(row.id)
-    return RunDetails.with_attempts(row, await _pending(parts, row), attempts)
+    attempts = [] if row.status == "queued" else await services.attempts.of_run(row.id)
+    return RunDetails.with_attempts(row, await _pending(services, row), attempts)
 
 
-async def _pending(parts: Parts, row: RunRow) -> list[ApprovalRow]:
-    return await parts.approvals.find(run_id=row.id, status="pending") if row.status == "waiting" else []
+async def _pending(services: Services, row: RunRow) -> list[ApprovalRow]:
+    return await services.approvals.find(run_id=row.id, status="pending") if row.status == "waiting" else []
 
 
 async def list_runs(request: Request) -> Response:
     """List runs, newest first."""
     query = read_query(request, RunsQuery)
-    parts = parts_of(request)
+    services = services_of(request)
     before = str(query.before) if query.before else None
     which = RunFilter(query.status, query.agent, query.thread, before, query.limit)
-    rows = await parts.runs.find(which)
+    rows = await services.runs.find(which)
     following = rows[-1].id if len(rows) == query.limit else None
-    return as_json(RunPage(runs=[await view(parts, row) for row in rows], next=following))
+    return as_json(RunPage(runs=[await view(services, row) for row in rows], next=following))
 
 
 async def get_run(request: Request) -> Response:
     """One run as it stands, with its attempts and what they cost."""
-    return as_json(await details(parts_of(request), await run_of(request)))
+    return as_json(await details(services_of(request), await run_of(request)))
 
 
 async def cancel_run(request: Request) -> Response:
@@ -144,7 +144,7 @@ async def cancel_run(request: Request) -> Response:
     body = check(CancelBody, await read_json(request))
     row = await run_of(request)
     cancel = Cancel(reason=body.reason, by=body.by)
-    delivery = await parts_of(request).service.cancel(row, cancel)
+    delivery = await services_of(request).service.cancel(row, cancel)
     return as_json(Delivered(run_id=row.id, delivery=delivery), 202 if delivery == "accepted" else 200)
 
 
@@ -153,7 +153,7 @@ async def say_to_run(request: Request) -> Response:
     body = check(SayBody, await read_json(request))
     row = await run_of(request)
     said = Said(text=body.text, by=body.by, id=body.id or new_id())
-    delivery = await parts_of(request).service.say(row, said)
+    delivery = await services_of(request).service.say(row, said)
     if delivery == "over":
         raise wrong("run_id", f"run {row.id} has ended", 409)
     return as_json(Delivered(run_id=row.id, delivery=delivery), 202 if delivery == "accepted" else 200)

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Discriminator, Field, JsonValue, Tag, field_validator
 from pydantic_core import to_json
 
-from store.runs import OnBusy
-from store.tables import AgentRow, ApprovalRow, RunRow
-from workflows.contract.agents import AgentSpec, ModelParams, ToolUse
-from workflows.contract.errors import ErrorInfo
-from workflows.contract.messages import Message, TextPart, Usage
-from workflows.contract.runs import Decision, Limits, PendingApproval, RunOrder, RunStatus, StopReason, Verdict
-from workflows.contract.steps import Finished
+from longrun.store.db.tables import AgentRow, ApprovalRow, RunRow
+from longrun.store.runs import OnBusy
+from longrun.workflows.contract.agents import AgentSpec, ModelParams, ToolUse
+from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.messages import Message, TextPart, Usage
+from longrun.workflows.contract.runs import Decision, Limits, PendingApproval, RunOrder, RunStatus, StopReason, Verdict
+from longrun.workflows.contract.steps import Finished
 
 MOST_TEXT = 1024 * 1024
 """Bytes of text in one message, as JSON: Temporal takes payloads of 2 MB."""
@@ -212,14 +212,14 @@ class RunView(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     step: int
-    leg: int
+    turn: int
     usage: Usage
     limits: Limits
     metadata: dict[str, JsonValue]
     output: str | None
     error: ErrorInfo | None
     pending_approvals: list[PendingApproval]
-    links: Links
+    executions: Links
 
     @classmethod
     def of(cls, row: RunRow, pending: list[ApprovalRow]) -> "RunView":
@@ -228,7 +228,7 @@ class RunView(BaseModel):
         finished = Finished.model_validate_json(row.finished) if row.finished else None
         return cls.model_validate(
             {
-                **row.model_dump(include={"id", "thread_id", "status", "stop_reason", "step", "leg", "output"}),
+                **row.model_dump(include={"id", "thread_id", "status", "stop_reason", "step", "turn", "output"}),
                 **row.model_dump(include={"created_at", "started_at", "ended_at"}),
                 "agent": order.agent,
                 "usage": Usage.model_validate_json(row.usage),
@@ -236,7 +236,7 @@ class RunView(BaseModel):
                 "metadata": order.metadata,
                 "error": finished.finish.outcome.error if finished else None,
                 "pending_approvals": [PendingApproval.model_validate(each.model_dump()) for each in pending],
-                "links": Links(stream=f"/api/runs/{row.id}/stream", events=f"/api/runs/{row.id}/events"),
+                "executions": Links(stream=f"/api/runs/{row.id}/stream", events=f"/api/runs/{row.id}/events"),
             }
         )
 
@@ -250,7 +250,7 @@ class ApprovalView(BaseModel):
     call_id: str
     run_id: str
     step: int
-    leg: int
+    turn: int
     name: str
     arguments: str
     reason: str

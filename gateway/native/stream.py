@@ -18,16 +18,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from gateway.away import TemporalAwayError
-from gateway.native.incoming import read_query, run_of
-from gateway.native.operations import Answer, Operation
-from gateway.native.problems import wrong
-from gateway.parts import Parts, parts_of
-from gateway.tail import Chunk, GoneError, Tail, View
-from store.database import StoreAwayError
-from store.tables import RunRow
-from workflows.contract.events import Event, type_of
-from workflows.contract.runs import FINAL
+from longrun.gateway.http.incoming import read_query, run_of
+from longrun.gateway.http.operations import Answer, Operation
+from longrun.gateway.http.problems import wrong
+from longrun.gateway.services import Services, services_of
+from longrun.gateway.streaming.tail import Chunk, GoneError, Tail, View
+from longrun.runtime.temporal import TemporalUnavailableError
+from longrun.store.db.database import StoreUnavailableError
+from longrun.store.db.tables import RunRow
+from longrun.workflows.contract.events import Event, type_of
+from longrun.workflows.contract.runs import FINAL
 
 logger = logging.getLogger(__name__)
 
@@ -151,21 +151,23 @@ class LogStream(EventSourceResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
-        except (StoreAwayError, TemporalAwayError, GoneError) as error:
+        except (StoreUnavailableError, TemporalUnavailableError, GoneError) as error:
             logger.warning("a stream breaks off: %s", error)
         if not self._content.whole and scope["method"] != "HEAD":
             # Without a last piece the server closes the connection in the middle, which no client takes for the end.
             await send({"type": "http.response.body", "body": _FAREWELL, "more_body": True})
 
 
-async def follow(parts: Parts, place: Place, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+async def follow(
+    services: Services, place: Place, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     """The answer that streams a run's log.
 
     Raises:
         GoneError: The run is over and the place is gone for good.
     """
-    first = await parts.tail.read(place.row.id, place.after, place.view, _FIRST_PAGE) if place.over else []
-    return LogStream(_Frames(parts.tail, place, first), parts.settings.keep_alive, status, headers or {})
+    first = await services.tail.read(place.row.id, place.after, place.view, _FIRST_PAGE) if place.over else []
+    return LogStream(_Frames(services.tail, place, first), services.settings.keep_alive, status, headers or {})
 
 
 def whole_log(row: RunRow) -> Place:
@@ -182,7 +184,7 @@ async def _place(request: Request, query: StreamQuery) -> tuple[Place, int]:
             raise wrong(field, "is not the id of an event")
         after = int(last_id)
     row = await run_of(request)
-    head = await parts_of(request).log.head(row.id) or 0
+    head = await services_of(request).log.head(row.id) or 0
     if after > head:
         raise wrong(field, f"is beyond the run's last event, {head}")
     return Place(row, after, query.view or whole_log(row).view), head
@@ -196,7 +198,7 @@ async def stream_run(request: Request) -> Response:
     place, head = await _place(request, read_query(request, StreamQuery))
     if place.over and place.after == head:
         return Response(status_code=204)
-    return await follow(parts_of(request), place)
+    return await follow(services_of(request), place)
 
 
 async def list_events(request: Request) -> Response:
@@ -204,7 +206,7 @@ async def list_events(request: Request) -> Response:
     query = read_query(request, EventsQuery)
     place, head = await _place(request, query)
     try:
-        chunks = await parts_of(request).tail.read(place.row.id, place.after, place.view, query.limit)
+        chunks = await services_of(request).tail.read(place.row.id, place.after, place.view, query.limit)
     except GoneError:
         if place.over:
             raise

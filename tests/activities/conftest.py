@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from store.schema import migrate
+from longrun.store.db.schema import migrate
 from tests import wire
 from tests.build import Stores
 from tests.wire import Wire

@@ -10,9 +10,11 @@ from urllib.parse import quote
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from gateway.history.historian import Historian
-from store.agents import new_id
-from store.settings import Settings
+from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.runtime.ids import new_id
+from longrun.runtime.settings import Settings
+from longrun.workflows.contract.events import AttemptSuperseded, Event, ToolCompleted
+from longrun.workflows.contract.runs import Verdict
 from tests import wire as wires
 from tests.activities.killing import WorkerProcess, worker_process
 from tests.build import Stores
@@ -22,8 +24,6 @@ from tests.running import Front, serving
 from tests.stage import until
 from tests.tools import noted
 from tests.wire import Wire
-from workflows.contract.events import AttemptSuperseded, Event, ToolCompleted
-from workflows.contract.runs import Verdict
 
 SCRIPTS = {
     "story": """
@@ -81,7 +81,7 @@ class House:
     stores: Stores
     wire: Wire
     relay: Relay
-    historian: Historian
+    rebuilder: Rebuilder
     started: dict[str, str] = field(default_factory=dict[str, str])
     readers: dict[str, asyncio.Task[list[Event]]] = field(default_factory=dict[str, asyncio.Task[list[Event]]])
 
@@ -129,7 +129,7 @@ class House:
 
     async def rebuilt(self, run_id: str) -> list[Event]:
         """A run's log from its history alone."""
-        rebuilt = await self.historian.rebuild(run_id)
+        rebuilt = await self.rebuilder.rebuild(run_id)
         assert rebuilt is not None
         return parsed(rebuilt.lines[seq] for seq in sorted(rebuilt.lines))
 
@@ -159,8 +159,8 @@ async def house(temporal: str, folder: Path) -> AsyncGenerator[House]:
     async with wires.start() as wire, relayed(temporal) as relay, serving(settings, temporal) as front:
         stores = Stores.over(settings.database)
         client = await Client.connect(temporal, data_converter=pydantic_data_converter)
-        historian = Historian(client, stores.database, stores.runs, stores.log)
+        rebuilder = Rebuilder(client, stores.database, stores.runs, stores.log)
         try:
-            yield House(front, stores, wire, relay, historian)
+            yield House(front, stores, wire, relay, rebuilder)
         finally:
             await stores.database.aclose()

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from activities.worker import READY
-from store.settings import Settings
+from longrun.activities.worker import READY
+from longrun.runtime.settings import Settings
 from tests.stage import until
 
 _ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ async def worker_process(
     }
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "activities.worker"),
+            *(sys.executable, "-P", "-m", "longrun.activities.worker"),
             env={**os.environ, **ours, **environ},
             cwd=folder,
             stdout=output,

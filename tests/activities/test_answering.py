@@ -11,11 +11,17 @@ import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.answering import cancel_answer
-from activities.model import ModelActivities
-from activities.providers.catalog import ProviderCatalog
-from activities.toolbox.registry import Toolbox
-from store.attempts import Attempts
+from longrun.activities.answering import cancel_answer
+from longrun.activities.model import ModelActivities
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.activities.toolbox.registry import Toolbox
+from longrun.store.attempts import Attempts
+from longrun.workflows import record
+from longrun.workflows.billing import bill
+from longrun.workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.events import Event
+from longrun.workflows.contract.messages import Message, ToolCallPart
+from longrun.workflows.contract.steps import ModelCall, ModelReply
 from tests.activities.providers.asking import catalog_for
 from tests.build import START, Stores, agent, finish, order
 from tests.logcheck import parsed
@@ -30,12 +36,6 @@ from tests.wire_answers import (
     response,
     responses_stream,
 )
-from workflows import record
-from workflows.billing import bill
-from workflows.contract.attempts import AttemptEntry
-from workflows.contract.events import Event
-from workflows.contract.messages import Message, ToolCallPart
-from workflows.contract.steps import ModelCall, ModelReply
 
 MODEL = "openai/gpt-test"
 HIDDEN = {**reasoning_item(), "id": "rs_2", "encrypted_content": "hidden-thought"}

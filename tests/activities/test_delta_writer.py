@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from activities.delta_writer import LARGEST_MESSAGE, DeltaWriter
-from activities.failures import ProviderFailure
-from activities.providers.provider import Completed, Delta, PartCompleted, PartDelta, PartStarted
-from store.log import FencedError
+from longrun.activities.delta_writer import LARGEST_MESSAGE, DeltaWriter
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.provider import Completed, Delta, PartCompleted, PartDelta, PartStarted
+from longrun.store.log import FencedError
+from longrun.workflows.contract.attempts import Place
+from longrun.workflows.contract.events import Event, TextDelta, ToolCallCompleted, ToolCallDelta
+from longrun.workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.steps import Span
+from longrun.workflows.deltas import Attempt, played
 from tests.build import START
 from tests.provider_fake import Gate
 from tests.stage import until
-from workflows.contract.attempts import Place
-from workflows.contract.events import Event, TextDelta, ToolCallCompleted, ToolCallDelta
-from workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
-from workflows.contract.steps import Span
-from workflows.deltas import Attempt, played
 
 ATTEMPT = Attempt("run-1", 3, 2, START, "0190-message-id")
 

@@ -6,7 +6,7 @@ import pytest
 from temporalio.activity import ActivityCancellationDetails
 from temporalio.testing import ActivityEnvironment
 
-from activities.heartbeat import cancelled_by_run, heartbeats
+from longrun.activities.heartbeat import cancelled_by_run, heartbeats
 from tests.stage import until
 
 

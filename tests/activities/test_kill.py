@@ -12,7 +12,10 @@ import pytest
 import pytest_asyncio
 from pydantic import TypeAdapter
 
-from activities.tools import INTERRUPTED
+from longrun.activities.tools import INTERRUPTED
+from longrun.workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.events import ApprovalRequested, ToolStarted
+from longrun.workflows.interruption import NOT_AGAIN
 from tests.activities.house import Ended, House, house
 from tests.activities.waiting_tools import release
 from tests.logcheck import check_log, check_settled, of_type, settled_text
@@ -20,9 +23,6 @@ from tests.stage import until
 from tests.tools import noted
 from tests.wire import Wire
 from tests.wire_answers import Answer, Stall, chat_stream
-from workflows.contract.attempts import AttemptEntry
-from workflows.contract.events import ApprovalRequested, ToolStarted
-from workflows.interruption import NOT_AGAIN
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 

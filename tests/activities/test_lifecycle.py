@@ -8,12 +8,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.lifecycle import LifecycleActivities
-from store.agents import new_id
+from longrun.activities.lifecycle import LifecycleActivities
+from longrun.runtime.ids import new_id
+from longrun.workflows.contract.runs import Decision, RunOrder
+from longrun.workflows.contract.steps import Answer, Answers, ModelCall, Pause, Verdicts
 from tests.build import Stores, calls, finish, order, pause
 from tests.logcheck import parsed
-from workflows.contract.runs import Decision, RunOrder
-from workflows.contract.steps import Answer, Answers, ModelCall, Pause, Verdicts
 
 Given = TypeVar("Given")
 Got = TypeVar("Got")
@@ -81,7 +81,7 @@ async def test_a_pause_and_its_verdicts_are_written_once_however_often(desk: Des
         desk.activities.record_verdicts, verdicts
     )
     types = await desk.types(asked.run_id)
-    assert types[-5:] == ["approval.requested", "leg.ended", "run.waiting", "approval.decided", "run.resumed"]
+    assert types[-5:] == ["approval.requested", "turn.ended", "run.waiting", "approval.decided", "run.resumed"]
 
 
 async def test_a_pause_that_another_worker_writes_again_expires_when_the_first_one_said(desk: Desk) -> None:

@@ -9,21 +9,21 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from typing_extensions import override
 
-from activities.failures import ProviderFailure
-from activities.model import ModelActivities
-from activities.providers.provider import Delta, ModelRequest
-from activities.toolbox.registry import Toolbox
-from store.agents import new_id
-from store.log import Append, append
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.model import ModelActivities
+from longrun.activities.providers.provider import Delta, ModelRequest
+from longrun.activities.toolbox.registry import Toolbox
+from longrun.runtime.ids import new_id
+from longrun.store.log import Append, append
+from longrun.workflows.contract.agents import AgentSpec
+from longrun.workflows.contract.events import Custom, Event
+from longrun.workflows.contract.messages import TextPart, Usage
+from longrun.workflows.contract.steps import ModelCall, ModelReply
 from tests.build import Stores, agent, at, finish, order
 from tests.logcheck import parsed, settled_text
 from tests.provider_fake import FakeCatalog, FakeProvider, Gate, Turn, call, in_turn, requested, text, turn
 from tests.stage import until
 from tests.tools import TOOLS
-from workflows.contract.agents import AgentSpec
-from workflows.contract.events import Custom, Event
-from workflows.contract.messages import TextPart, Usage
-from workflows.contract.steps import ModelCall, ModelReply
 
 HELLO = turn("Hello there")
 
@@ -147,7 +147,7 @@ async def test_a_run_that_the_store_does_not_have_is_tried_again(stores: Stores)
     one = await desk(stores, HELLO)
     unknown = new_id()
     told = await failure(asyncio.ensure_future(one.ask(run_id=unknown)))
-    assert told == ("store_away", False, f"the store has no run {unknown}")
+    assert told == ("store_unavailable", False, f"the store has no run {unknown}")
 
 
 async def test_a_run_that_has_ended_is_refused_for_good(stores: Stores) -> None:

@@ -13,22 +13,22 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.identity import worker_name
-from activities.toolbox.registry import Toolbox, tool
-from activities.toolbox.tool import ToolContext
-from activities.tools import CANCELLED, GIVEN_UP, INTERRUPTED, ToolActivities
-from store.attempts import Attempts
-from store.blobs import MOST_BYTES, Blobs, KeptResult
-from store.calls import MOST_LOST
+from longrun.activities.identity import worker_name
+from longrun.activities.toolbox.registry import Toolbox, tool
+from longrun.activities.toolbox.tool import ToolContext
+from longrun.activities.tools import CANCELLED, GIVEN_UP, INTERRUPTED, ToolActivities
+from longrun.store.attempts import Attempts
+from longrun.store.blobs import MOST_BYTES, Blobs, KeptResult
+from longrun.store.calls import MOST_LOST
+from longrun.workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.events import Event, ToolCompleted, ToolProgress, ToolStarted
+from longrun.workflows.contract.messages import ToolResultPart
+from longrun.workflows.contract.steps import ModelCall, ToolCall, ToolOutcome
 from tests.build import Stores, at, calls
 from tests.build import tool_call as ordered
 from tests.logcheck import parsed
 from tests.provider_fake import Gate
 from tests.tools import held, look, note, noted
-from workflows.contract.attempts import AttemptEntry
-from workflows.contract.events import Event, ToolCompleted, ToolProgress, ToolStarted
-from workflows.contract.messages import ToolResultPart
-from workflows.contract.steps import ModelCall, ToolCall, ToolOutcome
 
 
 @tool(effect="write")

@@ -10,19 +10,19 @@ import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.providers.catalog import ProviderCatalog
-from activities.providers.settings import ProviderSettings
-from activities.toolbox.registry import ToolboxError
-from activities.worker import PURE, READY, Process, work
-from store.agents import new_id
-from store.settings import Settings
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.activities.providers.settings import ProviderSettings
+from longrun.activities.toolbox.registry import ToolboxError
+from longrun.activities.worker import PURE, READY, Process, work
+from longrun.runtime.ids import new_id
+from longrun.runtime.settings import Settings
+from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
 from tests.activities.killing import worker_process
 from tests.build import Stores
 from tests.stage import until
-from workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
 
 OWN_TOOL = """
-from activities.toolbox.definition import tool
+from longrun.activities.toolbox.definition import tool
 
 @tool()
 async def greet(name: str) -> str:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from activities.toolbox.registry import tool
-from activities.toolbox.tool import ToolContext
+from longrun.activities.toolbox.registry import tool
+from longrun.activities.toolbox.tool import ToolContext
 from tests.stage import until
 from tests.tools import note
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.temporal.config import SetupError
-from gateway.temporal.find import TemporalFinder
+from longrun.dev.temporal.config import SetupError
+from longrun.dev.temporal.find import TemporalFinder
 from tests.bench.measures import FULL, MEASURES, QUICK, Scale, warm_up
 from tests.bench.report import keep, machine, table
 from tests.bench.system import ROOT, BenchError, environment, running

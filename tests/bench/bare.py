@@ -14,7 +14,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
-from activities.heartbeat import heartbeats
+from longrun.activities.heartbeat import heartbeats
 from tests.bench.bare_workflow import BareRun, Call, Question, Said
 from tests.bench.provider import TOOL
 

@@ -10,11 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from gateway.dev.plan import WORKER_READY, answers
-from gateway.dev.ports import Wanted, choose_ports
-from gateway.temporal.config import TemporalConfig, config_file, read_config
-from gateway.temporal.find import TemporalFinder
-from gateway.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
+from longrun.dev.plan import WORKER_READY, answers
+from longrun.dev.ports import Wanted, choose_ports
+from longrun.dev.temporal.config import TemporalConfig, config_file, read_config
+from longrun.dev.temporal.find import TemporalFinder
+from longrun.dev.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
 from tests.bench import bare, load
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +127,7 @@ class System:
     def __init__(self, home: Path, stack: AsyncExitStack) -> None:
         self.home = home
         self._stack = stack
-        self._warden: asyncio.subprocess.Process | None = None
+        self._watchdog: asyncio.subprocess.Process | None = None
         self.parts: dict[str, Part] = {}
 
     def meter(self) -> dict[str, float]:
@@ -155,27 +155,27 @@ class System:
             )
         part = self.parts[name] = Part(name, process, log)
         self._stack.push_async_callback(part.stop)
-        if self._warden and self._warden.stdin:
-            self._warden.stdin.write(b"+%d\n" % process.pid)
+        if self._watchdog and self._watchdog.stdin:
+            self._watchdog.stdin.write(b"+%d\n" % process.pid)
         if asked and process.stdout is not None:
             await process.stdout.readline()
         return part
 
     async def guard(self) -> None:
         """See to it that nothing is left when the bench itself is killed."""
-        warden = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.dev.warden"),
+        watchdog = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "longrun.dev.watchdog"),
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        self._warden = warden
-        self._stack.push_async_callback(self._dismiss, warden)
+        self._watchdog = watchdog
+        self._stack.push_async_callback(self._dismiss, watchdog)
 
     @staticmethod
-    async def _dismiss(warden: asyncio.subprocess.Process) -> None:
-        warden.kill()
-        await warden.wait()
+    async def _dismiss(watchdog: asyncio.subprocess.Process) -> None:
+        watchdog.kill()
+        await watchdog.wait()
 
 
 def environment(inherited: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
@@ -210,9 +210,9 @@ async def running(home: Path) -> AsyncGenerator[System]:
         await system.guard()
         await _start_temporal(system, config, found.binary, environ)
         provider = await system.start("provider", [*python, "tests.bench.provider", str(provider_port)], environ)
-        gateway = await system.start("gateway", [*python, "gateway.cli", "gateway"], environ)
+        gateway = await system.start("gateway", [*python, "longrun.cli.main", "gateway"], environ)
         await gateway.until(answers(f"http://127.0.0.1:{port}/api/ready"))
-        worker = await system.start("worker", [*python, "activities.worker"], environ)
+        worker = await system.start("worker", [*python, "longrun.activities.worker"], environ)
         opponent = await system.start("bare worker", [*python, bare.__name__, config.address], environ)
         await provider.until_said("provider ready")
         await worker.until_said(WORKER_READY)

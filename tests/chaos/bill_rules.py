@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from longrun.workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.events import MessageCompleted, RunCompleted
+from longrun.workflows.contract.messages import Usage
 from tests.chaos.log import some
 from tests.chaos.observations import Bill, RunObserved, ShownRun, tokens
-from workflows.contract.attempts import AttemptEntry
-from workflows.contract.events import MessageCompleted, RunCompleted
-from workflows.contract.messages import Usage
 
 
 def _asking(shown: ShownRun) -> list[AttemptEntry]:

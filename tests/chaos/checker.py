@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from tests.chaos import bill_rules, effect_rules, leg_rules, log_rules, view_rules, viewer_rules
+from tests.chaos import bill_rules, effect_rules, log_rules, turn_rules, view_rules, viewer_rules
 from tests.chaos.log import Log
 from tests.chaos.log_rules import LogRule
 from tests.chaos.observations import Observed, RunObserved
@@ -23,8 +23,8 @@ EVERY_LOG: tuple[LogRule, ...] = (
     log_rules.parts_join_to_messages,
     log_rules.calls_have_one_result,
     log_rules.cancels_stop_the_run,
-    leg_rules.legs_are_counted,
-    leg_rules.questions_are_settled_once,
+    turn_rules.turns_are_counted,
+    turn_rules.questions_are_settled_once,
 )
 RAW_LOG: tuple[LogRule, ...] = (log_rules.seqs_are_dense, *EVERY_LOG)
 SETTLED_LOG: tuple[LogRule, ...] = (log_rules.only_superseded_is_missing, *EVERY_LOG)

@@ -3,9 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.chaos.log import some
-from tests.chaos.observations import DecisionSent, ExpectedTool, RunObserved
-from workflows.contract.events import (
+from longrun.workflows.contract.events import (
     TERMINAL,
     ApprovalDecided,
     ApprovalRequested,
@@ -15,6 +13,8 @@ from workflows.contract.events import (
     ToolCompleted,
     ToolStarted,
 )
+from tests.chaos.log import some
+from tests.chaos.observations import DecisionSent, ExpectedTool, RunObserved
 
 
 def effects_happen_once(run: RunObserved) -> Iterator[str]:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-from activities.toolbox.registry import tool
-from activities.toolbox.tool import ToolContext
+from longrun.activities.toolbox.registry import tool
+from longrun.activities.toolbox.tool import ToolContext
 from tests.chaos.observations import EffectSeen, ExpectedTool
 
 _FILE = "effects"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from workflows.contract.events import (
+from longrun.workflows.contract.events import (
     EVENT,
     AttemptSuperseded,
     Event,

@@ -8,18 +8,18 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from tests.chaos.log import Delta, Log, Whole, some
-from workflows.contract.events import (
+from longrun.workflows.contract.events import (
     TERMINAL,
     AttemptSuperseded,
     MessageCompleted,
-    RunStarted,
+    RunAccepted,
     StepStarted,
     ToolCallCompleted,
     ToolCompleted,
     ToolProgress,
     ToolStarted,
 )
+from tests.chaos.log import Delta, Log, Whole, some
 
 LogRule = Callable[[Log], Iterator[str]]
 
@@ -47,8 +47,8 @@ def _rising(log: Log) -> Iterator[str]:
 
 
 def logs_begin_with_their_run(log: Log) -> Iterator[str]:
-    """The first event is ``run.started``, and all are of one run."""
-    if not isinstance(log.events[0], RunStarted) or log.events[0].seq != 1:
+    """The first event is ``run.accepted``, and all are of one run."""
+    if not isinstance(log.events[0], RunAccepted) or log.events[0].seq != 1:
         yield f"it begins with {log.events[0].type} {log.events[0].seq}"
     if len(ids := {event.run_id for event in log.events}) > 1:
         yield f"it has events of {some(sorted(ids))}"

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from longrun.workflows.contract.agents import Effect, OnInterrupt
+from longrun.workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.messages import Usage
+from longrun.workflows.contract.runs import RunStatus, Verdict
+from longrun.workflows.contract.shape import Shape
 from tests.chaos.log import Log
-from workflows.contract.agents import Effect, OnInterrupt
-from workflows.contract.attempts import AttemptEntry
-from workflows.contract.messages import Usage
-from workflows.contract.runs import RunStatus, Verdict
-from workflows.contract.shape import Shape
 
 View = Literal["raw", "settled"]
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from longrun.workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.events import type_of
 from tests.chaos.checker import RunRule
 from tests.chaos.log_rules import LogRule
 from tests.chaos.observations import Bill, Frame, RunObserved, Viewer
 from tests.chaos.stories import retold
-from workflows.contract.attempts import AttemptEntry
-from workflows.contract.events import type_of
 
 Change = Callable[[RunObserved], RunObserved]
 

@@ -54,11 +54,12 @@ def _asked_again(run: RunObserved) -> RunObserved:
     first, last, start = place(run, "approval.requested"), place(run, "run.resumed"), place(run, "tool.started")
     asking = run.raw[first : last + 1]
     told = [
-        edited(line, leg=leg) if b'"leg"' in line else line for line, leg in zip(asking, (0, 2, 0, 0, 3), strict=True)
+        edited(line, turn=turn) if b'"turn"' in line else line
+        for line, turn in zip(asking, (0, 2, 0, 0, 3), strict=True)
     ]
     told[3] = edited(told[3], decision_id="d3")
     run = retold(run, (*run.raw[: start + 1], *told, *run.raw[start + 1 :]))
-    run = other("leg.ended", -1, leg=3)(run)
+    run = other("turn.ended", -1, turn=3)(run)
     return replace(run, decisions=(*run.decisions, replace(ANN, id="d3")))
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from tests.chaos.bill_rules import usage_is_what_stands
 from tests.chaos.effect_rules import counted_decisions_are_logged, results_had_their_effect
-from tests.chaos.leg_rules import legs_are_counted, questions_are_settled_once
 from tests.chaos.log_rules import (
     calls_have_one_result,
     cancels_stop_the_run,
@@ -19,11 +18,12 @@ from tests.chaos.log_rules import (
 from tests.chaos.observations import RunObserved, words
 from tests.chaos.planting import Change, Plant, again, asked, both, cut, observed, other, place, without
 from tests.chaos.stories import cancelled, paid, reattached, reset, retold
+from tests.chaos.turn_rules import questions_are_settled_once, turns_are_counted
 from tests.chaos.view_rules import messages_are_the_plan, runs_are_shown_as_they_ended, runs_do_not_fail
 from tests.chaos.viewer_rules import viewers_see_nothing_twice
 
 END = 2
-"""``leg.ended`` and ``run.completed``."""
+"""``turn.ended`` and ``run.completed``."""
 LATE = 12
 """The last text that the lost attempt of ``paid`` wrote."""
 
@@ -65,7 +65,7 @@ WHOLE_LOGS = {
     "the log has a hole": Plant(paid, _hole, (seqs_are_dense, parts_join_to_messages, messages_are_the_plan)),
     "the log lacks its first event": Plant(paid, _headless, (seqs_are_dense, logs_begin_with_their_run)),
     "the log has an event twice, with its number": Plant(
-        cancelled, _written_twice, (seqs_are_dense, legs_are_counted, viewers_see_nothing_twice)
+        cancelled, _written_twice, (seqs_are_dense, turns_are_counted, viewers_see_nothing_twice)
     ),
     "an event is another run's": Plant(paid, other("step.started", run_id="r"), (logs_begin_with_their_run,)),
     "a run has no end": Plant(paid, cut(END), (runs_end,)),
@@ -133,7 +133,7 @@ MESSAGES = {
     "another tool is called": Plant(paid, other("tool_call.completed", name="other"), (messages_are_the_plan,)),
     "there are more messages than were planned": Plant(reattached, asked(plan=()), (messages_are_the_plan,)),
 }
-CALLS_AND_LEGS = {
+CALLS_AND_TURNS = {
     "a call has two results": Plant(paid, again("tool.completed", "tool.completed"), (calls_have_one_result,)),
     "a call has no result": Plant(paid, without("tool.completed"), (calls_have_one_result,)),
     "a result has no call": Plant(
@@ -155,11 +155,11 @@ CALLS_AND_LEGS = {
         paid, without("approval.decided"), (questions_are_settled_once, counted_decisions_are_logged)
     ),
     "a run goes on without saying so": Plant(
-        paid, without("run.resumed"), (questions_are_settled_once, legs_are_counted)
+        paid, without("run.resumed"), (questions_are_settled_once, turns_are_counted)
     ),
-    "a leg ends for another reason": Plant(paid, other("leg.ended", stop_reason="end_turn"), (legs_are_counted,)),
-    "a leg ends with another number": Plant(paid, other("leg.ended", leg=7), (legs_are_counted,)),
-    "a leg begins with another number": Plant(paid, other("run.resumed", leg=7), (legs_are_counted,)),
-    "a leg does not end": Plant(paid, without("leg.ended", -1), (legs_are_counted,)),
+    "a turn ends for another reason": Plant(paid, other("turn.ended", stop_reason="end_turn"), (turns_are_counted,)),
+    "a turn ends with another number": Plant(paid, other("turn.ended", turn=7), (turns_are_counted,)),
+    "a turn begins with another number": Plant(paid, other("run.resumed", turn=7), (turns_are_counted,)),
+    "a turn does not end": Plant(paid, without("turn.ended", -1), (turns_are_counted,)),
 }
-PLANTS = {**WHOLE_LOGS, **MESSAGES, **CALLS_AND_LEGS}
+PLANTS = {**WHOLE_LOGS, **MESSAGES, **CALLS_AND_TURNS}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from longrun.workflows.contract.events import type_of
 from tests.chaos.observations import Frame, RunObserved
 from tests.chaos.planting import Change, Plant, asked, observed, seen, shows
 from tests.chaos.stories import paid, reset
@@ -19,7 +20,6 @@ from tests.chaos.viewer_rules import (
     viewers_read_in_order,
     viewers_see_nothing_twice,
 )
-from workflows.contract.events import type_of
 
 
 def _lost(lines: Sequence[bytes], at: int = 7) -> tuple[bytes, ...]:

@@ -5,6 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from longrun.workflows import record
+from longrun.workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.events import TERMINAL, Event, ToolStarted, encode, number, type_of
+from longrun.workflows.contract.messages import FinishReason, Message, ReasoningPart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.runs import Cancel, Decision, Outcome
+from longrun.workflows.contract.steps import ModelReply, Span, Stamp, StepBegin, Superseded, ToolOutcome, Verdicts
+from longrun.workflows.deltas import Attempt, played
 from tests.build import answer, at, finish, marks, order, pause
 from tests.chaos.log import Log
 from tests.chaos.observations import (
@@ -22,13 +29,6 @@ from tests.chaos.observations import (
     Viewer,
     words,
 )
-from workflows import record
-from workflows.contract.attempts import AttemptEntry
-from workflows.contract.events import TERMINAL, Event, ToolStarted, encode, number, type_of
-from workflows.contract.messages import FinishReason, Message, ReasoningPart, TextPart, ToolCallPart, Usage
-from workflows.contract.runs import Cancel, Decision, Outcome
-from workflows.contract.steps import ModelReply, Span, Stamp, StepBegin, Superseded, ToolOutcome, Verdicts
-from workflows.deltas import Attempt, played
 
 CALL = "call_0_0"
 PAY = ExpectedTool("pay")
@@ -85,13 +85,15 @@ class Telling:
         )
         self.put(record.message_completed(self.run_id, step, reply))
 
-    def end(self, outcome: Outcome, *, leg: int = 1, steps: int = 0, output: str = "") -> None:
+    def end(self, outcome: Outcome, *, turn: int = 1, steps: int = 0, output: str = "") -> None:
         """End the run after so many steps that stand."""
         usage = sum((COST for _ in range(steps)), Usage())
-        self.put(*record.ending(finish(self.run_id, outcome, leg=leg, usage=usage), self._leg_id(leg), at(90), output))
+        self.put(
+            *record.ending(finish(self.run_id, outcome, turn=turn, usage=usage), self._turn_id(turn), at(90), output)
+        )
 
-    def _leg_id(self, leg: int) -> str:
-        return record.leg_id(self.run_id, leg, at(50))
+    def _turn_id(self, turn: int) -> str:
+        return record.turn_id(self.run_id, turn, at(50))
 
     def ask(self, message: Message) -> None:
         """Pause: the calls wait."""
@@ -99,7 +101,7 @@ class Telling:
 
     def agree(self, decision: Decision) -> None:
         """A person decides, and the run goes on."""
-        verdicts = Verdicts(run_id=self.run_id, step=1, leg=1, decisions=(decision,), resume=True)
+        verdicts = Verdicts(run_id=self.run_id, step=1, turn=1, decisions=(decision,), resume=True)
         self.put(*record.deciding(verdicts, at(50)))
 
     def run_tool(self, part: ToolCallPart) -> None:
@@ -205,7 +207,7 @@ def paid() -> RunObserved:
     telling.supersede(2, 1, telling.stream(2, 1, answer(TextPart(text=words(1, 8))), 5))
     telling.stream(2, 2, last)
     telling.complete(2, 2, last)
-    telling.end(Outcome(status="completed", stop_reason="end_turn"), leg=2, steps=2, output=words(1, 8))
+    telling.end(Outcome(status="completed", stop_reason="end_turn"), turn=2, steps=2, output=words(1, 8))
     lost = entry(2, 1, outcome="lost", tokens_out=5, estimated=True)
     tool = entry(1, 1, call_id=CALL, tokens_in=None, tokens_out=None)
     attempts = (entry(1, 1), tool, lost, entry(2, 2, recovered="reissued"))
@@ -267,8 +269,8 @@ def reset() -> RunObserved:
     telling.end(TERMINATED)
     gone = range(first, len(telling.lines) + 1)
     telling.gone |= set(gone)
-    told = {"type": "run.resumed", "run_id": telling.run_id, "at": at(70).isoformat(), "leg": 1}
-    resumed = {**told, "leg_id": telling.run_id, "from": gone[0], "to": gone[-1]}
+    told = {"type": "run.resumed", "run_id": telling.run_id, "at": at(70).isoformat(), "turn": 1}
+    resumed = {**told, "turn_id": telling.run_id, "from": gone[0], "to": gone[-1]}
     telling.lines.append(number(len(telling.lines) + 1, json.dumps(resumed, separators=(",", ":")).encode()))
     telling.stream(1, 2, message)
     telling.complete(1, 2, message)

@@ -6,12 +6,12 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from activities.providers.catalog import ProviderCatalog
-from activities.providers.settings import ProviderSettings
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.activities.providers.settings import ProviderSettings
+from longrun.workflows.contract.messages import Message
 from tests.activities.providers.asking import WEATHER, ask, request, result, results, user
 from tests.chaos.generating.plan import Plan, answer, plan_text
 from tests.chaos.providing import CountingProvider, providing
-from workflows.contract.messages import Message
 
 LOOK = {"name": "get_weather", "arguments": {"city": "Oslo"}}
 EVERYTHING = {"reasoning": 3, "text": 5, "calls": [LOOK, {**LOOK, "id": "mine"}]}

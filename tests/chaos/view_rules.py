@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from tests.chaos.log import Log
-from tests.chaos.observations import PlannedTurn, RunObserved
-from workflows.contract.events import (
+from longrun.workflows.contract.events import (
     TERMINAL,
     MessageCompleted,
     ReasoningDelta,
@@ -14,6 +12,8 @@ from workflows.contract.events import (
     TextDelta,
     ToolCallCompleted,
 )
+from tests.chaos.log import Log
+from tests.chaos.observations import PlannedTurn, RunObserved
 
 
 def _difference(given: Sequence[bytes], wanted: Sequence[bytes]) -> Iterator[str]:

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from longrun.workflows.contract.events import TERMINAL, type_of
 from tests.chaos.log import some
 from tests.chaos.observations import Connection, RunObserved, Viewer
-from workflows.contract.events import TERMINAL, type_of
 
 
 def frames_are_the_log(run: RunObserved) -> Iterator[str]:

@@ -11,9 +11,10 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from gateway.history.historian import Historian
-from store.agents import new_id
-from store.settings import Settings
+from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.runtime.ids import new_id
+from longrun.runtime.settings import Settings
+from longrun.workflows.contract.events import Event
 from tests.activities.killing import WorkerProcess, worker_process
 from tests.build import Stores
 from tests.chaos.generating.job import Entry
@@ -22,7 +23,6 @@ from tests.chaos.providing import CountingProvider, providing
 from tests.logcheck import check_log, check_settled, parsed
 from tests.running import Front, serving
 from tests.stage import until
-from workflows.contract.events import Event
 
 RESUMABLE = "openai/gpt-test"
 """Its answers can be taken up again."""
@@ -63,7 +63,7 @@ class Ward:
     front: Front
     provider: CountingProvider
     stores: Stores
-    historian: Historian
+    rebuilder: Rebuilder
     runs: dict[str, str] = field(default_factory=dict[str, str])
     readers: dict[str, "asyncio.Task[list[Event]]"] = field(default_factory=dict[str, "asyncio.Task[list[Event]]"])
 
@@ -111,7 +111,7 @@ class Ward:
         run = await self.front.ended(self.runs[label])
         raw = await self.readers[label]
         settled = parsed(data for _, _, data in await self.front.frames(self.runs[label], "?view=settled"))
-        rebuilt = await self.historian.rebuild(self.runs[label])
+        rebuilt = await self.rebuilder.rebuild(self.runs[label])
         assert rebuilt is not None
         check_log(raw)
         check_settled(settled)
@@ -126,7 +126,7 @@ async def ward(temporal: str, folder: Path) -> AsyncGenerator[Ward]:
     async with providing() as provider, serving(settings, temporal) as front:
         stores = Stores.over(settings.database)
         client = await Client.connect(temporal, data_converter=pydantic_data_converter)
-        made = Ward(temporal, front, provider, stores, Historian(client, stores.database, stores.runs, stores.log))
+        made = Ward(temporal, front, provider, stores, Rebuilder(client, stores.database, stores.runs, stores.log))
         try:
             yield made
         finally:

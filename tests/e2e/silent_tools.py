@@ -2,7 +2,7 @@
 
 import asyncio
 
-from activities.toolbox.registry import tool
+from longrun.activities.toolbox.registry import tool
 
 
 @tool()

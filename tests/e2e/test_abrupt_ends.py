@@ -11,13 +11,13 @@ from time import monotonic
 
 import pytest
 
-from activities.providers.provider import ModelRequest
+from longrun.activities.providers.provider import ModelRequest
+from longrun.workflows.contract.events import Event, RunFailed
 from tests.dev_server import found
 from tests.logcheck import check_settled, parsed
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.running import Front, running
 from tests.tools import TOOLS
-from workflows.contract.events import Event, RunFailed
 
 pytestmark = pytest.mark.server
 

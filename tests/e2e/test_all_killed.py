@@ -85,7 +85,7 @@ class System:
     async def review(self, *arguments: str) -> str:
         """What ``longrun review`` says."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.cli", "review", *arguments),
+            *(sys.executable, "-m", "longrun.cli.main", "review", *arguments),
             env={**os.environ, "TEMPORAL_ADDRESS": self.temporal.address},
             cwd=_ROOT,
             stdout=asyncio.subprocess.PIPE,

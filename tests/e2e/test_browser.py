@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page
 
-from activities.providers.provider import ModelRequest
+from longrun.activities.providers.provider import ModelRequest
 from tests.e2e.browser import browser_page
 from tests.e2e.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.gateway_process import worked
@@ -74,7 +74,7 @@ class Sources:
 
     async def read(self, cuts: Sequence[int], *, to_the_end: bool) -> list[Frames]:
         """What the sources saw, each cut after another event."""
-        kinds = {"run.started", "step.started", "message.completed", "leg.ended", "run.completed"}
+        kinds = {"run.accepted", "step.started", "message.completed", "turn.ended", "run.completed"}
         kinds |= {f"{part}.{what}" for part in ("text", "reasoning") for what in ("delta", "completed")}
         asked = [f"/api/runs/{self.run_id}/stream", sorted(kinds), list(cuts), to_the_end]
         seen = await self.page.evaluate(READ_ALL, asked)

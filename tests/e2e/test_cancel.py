@@ -13,8 +13,9 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from store.agents import new_id
-from store.settings import Settings
+from longrun.runtime.ids import new_id
+from longrun.runtime.settings import Settings
+from longrun.workflows.contract.events import Event, ToolCallDelta, ToolCompleted
 from tests import wire as wires
 from tests.activities.providers.asking import catalog_for
 from tests.logcheck import check_log, of_type, parsed, settled_text
@@ -34,7 +35,6 @@ from tests.wire_answers import (
     text_block,
     tool_block,
 )
-from workflows.contract.events import Event, ToolCallDelta, ToolCompleted
 
 pytestmark = pytest.mark.server
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from activities.providers.provider import ModelRequest
+from longrun.activities.providers.provider import ModelRequest
+from longrun.workflows.contract.events import ApprovalDecided, ToolCompleted
 from tests.dev_server import found
 from tests.gateway_process import worked
 from tests.logcheck import check_log, parsed
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.running import Front
 from tests.tools import TOOLS
-from workflows.contract.events import ApprovalDecided, ToolCompleted
 
 pytestmark = pytest.mark.server
 
@@ -102,7 +102,7 @@ async def test_of_a_reviewer_and_a_request_at_once_one_wins_and_the_other_is_tol
     for step in (1, 2):
         call_id = f"{run_id}-{step}"
         await front.until(run_id, lambda run, step=step: run["step"] == step and run["status"] == "waiting")
-        review = (sys.executable, "-m", "gateway.cli", "review", "deny", call_id, "--run", run_id, "--by", "ann")
+        review = (sys.executable, "-m", "longrun.cli.main", "review", "deny", call_id, "--run", run_id, "--by", "ann")
         reviewing = asyncio.create_task(execute(*review, TEMPORAL_ADDRESS=temporal))
         if step == 1:
             await reviewing

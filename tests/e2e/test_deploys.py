@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.client import Line, Patience, open_api
-from store.agents import new_id
-from store.settings import Settings
+from longrun.client import Line, Patience, open_api
+from longrun.runtime.ids import new_id
+from longrun.runtime.settings import Settings
 from tests.activities.killing import worker_process
 from tests.chaos.generating.plan import plan_text
 from tests.chaos.providing import CountingProvider, providing

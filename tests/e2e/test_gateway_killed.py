@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from activities.providers.provider import ModelRequest
-from gateway.client import Patience, open_api
+from longrun.activities.providers.provider import ModelRequest
+from longrun.client import Patience, open_api
 from tests.gateway_process import worked
 from tests.logcheck import check_log, parsed
 from tests.provider_fake import Gate, Turn, reasoning, text, turn

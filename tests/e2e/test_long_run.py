@@ -5,15 +5,14 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from gateway.history.historian import Historian
-from store.database import Database
-from store.log import LogReader
-from store.runs import Runs
-from store.settings import temporal_connection
+from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.runtime.temporal import temporal_connection
+from longrun.store.db.database import Database
+from longrun.store.log import LogReader
+from longrun.store.runs import Runs
+from longrun.workflows.contract.events import EVENT
 from tests.logcheck import check_log
 from tests.running import Front, environment, running
-from workflows import record
-from workflows.contract.events import EVENT
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
@@ -31,11 +30,11 @@ LONGEST_HISTORY = 4096
 
 
 async def _histories(client: Client, run_id: str) -> list[tuple[int, int]]:
-    """Events and bytes of each link of the run's chain, oldest first."""
-    links = [link async for link in client.list_workflows(f"WorkflowId = '{run_id}'")]
+    """Events and bytes of each execution of the run's chain, oldest first."""
+    executions = [execution async for execution in client.list_workflows(f"WorkflowId = '{run_id}'")]
     found: list[tuple[int, int]] = []
-    for link in sorted(links, key=lambda each: each.start_time):
-        history = await client.get_workflow_handle(run_id, run_id=link.run_id).fetch_history()
+    for execution in sorted(executions, key=lambda each: each.start_time):
+        history = await client.get_workflow_handle(run_id, run_id=execution.run_id).fetch_history()
         found.append((len(history.events), sum(event.ByteSize() for event in history.events)))
     return found
 
@@ -63,8 +62,8 @@ async def test_a_run_of_a_thousand_steps_ends_and_can_be_rebuilt(temporal: str, 
 
         database = Database(front.settings.database)
         try:
-            historian = Historian(client, database, Runs(database, record), LogReader(database))
-            rebuilt = await historian.rebuild(run["id"])
+            rebuilder = Rebuilder(client, database, Runs(database), LogReader(database))
+            rebuilt = await rebuilder.rebuild(run["id"])
         finally:
             await database.aclose()
         assert rebuilt is not None

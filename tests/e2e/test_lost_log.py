@@ -8,9 +8,9 @@ import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.failures import ProviderFailure
-from activities.providers.provider import ModelRequest
-from gateway.history.historian import Historian
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.provider import ModelRequest
+from longrun.gateway.history.rebuilder import Rebuilder
 from tests.build import Stores
 from tests.gateway_process import GatewayProcess, worked
 from tests.logcheck import check_log, check_settled, of_type, parsed
@@ -158,7 +158,7 @@ async def assert_rebuilt(front: Front, temporal: str, run_id: str) -> None:
     stores = Stores.over(front.settings.database)
     try:
         client = await Client.connect(temporal, data_converter=pydantic_data_converter)
-        rebuilt = await Historian(client, stores.database, stores.runs, stores.log).rebuild(run_id)
+        rebuilt = await Rebuilder(client, stores.database, stores.runs, stores.log).rebuild(run_id)
         assert rebuilt is not None
         assert await stores.lines(run_id) == [rebuilt.lines[seq] for seq in sorted(rebuilt.lines)]
     finally:

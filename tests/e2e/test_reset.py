@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from activities.toolbox.registry import tool
-from activities.toolbox.tool import ToolContext
+from longrun.activities.toolbox.registry import tool
+from longrun.activities.toolbox.tool import ToolContext
 from tests.dev_server import IMPATIENT, dev_server, found
-from tests.gateway.resetting import TOOLS, Model, Scene, calling, resets, saying, scene, tasks_done
+from tests.gateway.reconcile.resetting import TOOLS, Model, Scene, calling, resets, saying, scene, tasks_done
 from tests.logcheck import of_type
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.stage import order, until
@@ -42,16 +42,16 @@ async def test_a_link_of_a_continued_run_can_be_reset_whether_it_is_the_newest_o
     steps = [calling("write", str(number)) for number in range(1, 7)]
     async with dev_server(folder, **IMPATIENT) as temporal, scene(temporal, home, Model(*steps, saying("Done."))) as on:
         run_id = await on.start()
-        first = await on.link(run_id)
+        first = await on.execution(run_id)
         await on.whole(run_id)
-        second = await on.link(run_id)
+        second = await on.execution(run_id)
         assert first != second
         await on.reset(run_id, step=2)
         await on.resumed(run_id)
         await on.whole(run_id)
         done = len(on.ledger)
         assert 6 < done < 12
-        await on.reset(run_id, step=2, link=first)
+        await on.reset(run_id, step=2, execution=first)
         resumed = await on.resumed(run_id, 2)
         events = await on.whole(run_id)
         assert resumed.first == of_type(events, "step.started")[1].seq
@@ -95,7 +95,7 @@ async def test_a_decision_that_was_made_before_the_reset_stands_where_its_questi
         run_id = await on.start()
         await on.front.waiting(run_id)
         await on.decide(run_id, "p1", "approve")
-        await until(lambda: on.parts.told(run_id, "approval.decided"), "the decision in history")
+        await until(lambda: on.services.told(run_id, "approval.decided"), "the decision in history")
         await on.stage.handle(run_id).terminate(reason="by mistake")
         await on.front.ended(run_id)
         await on.reset(run_id)
@@ -113,10 +113,10 @@ async def test_a_decision_that_a_reset_leaves_out_is_asked_again_and_the_call_is
     async with scene(temporal, tmp_path, Model(calling("pay", "one"), saying("Paid."))) as on:
         run_id = await on.start()
         await on.front.waiting(run_id)
-        await until(lambda: on.parts.told(run_id, "run.waiting"), "the pause in history")
+        await until(lambda: on.services.told(run_id, "run.waiting"), "the pause in history")
         await on.stage.handle(run_id).signal("say", {"text": "Take your time.", "id": "s1"})
         await until(lambda: tasks_done(on, run_id, 3), "a task after the pause")
-        await on.parts.decide(run_id, "pay-one", "approve")
+        await on.services.decide(run_id, "pay-one", "approve")
         await on.whole(run_id)
         await on.reset(run_id, task=3, signals=False)
         await on.resumed(run_id)
@@ -138,7 +138,7 @@ async def test_a_question_that_is_asked_again_without_its_decision_can_be_decide
         await on.decide(run_id, "pay-one", "approve")
         await on.whole(run_id)
         await on.reset(run_id, task=2, signals=False)
-        assert (await on.front.waiting(run_id))["leg"] == 1
+        assert (await on.front.waiting(run_id))["turn"] == 1
         await on.decide(run_id, "pay-one", "deny")
         events = await on.whole(run_id)
         assert (events[-1].type, on.ledger) == ("run.completed", ["one"])
@@ -146,7 +146,7 @@ async def test_a_question_that_is_asked_again_without_its_decision_can_be_decide
 
 async def asked_about(on: Scene, run_id: str) -> bool:
     """Whether a person is asked about a call that may have run."""
-    return any(row.status == "pending" for row in await on.parts.stores.approvals.find(call_id="pay-one~2"))
+    return any(row.status == "pending" for row in await on.services.stores.approvals.find(call_id="pay-one~2"))
 
 
 async def test_a_cancel_that_is_sent_again_after_a_reset_ends_the_run_where_it_was_set_back_to(
@@ -162,13 +162,13 @@ async def test_a_cancel_that_is_sent_again_after_a_reset_ends_the_run_where_it_w
         await gate.reached.wait()
         await on.stage.handle(run_id).signal("cancel", {"by": "ann"})
         await on.whole(run_id)
-        first = await on.link(run_id)
+        first = await on.execution(run_id)
         await on.reset(run_id, step=2)
         resumed = await on.resumed(run_id)
         events = await on.whole(run_id)
         assert resumed.first == of_type(events, "step.started")[1].seq
         assert events[-1].type == "run.cancelled"
-        await on.reset(run_id, step=2, link=first, signals=False)
+        await on.reset(run_id, step=2, execution=first, signals=False)
         gate.open()
         await on.resumed(run_id, 2)
         events = await on.whole(run_id)

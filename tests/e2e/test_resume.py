@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from activities.providers.provider import ModelRequest
+from longrun.activities.providers.provider import ModelRequest
 from tests.gateway_process import worked
 from tests.logcheck import check_log, parsed
 from tests.provider_fake import Gate, Turn, call, reasoning, text, turn

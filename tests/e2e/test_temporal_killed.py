@@ -11,8 +11,8 @@ from time import monotonic
 
 import pytest
 
-from activities.providers.provider import ModelRequest
-from gateway.client import Api, Patience, open_api
+from longrun.activities.providers.provider import ModelRequest
+from longrun.client import Api, Patience, open_api
 from tests.dev_server import temporal_process
 from tests.gateway_process import worked
 from tests.logcheck import check_log, of_type, parsed
@@ -124,7 +124,7 @@ class Crowd:
         decisions = (self._say(f"/api/approvals/{run}-pay", {**word, "run_id": run}) for run in self.runs["pay"])
         cancels = (self._say(f"/api/runs/{run}/cancel", {"by": "ann"}) for run in self.runs["hang"])
         await asyncio.gather(*decisions, *cancels)
-        await self.see("new", "run.started")
+        await self.see("new", "run.accepted")
         page = (await self.front.http.get("/api/runs", params={"limit": 200})).json()["runs"]
         assert {run["id"] for run in page} == set(self.readers.seen)
         assert {run["status"] for run in page if run["id"] in self.runs["new"]} == {"queued"}

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
-from activities.providers.provider import ModelRequest
+from longrun.activities.providers.provider import ModelRequest
+from longrun.workflows.contract.events import ApprovalDecided
 from tests.dev_server import dev_server, take_port
 from tests.e2e.browser import browser_page
 from tests.gateway_process import worked
 from tests.logcheck import check_log, parsed
 from tests.provider_fake import Turn, call, turn
 from tests.tools import TOOLS, noted
-from workflows.contract.events import ApprovalDecided
 
 pytestmark = pytest.mark.server
 

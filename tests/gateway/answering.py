@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.client import Api, Patience, open_api
+from longrun.client import Api, Patience, open_api
+from longrun.workflows.contract.events import RunCompleted, TextDelta, encode, number
+from longrun.workflows.contract.messages import Usage
 from tests.build import START
-from workflows.contract.events import RunCompleted, TextDelta, encode, number
-from workflows.contract.messages import Usage
 
 QUICK = Patience(attempts=4, starts=3, first=0.001, most=0.01)
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"

@@ -1,4 +1,4 @@
-"""The gateway's parts behind its doors, over a stage."""
+"""The gateway's services behind its doors, over a stage."""
 
 import asyncio
 import sqlite3
@@ -10,23 +10,23 @@ from datetime import timedelta
 from sqlalchemy import update
 from temporalio.client import Client
 
-from activities.toolbox.registry import Tool, tool
-from activities.toolbox.tool import ToolContext
-from gateway.history.historian import Historian, Rebuilt
-from gateway.reconcile import Reconciler
-from gateway.runs import RunService
-from store.agents import new_id
-from store.clock import now
-from store.database import Tx
-from store.log import Segment
-from store.runs import Acceptance
-from store.signals import Signals
-from store.tables import RunRow, SignalRow
+from longrun.activities.toolbox.registry import Tool, tool
+from longrun.activities.toolbox.tool import ToolContext
+from longrun.gateway.history.rebuilder import Rebuilder, Rebuilt
+from longrun.gateway.reconcile.reconciler import Reconciler
+from longrun.gateway.service.runs import RunService
+from longrun.runtime.clock import now
+from longrun.runtime.ids import new_id
+from longrun.store.db.database import Tx
+from longrun.store.db.tables import OutboxRow, RunRow
+from longrun.store.log import Segment
+from longrun.store.outbox import Outbox
+from longrun.store.runs import Acceptance
+from longrun.workflows.contract.runs import Decision, RunOrder, Verdict
 from tests.build import Stores
 from tests.logcheck import parsed
 from tests.provider_fake import Gate
 from tests.stage import Stage, until
-from workflows.contract.runs import Decision, RunOrder, Verdict
 
 LONG_AGO = timedelta(minutes=1)
 
@@ -36,9 +36,9 @@ class Backstage:
     """What the gateway does without being asked over HTTP."""
 
     stores: Stores
-    signals: Signals
+    signals: Outbox
     service: RunService
-    historian: Historian
+    rebuilder: Rebuilder
     reconciler: Reconciler
 
     async def settled(self, run_id: str) -> list[bytes]:
@@ -51,7 +51,7 @@ class Backstage:
 
     async def rebuilt(self, run_id: str) -> Rebuilt:
         """The run from its history, which must have it."""
-        rebuilt = await self.historian.rebuild(run_id)
+        rebuilt = await self.rebuilder.rebuild(run_id)
         assert rebuilt is not None
         return rebuilt
 
@@ -64,7 +64,7 @@ class Backstage:
 
     def rows(self) -> dict[str, list[str]]:
         """All rows but the segments, by table."""
-        tables = ("runs", "threads", "heads", "legs", "messages", "steps", "calls", "approvals", "attempts")
+        tables = ("runs", "threads", "heads", "turns", "messages", "steps", "calls", "approvals", "attempts")
         with closing(sqlite3.connect(self.stores.database.url.removeprefix("sqlite:///"))) as connection:
             found = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
         return {name: sorted(str(row) for row in rows) for name, rows in found.items()}
@@ -88,17 +88,17 @@ class Backstage:
 
 
 def backstage(stage: Stage, client: Client | None = None) -> Backstage:
-    """The parts over a stage's store.
+    """The services over a stage's store.
 
     Args:
         stage: The stage.
         client: Another way to Temporal than the stage's.
     """
     stores, way = stage.stores, client or stage.client
-    signals = Signals(stores.database)
+    signals = Outbox(stores.database)
     service = RunService(way, stage.settings.task_queue, stores.runs, stores.approvals, signals)
-    historian = Historian(way, stores.database, stores.runs, stores.log)
-    return Backstage(stores, signals, service, historian, Reconciler(service, stores.runs, signals, historian, dict))
+    rebuilder = Rebuilder(way, stores.database, stores.runs, stores.log)
+    return Backstage(stores, signals, service, rebuilder, Reconciler(service, stores.runs, signals, rebuilder, dict))
 
 
 def tools(gate: Gate) -> list[Tool]:
@@ -126,9 +126,9 @@ def tools(gate: Gate) -> list[Tool]:
 
 
 @asynccontextmanager
-async def reconciling(parts: Backstage) -> AsyncGenerator[None]:
+async def reconciling(services: Backstage) -> AsyncGenerator[None]:
     """The reconciler goes round in the block."""
-    task = asyncio.create_task(parts.reconciler.serve())
+    task = asyncio.create_task(services.reconciler.serve())
     try:
         yield
     finally:
@@ -136,27 +136,27 @@ async def reconciling(parts: Backstage) -> AsyncGenerator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _is_over(parts: Backstage, run_id: str) -> RunRow | None:
-    row = await parts.stores.runs.get(run_id)
+async def _is_over(services: Backstage, run_id: str) -> RunRow | None:
+    row = await services.stores.runs.get(run_id)
     return row if row is not None and row.finished else None
 
 
-async def over(parts: Backstage, run_id: str) -> RunRow:
+async def over(services: Backstage, run_id: str) -> RunRow:
     """Wait until the store says that a run has ended."""
-    return await until(lambda: _is_over(parts, run_id), "the run's end")
+    return await until(lambda: _is_over(services, run_id), "the run's end")
 
 
-async def accept(parts: Backstage, given: RunOrder) -> RunOrder:
+async def accept(services: Backstage, given: RunOrder) -> RunOrder:
     """Accept a run as a gateway that died at once would have left it."""
-    await parts.stores.runs.accept(Acceptance(given))
+    await services.stores.runs.accept(Acceptance(given))
     return given
 
 
-async def aged(parts: Backstage) -> None:
+async def aged(services: Backstage) -> None:
     """Let everything have been accepted some time ago."""
 
     def job(tx: Tx) -> None:
         tx.execute(update(RunRow).values(created_at=now() - LONG_AGO))
-        tx.execute(update(SignalRow).values(created_at=now() - LONG_AGO))
+        tx.execute(update(OutboxRow).values(created_at=now() - LONG_AGO))
 
-    await parts.stores.database.write(job)
+    await services.stores.database.write(job)

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from activities.failures import FailureKind, ProviderFailure
-from activities.providers.provider import ModelRequest
+from longrun.activities.failures import FailureKind, ProviderFailure
+from longrun.activities.providers.provider import ModelRequest
 from tests.gateway.backstage import Backstage, backstage, tools
 from tests.logcheck import of_type
 from tests.provider_fake import Gate, Turn, call, reasoning, text, turn
@@ -20,7 +20,7 @@ DONE = turn("That is all.")
 async def behind(
     temporal: str, home: Path, script: Script, gate: Gate | None = None
 ) -> AsyncGenerator[tuple[Stage, Backstage]]:
-    """A stage with a worker, and the gateway's parts over it."""
+    """A stage with a worker, and the gateway's services over it."""
     async with staged(temporal, home, script, tools(gate or Gate())) as stage:
         yield stage, backstage(stage)
 
@@ -63,11 +63,11 @@ class Breaking:
         return any(event.attempt == attempt for event in of_type(await stage.events(run_id), "text.delta"))
 
 
-async def assert_restored(stage: Stage, parts: Backstage, run_id: str) -> None:
+async def assert_restored(stage: Stage, services: Backstage, run_id: str) -> None:
     """Delete the database's file, and find every row of the run in it again."""
-    rows, lines = parts.rows(), await parts.settled(run_id)
+    rows, lines = services.rows(), await services.settled(run_id)
     (stage.settings.home / "longrun.db").unlink()
-    assert await parts.stores.runs.get(run_id) is None
-    assert await parts.historian.restore_unknown(run_id)
-    assert parts.rows() == rows
-    assert await parts.settled(run_id) == lines
+    assert await services.stores.runs.get(run_id) is None
+    assert await services.rebuilder.restore_unknown(run_id)
+    assert services.rows() == rows
+    assert await services.settled(run_id) == lines

@@ -4,11 +4,11 @@ import asyncio
 import sys
 from collections.abc import Awaitable
 
-from store.database import Database
-from store.log import Append, append
+from longrun.store.db.database import Database
+from longrun.store.log import Append, append
+from longrun.workflows.contract.events import Custom
+from longrun.workflows.contract.steps import Span
 from tests.build import START
-from workflows.contract.events import Custom
-from workflows.contract.steps import Span
 
 
 async def main(url: str, run_id: str, name: str, count: int) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from store.schema import migrate
+from longrun.store.db.schema import migrate
 from tests.build import Stores
-from tests.store.cluster import Cluster
+from tests.store.db.cluster import Cluster
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 
-from tests.build import Stores, answer, at, finish, pause, tool_call
-from workflows import record
-from workflows.contract.events import Event, encode, number
-from workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart
-from workflows.contract.runs import Cancel, Decision, Outcome, RunOrder, Said, Verdict
-from workflows.contract.steps import (
+from longrun.workflows import record
+from longrun.workflows.contract.events import Event, encode, number
+from longrun.workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart
+from longrun.workflows.contract.runs import Cancel, Decision, Outcome, RunOrder, Said, Verdict
+from longrun.workflows.contract.steps import (
     Answer,
     Finished,
     ModelCall,
@@ -23,6 +22,7 @@ from workflows.contract.steps import (
     ToolOutcome,
     Verdicts,
 )
+from tests.build import Stores, answer, at, finish, pause, tool_call
 
 OUTCOMES = (
     Outcome(status="completed", stop_reason="end_turn"),
@@ -52,25 +52,25 @@ class History:
             events += record.replied(run_id, step, reply)
         for outcome in self.outcomes:
             events += record.called(run_id, outcome, texts[outcome.call_id])
-        for paused, leg_id in self.pauses:
-            events += record.paused(paused, leg_id)
+        for paused, turn_id in self.pauses:
+            events += record.paused(paused, turn_id)
         for each in self.recorded:
             events += record.decided(each)
         if self.end:
             output = self.replies[max(self.replies)].message.text if self.replies else ""
-            events += record.finished(self.end, self.leg_id, output, texts)
+            events += record.finished(self.end, self.turn_id, output, texts)
         return [number(event.seq, encode(event)) for event in sorted(events, key=lambda event: event.seq)]
 
     @property
-    def leg(self) -> int:
-        """The leg that the run is in."""
+    def turn(self) -> int:
+        """The turn that the run is in."""
         return 1 + sum(each.verdicts.resume for each in self.recorded)
 
     @property
-    def leg_id(self) -> str:
+    def turn_id(self) -> str:
         """Its public id."""
         resumed = [each.stamp.at for each in self.recorded if each.verdicts.resume]
-        return record.leg_id(self.order.run_id, self.leg, resumed[-1] if resumed else at(0))
+        return record.turn_id(self.order.run_id, self.turn, resumed[-1] if resumed else at(0))
 
 
 class Teller:
@@ -102,7 +102,7 @@ class Teller:
         else:
             if self._often():
                 await self._open_step(len(self.history.replies) + 1)
-        end = finish(run_id, self._chance.choice(OUTCOMES), leg=self.history.leg)
+        end = finish(run_id, self._chance.choice(OUTCOMES), turn=self.history.turn)
         results = [(await self._store.runs.finish(end, self._now()))[0] for _ in range(2)]
         assert results[0] == results[1]
         self.history.end = results[0]
@@ -158,10 +158,10 @@ class Teller:
 
     async def _pause(self, step: int, message: Message) -> bool:
         """Pause for all calls; false if the run ends before all are decided."""
-        asked = pause(self.history.order.run_id, step, message, leg=self.history.leg)
+        asked = pause(self.history.order.run_id, step, message, turn=self.history.turn)
         results = [await self._store.approvals.pause(asked, self._now()) for _ in range(2)]
         assert results[0] == results[1]
-        self.history.pauses.append((results[0], self.history.leg_id))
+        self.history.pauses.append((results[0], self.history.turn_id))
         left = [call.call_id for call in message.calls]
         while left:
             if not self._often():
@@ -172,7 +172,7 @@ class Teller:
             verdicts = Verdicts(
                 run_id=self.history.order.run_id,
                 step=step,
-                leg=self.history.leg,
+                turn=self.history.turn,
                 decisions=decisions,
                 expired=expired,
                 resume=not left,

@@ -2,10 +2,11 @@
 
 import pytest
 
-from store.agents import NameTakenError, new_id
-from store.database import StoreAwayError
+from longrun.runtime.ids import new_id
+from longrun.store.agents import NameTakenError
+from longrun.store.db.database import StoreUnavailableError
+from longrun.workflows.contract.agents import AgentSpec, ToolSpec
 from tests.build import START, Stores, agent, at
-from workflows.contract.agents import AgentSpec, ToolSpec
 
 
 def tool(name: str, description: str = "does it") -> ToolSpec:
@@ -43,7 +44,7 @@ async def test_an_agent_can_be_forgotten(store: Stores) -> None:
 
 async def test_a_store_that_is_away_is_not_a_name_that_is_taken(tmp_path: object) -> None:
     store = Stores.over(f"postgresql://postgres@/longrun?host={tmp_path}")
-    with pytest.raises(StoreAwayError):
+    with pytest.raises(StoreUnavailableError):
         await store.agents.create(agent("helper"), START)
     await store.database.aclose()
 

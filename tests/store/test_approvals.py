@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from store.log import FencedError
-from store.tables import LegRow
+from longrun.store.db.tables import TurnRow
+from longrun.store.log import FencedError
+from longrun.workflows import record
+from longrun.workflows.contract.events import type_of
+from longrun.workflows.contract.messages import Message
+from longrun.workflows.contract.runs import Decision, RunOrder
+from longrun.workflows.contract.steps import ModelCall, Verdicts
 from tests.build import Stores, at, calls, finish, pause
-from workflows import record
-from workflows.contract.events import type_of
-from workflows.contract.messages import Message
-from workflows.contract.runs import Decision, RunOrder
-from workflows.contract.steps import ModelCall, Verdicts
 
 
 async def waiting(store: Stores, *call_ids: str, step: int = 1) -> tuple[RunOrder, Message]:
@@ -22,27 +22,27 @@ async def waiting(store: Stores, *call_ids: str, step: int = 1) -> tuple[RunOrde
     return run, reply.message
 
 
-def verdicts(run_id: str, *decisions: Decision, resume: bool, leg: int = 1, expired: tuple[str, ...] = ()) -> Verdicts:
-    return Verdicts(run_id=run_id, step=1, leg=leg, decisions=decisions, expired=expired, resume=resume)
+def verdicts(run_id: str, *decisions: Decision, resume: bool, turn: int = 1, expired: tuple[str, ...] = ()) -> Verdicts:
+    return Verdicts(run_id=run_id, step=1, turn=turn, decisions=decisions, expired=expired, resume=resume)
 
 
-async def legs(store: Stores, run_id: str) -> list[tuple[int, str, int, int | None, str | None]]:
-    rows = await store.database.read(lambda session: [session.get(LegRow, (run_id, leg)) for leg in (1, 2, 3)])
-    return [(row.leg, row.leg_id, row.first_seq, row.last_seq, row.stop_reason) for row in rows if row]
+async def turns(store: Stores, run_id: str) -> list[tuple[int, str, int, int | None, str | None]]:
+    rows = await store.database.read(lambda session: [session.get(TurnRow, (run_id, turn)) for turn in (1, 2, 3)])
+    return [(row.turn, row.turn_id, row.first_seq, row.last_seq, row.stop_reason) for row in rows if row]
 
 
 async def statuses(store: Stores, run_id: str) -> dict[str, str]:
     return {row.call_id: row.status for row in await store.approvals.find(run_id=run_id)}
 
 
-async def test_a_pause_asks_ends_the_leg_and_sets_the_run_waiting(store: Stores) -> None:
+async def test_a_pause_asks_ends_the_turn_and_sets_the_run_waiting(store: Stores) -> None:
     run, message = await waiting(store, "c1", "c2")
     lines = await store.lines(run.run_id)
-    assert [type_of(line) for line in lines][-3:] == ["approval.requested", "leg.ended", "run.waiting"]
+    assert [type_of(line) for line in lines][-3:] == ["approval.requested", "turn.ended", "run.waiting"]
     row = await store.runs.get(run.run_id)
     assert row is not None
     assert (row.status, json.loads(row.usage)) == ("waiting", {"input_tokens": 1, "output_tokens": 2})
-    assert await legs(store, run.run_id) == [(1, run.run_id, 1, len(lines), "requires_approval")]
+    assert await turns(store, run.run_id) == [(1, run.run_id, 1, len(lines), "requires_approval")]
     (one, two) = await store.approvals.find(status="pending", run_id=run.run_id)
     assert (one.call_id, one.arguments, one.reason, one.requested_at, one.expires_at) == (
         *("c1", message.calls[0].arguments, "always", at(5), at(600)),
@@ -59,7 +59,7 @@ async def test_pausing_twice_gives_the_first_places_and_time(store: Stores) -> N
     assert await store.log.head(run.run_id) == head
 
 
-async def test_the_last_verdict_resumes_the_run_with_a_new_leg(store: Stores) -> None:
+async def test_the_last_verdict_resumes_the_run_with_a_new_turn(store: Stores) -> None:
     run, _ = await waiting(store, "c1", "c2", "c3")
     edit = Decision(call_id="c1", decision="edit", args={"q": 1}, by="ann")
     first = await store.approvals.record(verdicts(run.run_id, edit, resume=False), at(6))
@@ -71,12 +71,12 @@ async def test_the_last_verdict_resumes_the_run_with_a_new_leg(store: Stores) ->
     assert [type_of(line) for line in lines][-4:] == [
         *("approval.decided", "approval.decided", "approval.expired", "run.resumed")
     ]
-    second_leg = record.leg_id(run.run_id, 2, at(7))
-    assert (await legs(store, run.run_id))[1] == (2, second_leg, len(lines), None, None)
+    second_turn = record.turn_id(run.run_id, 2, at(7))
+    assert (await turns(store, run.run_id))[1] == (2, second_turn, len(lines), None, None)
     assert (first.stamp.first, last.stamp.first) == (len(lines) - 3, len(lines) - 2)
     row = await store.runs.get(run.run_id)
     assert row is not None
-    assert (row.status, row.leg) == ("running", 2)
+    assert (row.status, row.turn) == ("running", 2)
     decided = (await store.approvals.find(call_id="c1"))[0]
     assert decided.decided_at == at(6)
     assert Decision.model_validate_json(decided.decision or "") == edit
@@ -90,7 +90,7 @@ async def test_recording_twice_gives_the_first_places_and_time(store: Stores, re
     head = await store.log.head(run.run_id)
     assert await store.approvals.record(verdicts(run.run_id, approve, resume=resume), at(60)) == first
     assert await store.log.head(run.run_id) == head
-    assert len(await legs(store, run.run_id)) == 1 + resume
+    assert len(await turns(store, run.run_id)) == 1 + resume
 
 
 async def test_an_expiry_that_was_written_stands_against_a_decision_that_comes_later(store: Stores) -> None:
@@ -121,14 +121,14 @@ async def test_a_decision_that_was_written_stands_against_an_expiry_with_all_tha
     assert await statuses(store, run.run_id) == {"c1": "answered", "c~2": "edited", "c2": "expired"}
 
 
-async def test_what_was_written_in_another_leg_is_not_taken_for_this_one(store: Stores) -> None:
+async def test_what_was_written_in_another_turn_is_not_taken_for_this_one(store: Stores) -> None:
     run, message = await waiting(store, "c1")
     approve = verdicts(run.run_id, Decision(call_id="c1", decision="approve"), resume=True)
     await store.approvals.record(approve, at(6))
-    for leg in range(2, 12):
-        await store.approvals.pause(pause(run.run_id, 1, message, leg=leg), at(leg * 2 + 4))
-        deny = Decision(call_id="c1", decision="deny", reason=f"{leg}")
-        recorded = await store.approvals.record(verdicts(run.run_id, deny, resume=True, leg=leg), at(leg * 2 + 5))
+    for turn in range(2, 12):
+        await store.approvals.pause(pause(run.run_id, 1, message, turn=turn), at(turn * 2 + 4))
+        deny = Decision(call_id="c1", decision="deny", reason=f"{turn}")
+        recorded = await store.approvals.record(verdicts(run.run_id, deny, resume=True, turn=turn), at(turn * 2 + 5))
         assert recorded.verdicts.decisions == (deny,)
 
 
@@ -141,20 +141,22 @@ async def test_a_decision_without_a_request_is_recorded_all_the_same(store: Stor
     assert [type_of(line) for line in await store.lines(run.run_id)][-2:] == ["approval.decided", "run.resumed"]
 
 
-async def test_a_later_leg_pauses_and_may_ask_for_a_call_again(store: Stores) -> None:
+async def test_a_later_turn_pauses_and_may_ask_for_a_call_again(store: Stores) -> None:
     run, message = await waiting(store, "c1")
     await store.approvals.record(verdicts(run.run_id, Decision(call_id="c1", decision="approve"), resume=True), at(6))
-    await store.approvals.pause(pause(run.run_id, 1, message, leg=2), at(7))
+    await store.approvals.pause(pause(run.run_id, 1, message, turn=2), at(7))
     assert await statuses(store, run.run_id) == {"c1": "pending"}
     answer = Decision(call_id="c1", decision="answer", answer="no need")
-    await store.approvals.record(verdicts(run.run_id, answer, resume=True, leg=2), at(8))
+    await store.approvals.record(verdicts(run.run_id, answer, resume=True, turn=2), at(8))
     assert await statuses(store, run.run_id) == {"c1": "answered"}
-    found = await legs(store, run.run_id)
-    assert [(leg, reason) for leg, _, _, _, reason in found] == [
+    found = await turns(store, run.run_id)
+    assert [(turn, reason) for turn, _, _, _, reason in found] == [
         *((1, "requires_approval"), (2, "requires_approval"), (3, None))
     ]
-    ended = [json.loads(line) for line in await store.lines(run.run_id) if type_of(line) == "leg.ended"]
-    assert [(event["leg"], event["leg_id"]) for event in ended] == [(leg, leg_id) for leg, leg_id, *_ in found[:2]]
+    ended = [json.loads(line) for line in await store.lines(run.run_id) if type_of(line) == "turn.ended"]
+    assert [(event["turn"], event["turn_id"]) for event in ended] == [
+        (turn, turn_id) for turn, turn_id, *_ in found[:2]
+    ]
 
 
 async def test_a_run_that_ends_while_it_waits_closes_its_requests(store: Stores) -> None:
@@ -162,9 +164,9 @@ async def test_a_run_that_ends_while_it_waits_closes_its_requests(store: Stores)
     await store.approvals.record(verdicts(run.run_id, Decision(call_id="c1", decision="approve"), resume=False), at(6))
     await store.runs.finish(finish(run.run_id), at(7))
     assert await statuses(store, run.run_id) == {"c1": "approved", "c2": "cancelled"}
-    for leg in (2, 3):
+    for turn in (2, 3):
         with pytest.raises(FencedError):
-            await store.approvals.pause(pause(run.run_id, 1, message, leg=leg), at(8))
+            await store.approvals.pause(pause(run.run_id, 1, message, turn=turn), at(8))
     with pytest.raises(FencedError):
         await store.approvals.record(verdicts(run.run_id, Decision(call_id="c2", decision="deny"), resume=True), at(8))
     assert type_of((await store.lines(run.run_id))[-1]) == "run.completed"

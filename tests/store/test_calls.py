@@ -5,14 +5,14 @@ import hashlib
 
 import pytest
 
-from store.attempts import Attempts
-from store.blobs import Blobs, KeptResult
-from store.calls import MOST_LOST, UnknownCallError
-from store.log import FencedError
+from longrun.store.attempts import Attempts
+from longrun.store.blobs import Blobs, KeptResult
+from longrun.store.calls import MOST_LOST, UnknownCallError
+from longrun.store.log import FencedError
+from longrun.workflows.contract.events import type_of
+from longrun.workflows.contract.runs import RunOrder
+from longrun.workflows.contract.steps import Answer, ModelCall, ModelReply, ToolCall, ToolOutcome
 from tests.build import START, Stores, at, calls, finish, tool_call
-from workflows.contract.events import type_of
-from workflows.contract.runs import RunOrder
-from workflows.contract.steps import Answer, ModelCall, ModelReply, ToolCall, ToolOutcome
 
 
 async def asked(store: Stores, *call_ids: str) -> tuple[RunOrder, ModelReply, list[ToolCall]]:

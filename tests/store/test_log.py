@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import create_engine, text
 
-from store.database import Tx
-from store.engines import driver
-from store.log import Append, FencedError, LogReader, Segment, append, restore
+from longrun.store.db.database import Tx
+from longrun.store.db.engines import driver
+from longrun.store.log import Append, FencedError, LogReader, Segment, append, restore
+from longrun.workflows.contract.events import Custom, type_of
+from longrun.workflows.contract.steps import ModelCall, Span
 from tests.build import START, Stores, finish, order, says
-from workflows.contract.events import Custom, type_of
-from workflows.contract.steps import ModelCall, Span
 
 
 def customs(run_id: str, *names: str) -> Sequence[Custom]:
@@ -34,7 +34,7 @@ async def test_events_are_numbered_from_one_without_gaps(store: Stores) -> None:
     assert await put(store, run.run_id, "a", "x", "y") == Span(first=2, last=3)
     assert await put(store, run.run_id, "b", "z") == Span(first=4, last=4)
     lines = await store.lines(run.run_id)
-    assert [type_of(line) for line in lines] == ["run.started", "custom", "custom", "custom"]
+    assert [type_of(line) for line in lines] == ["run.accepted", "custom", "custom", "custom"]
     assert seqs(lines) == [1, 2, 3, 4]
     assert await store.log.head(run.run_id) == 4
 
@@ -123,7 +123,7 @@ async def test_what_an_attempt_wrote_is_marked_and_left_out_of_the_settled_log(s
     begun = await store.begin(call)
     raw, settled = await store.lines(run.run_id), await store.lines(run.run_id, settled=True)
     assert [type_of(line) for line in raw] == [
-        *("run.started", "step.started", "text.delta", "text.delta", "attempt.superseded")
+        *("run.accepted", "step.started", "text.delta", "text.delta", "attempt.superseded")
     ]
     assert seqs(settled) == [1, 2, 5]
     assert (begun.superseded[0].first, begun.superseded[0].last, begun.superseded[0].notice.first) == (3, 4, 5)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from store.log import FencedError
-from store.runs import Acceptance, Accepted, KeyReusedError, RunFilter, ThreadBusyError
+from longrun.store.log import FencedError
+from longrun.store.runs import Acceptance, Accepted, KeyReusedError, RunFilter, ThreadBusyError
+from longrun.workflows.contract.events import type_of
+from longrun.workflows.contract.runs import Cancel, Outcome, Said
+from longrun.workflows.contract.steps import ModelCall
 from tests.build import COMPLETED, START, Stores, agent, at, calls, failed, finish, later, order, says, tool_call
-from workflows.contract.events import type_of
-from workflows.contract.runs import Cancel, Outcome, Said
-from workflows.contract.steps import ModelCall
 
 CANCELLED = Outcome(status="cancelled", stop_reason="cancelled", cancel=Cancel(reason="enough", by="ann"))
 
@@ -21,12 +21,12 @@ async def test_an_accepted_run_has_its_row_its_input_and_its_first_event(store: 
     assert await store.runs.accept(Acceptance(given)) == Accepted(given.run_id, created=True, ready=True)
     row = await store.runs.get(given.run_id)
     assert row is not None
-    assert (row.status, row.place, row.leg, row.step, row.dispatched) == ("queued", 1, 1, 0, False)
+    assert (row.status, row.place, row.turn, row.step, row.dispatched) == ("queued", 1, 1, 0, False)
     assert await store.runs.order(given.run_id) == given
     assert await store.messages.of_run(given.run_id) == [given.input]
     (line,) = await store.lines(given.run_id)
     event = json.loads(line)
-    assert (event["type"], event["metadata"], event["thread_id"]) == ("run.started", {"ticket": 7}, given.thread_id)
+    assert (event["type"], event["metadata"], event["thread_id"]) == ("run.accepted", {"ticket": 7}, given.thread_id)
 
 
 async def test_an_unknown_run_is_nothing(store: Stores) -> None:
@@ -128,7 +128,7 @@ async def test_the_end_is_written_once(store: Stores, outcome: Outcome, event: s
     await store.ask(ModelCall(run_id=run.run_id, step=1), says("the answer"))
     finished, _ = await store.runs.finish(finish(run.run_id, outcome), at(7))
     lines = await store.lines(run.run_id)
-    assert [type_of(line) for line in lines][-2:] == ["leg.ended", event]
+    assert [type_of(line) for line in lines][-2:] == ["turn.ended", event]
     assert finished.stamp.first == len(lines) - 1
     again, _ = await store.runs.finish(finish(run.run_id, failed()), at(70))
     assert again == finished

@@ -2,12 +2,12 @@
 
 import pytest
 
-from store.log import FencedError
+from longrun.store.log import FencedError
+from longrun.workflows.contract.events import type_of
+from longrun.workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.runs import Said
+from longrun.workflows.contract.steps import ModelCall, ModelReply, Span
 from tests.build import START, Stores, answer, at, calls, draft, finish, order, says
-from workflows.contract.events import type_of
-from workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
-from workflows.contract.runs import Said
-from workflows.contract.steps import ModelCall, ModelReply, Span
 
 
 async def test_a_step_streams_its_message_and_keeps_it(store: Stores) -> None:
@@ -16,7 +16,7 @@ async def test_a_step_streams_its_message_and_keeps_it(store: Stores) -> None:
     reply = await store.ask(call, says("hello there"))
     types = [type_of(line) for line in await store.lines(run.run_id)]
     assert types == [
-        *("run.started", "step.started", "text.delta", "text.delta", "text.delta"),
+        *("run.accepted", "step.started", "text.delta", "text.delta", "text.delta"),
         *("text.completed", "message.completed"),
     ]
     assert [seq for span in reply.spans for seq in range(span.first, span.last + 1)] == [3, 4, 5, 6, 7]

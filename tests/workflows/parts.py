@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from random import Random
 
-from workflows.contract.messages import (
+from longrun.workflows.contract.messages import (
     Message,
     Opaque,
     OpaquePart,
@@ -15,7 +15,7 @@ from workflows.contract.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from workflows.deltas import PART_DONE, text_of
+from longrun.workflows.deltas import PART_DONE, text_of
 
 LETTERS = 'abc é\n"\\{}0ß漢😀 \u2028\x00'
 

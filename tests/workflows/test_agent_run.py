@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from activities.failures import ProviderFailure
-from activities.providers.provider import ModelRequest
-from store.runs import Acceptance
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.provider import ModelRequest
+from longrun.store.runs import Acceptance
+from longrun.workflows.contract.events import Event, RunCompleted, RunFailed, ToolCompleted
+from longrun.workflows.contract.messages import ToolResultPart
+from longrun.workflows.transcript import paired
 from tests.logcheck import of_type, settled_text
 from tests.provider_fake import Gate, Turn, call, in_turn, reasoning, requested, text, turn
 from tests.stage import order, staged
 from tests.tools import TOOLS, held
-from workflows.contract.events import Event, RunCompleted, RunFailed, ToolCompleted
-from workflows.contract.messages import ToolResultPart
-from workflows.transcript import paired
 
 pytestmark = pytest.mark.server
 
@@ -37,7 +37,7 @@ async def test_a_run_asks_the_model_runs_its_tool_and_ends_with_its_answer(tempo
     assert results(events) == {"c1": ("ok", "saw sea")}
     assert isinstance(events[-1], RunCompleted)
     assert (events[-1].output, events[-1].usage.input_tokens) == ("It is blue.", 20)
-    assert (snapshot.step, snapshot.leg, snapshot.usage) == (2, 1, events[-1].usage)
+    assert (snapshot.step, snapshot.turn, snapshot.usage) == (2, 1, events[-1].usage)
 
 
 async def test_every_task_can_be_replayed_from_the_beginning(temporal: str, tmp_path: Path) -> None:

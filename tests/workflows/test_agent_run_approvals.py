@@ -6,25 +6,25 @@ from typing import Any
 
 import pytest
 
-from gateway.history.historian import Historian
-from tests.logcheck import of_type, parsed
-from tests.provider_fake import Gate, call, in_turn, text, turn
-from tests.stage import Stage, order, staged
-from tests.tools import TOOLS, held, noted
-from workflows.agent_run import AgentRun
-from workflows.attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID
-from workflows.contract.events import (
+from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.workflows.agent_run import AgentRun
+from longrun.workflows.attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID
+from longrun.workflows.contract.events import (
     ApprovalDecided,
     ApprovalRequested,
     Event,
-    LegEnded,
     MessageReceived,
     RunFailed,
     ToolCompleted,
     ToolStarted,
+    TurnEnded,
 )
-from workflows.contract.runs import Cancel, Decision, Said
-from workflows.contract.steps import Verdicts
+from longrun.workflows.contract.runs import Cancel, Decision, Said
+from longrun.workflows.contract.steps import Verdicts
+from tests.logcheck import of_type, parsed
+from tests.provider_fake import Gate, call, in_turn, text, turn
+from tests.stage import Stage, order, staged
+from tests.tools import TOOLS, held, noted
 
 pytestmark = pytest.mark.server
 
@@ -155,7 +155,7 @@ async def test_the_calls_of_a_message_are_decided_one_by_one_and_then_all_run(te
     assert nothing_yet == []
     assert [event.call_id for event in events if isinstance(event, ApprovalDecided)] == ["c2", "c1"]
     assert {event.call_id for event in events if isinstance(event, ToolStarted)} == {"c2", "c3"}
-    assert [event.leg for event in events if isinstance(event, LegEnded)] == [1, 2]
+    assert [event.turn for event in events if isinstance(event, TurnEnded)] == [1, 2]
 
 
 async def test_nobody_deciding_in_time_ends_the_run(temporal: str, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ async def test_a_call_that_expired_in_the_log_is_not_run_by_a_decision_that_came
         handle = await stage.start(order("pay"))
         await stage.seen(handle.id, "run.waiting")
         # As if the worker had died after it had written this, and before it could say so.
-        expired = Verdicts(run_id=handle.id, step=1, leg=1, expired=("c1",), resume=True)
+        expired = Verdicts(run_id=handle.id, step=1, turn=1, expired=("c1",), resume=True)
         await stage.stores.approvals.record(expired, datetime.now(UTC))
         await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
         outcome, events = await stage.ended(handle)
@@ -195,7 +195,7 @@ async def test_a_decision_that_stands_in_the_log_is_followed_though_its_time_has
         handle = await stage.start(order("pay", "look", approval_timeout=1.0))
         await stage.seen(handle.id, "run.waiting")
         words = [Decision(call_id="c1", decision="edit", args={"amount": 3}), Decision(call_id="c2", decision="deny")]
-        decided = Verdicts(run_id=handle.id, step=1, leg=1, decisions=tuple(words), resume=True)
+        decided = Verdicts(run_id=handle.id, step=1, turn=1, decisions=tuple(words), resume=True)
         await stage.stores.approvals.record(decided, datetime.now(UTC))
         outcome, events = await stage.ended(handle)
         assert noted(stage.settings.workspace_folder) == ["3"]
@@ -206,8 +206,8 @@ async def test_a_decision_that_stands_in_the_log_is_followed_though_its_time_has
 
 async def told_by_history(stage: Stage, run_id: str) -> list[Event]:
     """The log as Temporal's history tells it."""
-    historian = Historian(stage.client, stage.stores.database, stage.stores.runs, stage.stores.log)
-    rebuilt = await historian.rebuild(run_id)
+    rebuilder = Rebuilder(stage.client, stage.stores.database, stage.stores.runs, stage.stores.log)
+    rebuilt = await rebuilder.rebuild(run_id)
     assert rebuilt is not None
     return parsed(rebuilt.lines[seq] for seq in sorted(rebuilt.lines))
 

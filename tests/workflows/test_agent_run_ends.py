@@ -8,22 +8,22 @@ import pytest
 from temporalio import activity
 from typing_extensions import override
 
-from activities.lifecycle import LifecycleActivities
-from store.clock import now
-from store.runs import Acceptance
+from longrun.activities.lifecycle import LifecycleActivities
+from longrun.runtime.clock import now
+from longrun.store.runs import Acceptance
+from longrun.workflows import policy
+from longrun.workflows.agent_run import AgentRun
+from longrun.workflows.contract.events import MessageCompleted, RunCancelled, ToolCompleted, ToolProgress
+from longrun.workflows.contract.messages import TextPart
+from longrun.workflows.contract.runs import Cancel, RunOrder
+from longrun.workflows.contract.steps import Finish, Finished
+from longrun.workflows.transcript import paired
 from tests.build import Stores
 from tests.build import finish as end_of
 from tests.logcheck import check_log, of_type, settled_text
 from tests.provider_fake import Gate, Turn, call, in_turn, reasoning, text, turn
 from tests.stage import Handle, Stage, order, staged, unserved, worker
 from tests.tools import TOOLS, held, noted
-from workflows import policy
-from workflows.agent_run import AgentRun
-from workflows.contract.events import MessageCompleted, RunCancelled, ToolCompleted, ToolProgress
-from workflows.contract.messages import TextPart
-from workflows.contract.runs import Cancel, RunOrder
-from workflows.contract.steps import Finish, Finished
-from workflows.transcript import paired
 
 pytestmark = pytest.mark.server
 
@@ -105,7 +105,7 @@ async def test_a_cancel_that_comes_with_the_start_asks_nobody(temporal: str, tmp
             ends = [await stage.ended(handle) for handle in (signalled, asked)]
         assert stage.provider.requests == []
     assert [outcome.status for outcome, _ in ends] == ["cancelled", "cancelled"]
-    assert [event.type for event in ends[0][1]] == ["run.started", "leg.ended", "run.cancelled"]
+    assert [event.type for event in ends[0][1]] == ["run.accepted", "turn.ended", "run.cancelled"]
 
 
 async def test_a_queued_run_that_is_cancelled_never_starts(temporal: str, tmp_path: Path) -> None:

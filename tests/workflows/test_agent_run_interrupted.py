@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from activities.tools import INTERRUPTED
-from gateway.review import Reviews, Ruling
+from longrun.activities.tools import INTERRUPTED
+from longrun.gateway.service.reviews import Reviews, Ruling
+from longrun.workflows.contract.agents import OnInterrupt
+from longrun.workflows.contract.events import ApprovalDecided, ApprovalRequested, Event, ToolCompleted, TurnEnded
+from longrun.workflows.contract.runs import Cancel, Decision, PendingApproval
+from longrun.workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED
 from tests.logcheck import of_type
 from tests.provider_fake import call, in_turn, turn
 from tests.stage import Handle, Stage, order, staged, until
 from tests.tools import look, noted, snapping
-from workflows.contract.agents import OnInterrupt
-from workflows.contract.events import ApprovalDecided, ApprovalRequested, Event, LegEnded, ToolCompleted
-from workflows.contract.runs import Cancel, Decision, PendingApproval
-from workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED
 
 pytestmark = pytest.mark.server
 
@@ -29,14 +29,14 @@ def result(events: list[Event], call_id: str = "c1") -> ToolCompleted:
     return found
 
 
-async def question(stage: Stage, handle: Handle, leg: int = 1) -> PendingApproval:
-    """What the run asks at the end of a leg."""
+async def question(stage: Stage, handle: Handle, turn: int = 1) -> PendingApproval:
+    """What the run asks at the end of a turn."""
 
     async def look() -> PendingApproval | None:
         asked = await stage.phase(handle, "waiting")
-        return asked.pending[0] if asked.leg == leg and len(asked.pending) == 1 else None
+        return asked.pending[0] if asked.turn == turn and len(asked.pending) == 1 else None
 
-    return await until(look, f"a question at the end of leg {leg}")
+    return await until(look, f"a question at the end of turn {turn}")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ async def test_a_person_says_what_becomes_of_an_interrupted_call(
     assert (result(events).status, result(events).content) == answered
     assert result(events, "c2").content == "saw sea"
     assert notes == snapped
-    assert [event.stop_reason for event in events if isinstance(event, LegEnded)] == ["requires_approval", "end_turn"]
+    assert [event.stop_reason for event in events if isinstance(event, TurnEnded)] == ["requires_approval", "end_turn"]
     assert [(row.call_id, row.interrupted) for row in rows] == [("c1~2", "c1")]
 
 
@@ -77,10 +77,10 @@ async def test_an_approval_from_before_does_not_answer_whether_to_run_again(temp
     tools = [snapping(2, approval="always")]
     async with staged(temporal, tmp_path, in_turn(turn(call("c1", "snap")), ENDS), tools) as stage:
         handle = await stage.start(order("snap"))
-        for leg, name in enumerate(("c1", "c1~2", "c1~3"), 1):
-            asked = await question(stage, handle, leg)
+        for number, name in enumerate(("c1", "c1~2", "c1~3"), 1):
+            asked = await question(stage, handle, number)
             assert asked.call_id == name
-            assert len(noted(stage.settings.workspace_folder)) == leg - 1
+            assert len(noted(stage.settings.workspace_folder)) == number - 1
             for _ in range(2):
                 await handle.signal("decide", {"call_id": name, "decision": "approve"})
         _, events = await stage.ended(handle)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from activities.providers.provider import ModelRequest
+from longrun.activities.providers.provider import ModelRequest
+from longrun.workflows.agent_run import AgentRun
+from longrun.workflows.contract.events import ApprovalDecided, MessageReceived
+from longrun.workflows.contract.runs import Cancel, Said
 from tests.logcheck import of_type, settled_text
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.stage import order, staged
 from tests.tools import TOOLS, held, noted
-from workflows.agent_run import AgentRun
-from workflows.contract.events import ApprovalDecided, MessageReceived
-from workflows.contract.runs import Cancel, Said
 
 pytestmark = pytest.mark.server
 
@@ -50,7 +50,7 @@ async def test_no_signal_is_lost_or_counted_twice_where_a_history_ends(impatient
     assert settled_text(events).startswith("1 2 3 4 5 ")
 
 
-async def test_a_later_part_of_a_run_still_knows_its_limits_and_legs(impatient_temporal: str, tmp_path: Path) -> None:
+async def test_a_later_part_of_a_run_still_knows_its_limits_and_turns(impatient_temporal: str, tmp_path: Path) -> None:
     gate = Gate()
 
     def script(request: ModelRequest) -> Turn:
@@ -67,7 +67,7 @@ async def test_a_later_part_of_a_run_still_knows_its_limits_and_legs(impatient_t
         prompts = {request.system for request in stage.provider.requests}
         await stage.handle(handle.id).signal(AgentRun.cancel, Cancel(by="ann"))
         outcome, events = await stage.ended(handle)
-    assert (snapshot.step, snapshot.leg, snapshot.limits.max_steps) == (9, 2, 9)
+    assert (snapshot.step, snapshot.turn, snapshot.limits.max_steps) == (9, 2, 9)
     assert snapshot.usage.input_tokens == 90
     assert prompts == {"Be brief."}
     assert outcome.status == "cancelled"

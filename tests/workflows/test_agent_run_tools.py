@@ -11,18 +11,18 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 from typing_extensions import override
 
-from activities.heartbeat import heartbeats
-from activities.toolbox.registry import Tool, tool
-from store.attempts import Attempts
+from longrun.activities.heartbeat import heartbeats
+from longrun.activities.toolbox.registry import Tool, tool
+from longrun.store.attempts import Attempts
+from longrun.workflows.agent_run import AgentRun
+from longrun.workflows.contract.events import ToolCompleted
+from longrun.workflows.contract.runs import Cancel, Decision
+from longrun.workflows.contract.steps import ToolCall, ToolOutcome, ToolSteps
+from longrun.workflows.interruption import NOT_AGAIN
 from tests.logcheck import of_type
 from tests.provider_fake import Gate, call, in_turn, turn
 from tests.stage import Stage, order, unserved, worker
 from tests.tools import TOOLS, held
-from workflows.agent_run import AgentRun
-from workflows.contract.events import ToolCompleted
-from workflows.contract.runs import Cancel, Decision
-from workflows.contract.steps import ToolCall, ToolOutcome, ToolSteps
-from workflows.interruption import NOT_AGAIN
 
 pytestmark = pytest.mark.server
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from workflows.billing import Bill, bill
-from workflows.contract.attempts import AttemptEntry, AttemptOutcome
+from longrun.workflows.billing import Bill, bill
+from longrun.workflows.contract.attempts import AttemptEntry, AttemptOutcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

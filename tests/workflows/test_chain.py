@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from activities.providers.provider import ModelRequest
+from longrun.activities.providers.provider import ModelRequest
+from longrun.workflows.contract.runs import Said
 from tests.gateway.backstage import backstage, tools
 from tests.provider_fake import Gate, Turn, call, turn
 from tests.stage import order, staged
-from workflows.contract.runs import Said
 
 pytestmark = pytest.mark.server
 STEPS = 12
@@ -35,6 +35,6 @@ async def test_a_run_in_several_links_is_rebuilt_and_restored(impatient_temporal
         await parts.assert_rebuilt(handle.id)
         rows, lines = parts.rows(), await parts.settled(handle.id)
         (tmp_path / "longrun.db").unlink()
-        assert await parts.historian.restore_unknown(handle.id)
+        assert await parts.rebuilder.restore_unknown(handle.id)
         assert parts.rows() == rows
         assert await parts.settled(handle.id) == lines

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from longrun.workflows.contract.agents import AgentSpec, Approval, ArgumentRule, ModelParams, ToolUse
+from longrun.workflows.contract.messages import Message, OpaquePart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.runs import Cancel, Decision, Limits, Outcome, RunState, Said
+from longrun.workflows.contract.shape import Shape
+from longrun.workflows.contract.steps import Stamp, ToolOutcome
 from tests.build import START, order
 from tests.workflows.parts import conversation
-from workflows.contract.agents import AgentSpec, Approval, ArgumentRule, ModelParams, ToolUse
-from workflows.contract.messages import Message, OpaquePart, TextPart, ToolCallPart, Usage
-from workflows.contract.runs import Cancel, Decision, Limits, Outcome, RunState, Said
-from workflows.contract.shape import Shape
-from workflows.contract.steps import Stamp, ToolOutcome
 
 AGENT = {"name": "helper", "model": "scripted/x"}
 STAMP = Stamp(first=3, at=START)
@@ -22,7 +22,7 @@ SHAPES: list[Shape] = [
         order=order(),
         began=START,
         step=3,
-        leg=2,
+        turn=2,
         usage=Usage(input_tokens=0),
         decisions=(Decision(call_id="c1", decision="edit", args={"n": None, "deep": [{"x": None}]}),),
         heard=(Said(text="\u2028 hm", id="1"),),

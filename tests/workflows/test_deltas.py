@@ -2,9 +2,7 @@
 
 import pytest
 
-from tests.build import START
-from tests.workflows.parts import some_marks, some_message
-from workflows.contract.events import (
+from longrun.workflows.contract.events import (
     Event,
     ReasoningCompleted,
     ReasoningDelta,
@@ -13,8 +11,10 @@ from workflows.contract.events import (
     ToolCallCompleted,
     ToolCallDelta,
 )
-from workflows.contract.messages import OpaquePart, Part, TextPart, ToolCallPart, ToolResultPart
-from workflows.deltas import Attempt, PartEvent, part_of, played, text_of
+from longrun.workflows.contract.messages import OpaquePart, Part, TextPart, ToolCallPart, ToolResultPart
+from longrun.workflows.deltas import Attempt, PartEvent, part_of, played, text_of
+from tests.build import START
+from tests.workflows.parts import some_marks, some_message
 
 ATTEMPT = Attempt("run", 3, 2, START, "m")
 

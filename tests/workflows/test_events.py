@@ -6,8 +6,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
+from longrun.workflows.contract.events import EVENT, TERMINAL, AttemptSuperseded, Custom, Event, encode, number, type_of
 from tests.build import START, agent, user
-from workflows.contract.events import EVENT, TERMINAL, AttemptSuperseded, Custom, Event, encode, number, type_of
 
 KINDS = {kind.model_fields["type"].default for kind in get_args(get_args(Event)[0])}
 COMMON = {"run_id": "r", "step": 3, "attempt": 2, "at": START}
@@ -16,7 +16,7 @@ CALL = {"call_id": "c", "name": "look"}
 USAGE = {"usage": {"input_tokens": 0}}
 ODD = {"text": 'é"\\\n\u2028\x00😀', "nothing": None, "deep": [{"nothing": None}]}
 FIELDS: dict[str, dict[str, Any]] = {
-    "run.started": {"thread_id": "t", "agent": agent(), "input": user(), "limits": {}, "metadata": ODD},
+    "run.accepted": {"thread_id": "t", "agent": agent(), "input": user(), "limits": {}, "metadata": ODD},
     "message.received": {"message": user(), "by": "ann"},
     "step.started": {"model": "scripted/x"},
     "text.delta": {**PART, "delta": ODD["text"]},
@@ -35,9 +35,9 @@ FIELDS: dict[str, dict[str, Any]] = {
     "approval.expired": {"call_id": "c"},
     "context.compacted": {"messages_before": 9, "messages_after": 2},
     "custom": {"name": "mood", "data": ODD},
-    "leg.ended": {"leg": 1, "leg_id": "r", "stop_reason": "end_turn"},
+    "turn.ended": {"turn": 1, "turn_id": "r", "stop_reason": "end_turn"},
     "run.waiting": USAGE,
-    "run.resumed": {"leg": 2, "leg_id": "l"},
+    "run.resumed": {"turn": 2, "turn_id": "l"},
     "run.completed": {"stop_reason": "end_turn", **USAGE, "output": "Done."},
     "run.failed": {"stop_reason": "error", **USAGE, "error": {"type": "error", "message": "oh"}},
     "run.cancelled": {**USAGE, "reason": "enough", "by": "ann"},

@@ -1,7 +1,7 @@
 """What people have told a run."""
 
-from workflows.contract.runs import Decision, Said
-from workflows.inbox import MOST_AT_ONCE, MOST_DECISIONS, Inbox
+from longrun.workflows.contract.runs import Decision, Said
+from longrun.workflows.inbox import MOST_AT_ONCE, MOST_DECISIONS, Inbox
 
 
 def decision(call_id: str, by: str = "ann") -> Decision:

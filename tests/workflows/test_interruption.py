@@ -2,10 +2,10 @@
 
 import pytest
 
-from workflows.contract.messages import Message, ToolCallPart
-from workflows.contract.runs import Decision, PendingApproval, Verdict
-from workflows.contract.steps import Answer, ToolCall
-from workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED, Interrupted, questions, settled
+from longrun.workflows.contract.messages import Message, ToolCallPart
+from longrun.workflows.contract.runs import Decision, PendingApproval, Verdict
+from longrun.workflows.contract.steps import Answer, ToolCall
+from longrun.workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED, Interrupted, questions, settled
 
 CALL = ToolCall(run_id="r", step=3, call_id="c1", name="pay")
 EDITED = CALL.model_copy(update={"args": {"amount": 1}})

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import JsonValue
 
+from longrun.workflows import policy
+from longrun.workflows.contract.agents import AgentSpec, Approval, ArgumentRule, Operator
+from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.messages import FinishReason, Message, Part, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.runs import Cancel, Decision, Limits, Outcome, RunState, Said, Snapshot, Verdict
+from longrun.workflows.contract.steps import ModelReply, Stamp, StepBegin, ToolCall, ToolPlan
+from longrun.workflows.inbox import Inbox
 from tests.build import START, order
-from workflows import policy
-from workflows.contract.agents import AgentSpec, Approval, ArgumentRule, Operator
-from workflows.contract.errors import ErrorInfo
-from workflows.contract.messages import FinishReason, Message, Part, TextPart, ToolCallPart, Usage
-from workflows.contract.runs import Cancel, Decision, Limits, Outcome, RunState, Said, Snapshot, Verdict
-from workflows.contract.steps import ModelReply, Stamp, StepBegin, ToolCall, ToolPlan
-from workflows.inbox import Inbox
 
 ALWAYS, NEVER = Approval(mode="always"), Approval(mode="never")
 
@@ -89,7 +89,7 @@ def test_a_message_without_calls_ends_the_run(given: ModelReply, reason: str | N
         ("llm_api_error", "llm_api_error"),
         ("context_overflow", "context_overflow"),
         ("invalid_llm_response", "invalid_llm_response"),
-        ("StoreAwayError", "error"),
+        ("StoreUnavailableError", "error"),
         (None, "error"),
     ],
 )
@@ -219,9 +219,9 @@ def test_a_continuation_carries_everything_but_texts() -> None:
     inbox = Inbox((), (), ())
     inbox.decide(Decision(call_id="c9", decision="approve"))
     inbox.say(Said(text="hi", id="s1"))
-    now = Snapshot(run_id=run.run_id, phase="tools", step=7, leg=3, usage=Usage(input_tokens=9))
+    now = Snapshot(run_id=run.run_id, phase="tools", step=7, turn=3, usage=Usage(input_tokens=9))
     state = policy.carried(now, RunState(order=run), inbox, START)
-    assert (state.step, state.leg, state.usage, state.began) == (7, 3, now.usage, START)
+    assert (state.step, state.turn, state.usage, state.began) == (7, 3, now.usage, START)
     assert [decision.call_id for decision in state.decisions] == ["c9"]
     assert [said.text for said in state.heard] == ["hi"]
     assert state.heard_ids == ("s1",)

@@ -6,10 +6,10 @@ import pytest
 from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.workflow import ActivityCancellationType
 
+from longrun.workflows import presets
+from longrun.workflows.attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID, standing
+from longrun.workflows.start import start_options
 from tests.build import order
-from workflows import presets
-from workflows.attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID, standing
-from workflows.start import start_options
 
 
 def test_a_tool_has_longer_than_its_own_timeout_so_that_it_can_say_that_it_took_too_long() -> None:

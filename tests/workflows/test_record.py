@@ -8,14 +8,12 @@ from random import Random
 import pytest
 import pytest_asyncio
 
-from store.schema import migrate
-from tests.build import START, Stores, answer, at, calls, draft, finish, says, tool_call
-from tests.workflows.parts import some_marks, some_message
-from workflows import record
-from workflows.contract.events import Event, RunCancelled, RunCompleted, RunFailed, ToolStarted, encode, number
-from workflows.contract.messages import Message, TextPart
-from workflows.contract.runs import Decision, Outcome, Said
-from workflows.contract.steps import (
+from longrun.store.db.schema import migrate
+from longrun.workflows import record
+from longrun.workflows.contract.events import Event, RunCancelled, RunCompleted, RunFailed, ToolStarted, encode, number
+from longrun.workflows.contract.messages import Message, TextPart
+from longrun.workflows.contract.runs import Decision, Outcome, Said
+from longrun.workflows.contract.steps import (
     Answer,
     ModelCall,
     ModelReply,
@@ -28,10 +26,12 @@ from workflows.contract.steps import (
     ToolOutcome,
     Verdicts,
 )
-from workflows.deltas import Attempt, played
+from longrun.workflows.deltas import Attempt, played
+from tests.build import START, Stores, answer, at, calls, draft, finish, says, tool_call
+from tests.workflows.parts import some_marks, some_message
 
 STAMP = Stamp(first=9, at=START)
-ENDED: dict[str, object] = {"run_id": "r", "leg": 1, "usage": {}}
+ENDED: dict[str, object] = {"run_id": "r", "turn": 1, "usage": {}}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -140,15 +140,15 @@ def test_a_call_tells_the_arguments_that_it_ran_with(edited: str | None, used: s
     assert [(event.seq, event.attempt) for event in (started, progress, completed)] == [(4, 1), (7, 2), (9, 2)]
 
 
-def test_the_first_leg_has_the_runs_id_and_a_later_one_a_uuid_of_its_time() -> None:
+def test_the_first_turn_has_the_runs_id_and_a_later_one_a_uuid_of_its_time() -> None:
     run_id = str(uuid.uuid4())
-    assert record.leg_id(run_id, 1, START) == run_id
-    ids = [uuid.UUID(record.leg_id(run_id, leg, at(leg))) for leg in (2, 3, 4)]
+    assert record.turn_id(run_id, 1, START) == run_id
+    ids = [uuid.UUID(record.turn_id(run_id, turn, at(turn))) for turn in (2, 3, 4)]
     assert [each.version for each in ids] == [7, 7, 7]
     assert {each.variant for each in ids} == {uuid.RFC_4122}
-    assert [each.int >> 80 for each in ids] == [int(at(leg).timestamp() * 1000) for leg in (2, 3, 4)]
+    assert [each.int >> 80 for each in ids] == [int(at(turn).timestamp() * 1000) for turn in (2, 3, 4)]
     assert len({each.int & (1 << 74) - 1 for each in ids}) == 3
-    assert record.leg_id(run_id, 2, at(2)) == str(ids[0])
+    assert record.turn_id(run_id, 2, at(2)) == str(ids[0])
 
 
 def test_the_same_words_are_the_same_message_whenever_they_are_told() -> None:
@@ -161,25 +161,25 @@ def test_the_same_words_are_the_same_message_whenever_they_are_told() -> None:
 
 
 def verdicts(*decisions: Decision, expired: Sequence[str] = (), resume: bool) -> Verdicts:
-    """What was decided in the first leg."""
+    """What was decided in the first turn."""
     return Verdicts.of(pause(), decisions=decisions, expired=expired, resume=resume)
 
 
 def pause() -> Pause:
-    """A pause of the first leg."""
+    """A pause of the first turn."""
     return Pause.model_validate({**ENDED, "step": 2, "calls": [], "expires_at": START})
 
 
-def test_a_pause_asks_ends_its_leg_and_waits() -> None:
-    told = record.paused(Paused(pause=pause(), stamp=STAMP), "leg")
+def test_a_pause_asks_ends_its_turn_and_waits() -> None:
+    told = record.paused(Paused(pause=pause(), stamp=STAMP), "turn")
     assert [(event.seq, event.type) for event in told] == [
         (9, "approval.requested"),
-        (10, "leg.ended"),
+        (10, "turn.ended"),
         (11, "run.waiting"),
     ]
 
 
-def test_only_the_last_verdict_begins_a_leg() -> None:
+def test_only_the_last_verdict_begins_a_turn() -> None:
     first = verdicts(Decision(call_id="a", decision="approve"), resume=False)
     last = verdicts(Decision(call_id="b", decision="deny"), expired=["c"], resume=True)
     assert [event.type for event in record.decided(Recorded(verdicts=first, stamp=STAMP))] == ["approval.decided"]
@@ -194,7 +194,7 @@ def test_only_the_last_verdict_begins_a_leg() -> None:
 def ends(**outcome: object) -> Event:
     """The last event of a run with this outcome."""
     given = finish("r", Outcome.model_validate(outcome))
-    return record.ending(given, "leg", START, says("Done.").text)[-1]
+    return record.ending(given, "turn", START, says("Done.").text)[-1]
 
 
 def test_an_end_says_what_is_known_of_it() -> None:

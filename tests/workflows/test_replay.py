@@ -12,15 +12,15 @@ from temporalio.converter import WorkflowSerializationContext
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from activities.worker import sandbox
-from gateway.history.decoder import LinkDecoder
-from gateway.history.log import rebuilt_from
-from gateway.history.results import Results
+from longrun.activities.worker import sandbox
+from longrun.gateway.history.decoder import ExecutionDecoder
+from longrun.gateway.history.log import rebuilt_from
+from longrun.gateway.history.results import Results
+from longrun.workflows.agent_run import AgentRun
+from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
 from tests.history_files import RECORDER, kind_of, link_files, load, log_file, telling
 from tests.logcheck import check_settled, parsed
 from tests.record_histories import KINDS
-from workflows.agent_run import AgentRun
-from workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
 
 FILES = link_files()
 
@@ -54,7 +54,7 @@ async def results_of(links: Sequence[WorkflowHistory]) -> Results:
     context = WorkflowSerializationContext(namespace="default", workflow_id=run_id)
     results = Results(run_id)
     for link, following in zip(links, [*links[1:], None], strict=True):
-        decoder = LinkDecoder(pydantic_data_converter.with_context(context), results)
+        decoder = ExecutionDecoder(pydantic_data_converter.with_context(context), results)
         for event in link.events:
             await decoder.take(event)
         end = link.events[-1].workflow_execution_continued_as_new_event_attributes

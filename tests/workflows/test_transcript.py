@@ -2,9 +2,9 @@
 
 import pytest
 
+from longrun.workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from longrun.workflows.transcript import LOST, paired
 from tests.workflows.parts import conversation
-from workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
-from workflows.transcript import LOST, paired
 
 SEEDS = range(300)
 

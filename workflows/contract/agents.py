@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
-from workflows.contract.shape import Shape
+from longrun.workflows.contract.shape import Shape
 
 Operator = Literal["equals", "not_equals", "matches", "contains", "greater", "less"]
 Effect = Literal["read", "write"]

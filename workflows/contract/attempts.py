@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from workflows.contract.shape import Shape
+from longrun.workflows.contract.shape import Shape
 
 AttemptOutcome = Literal["completed", "failed", "cancelled", "lost", "handed_over", "reset"]
 """``lost``: its worker died or froze; ``handed_over``: its worker was shut down and gave it to another; ``reset``: what

@@ -2,14 +2,14 @@
 
 from typing import Literal
 
-from workflows.contract.shape import Shape
+from longrun.workflows.contract.shape import Shape
 
 ErrorType = Literal[
     "llm_api_error",
     "invalid_llm_response",
     "context_overflow",
     "tool_error",
-    "store_away",
+    "store_unavailable",
     "fenced",
     "handed_over",
     "interrupted",
@@ -20,9 +20,9 @@ ErrorType = Literal[
 
 ``llm_api_error``: the provider refused or failed; ``invalid_llm_response``: a stream that broke its own rules or ended
 without its end; ``context_overflow``: the conversation no longer fits; ``tool_error``: the tool's own process failed;
-``store_away``: the database did not answer; ``fenced``: a later attempt took over; ``handed_over``: the worker is shut
-down; ``interrupted``: a call was begun and left, and a person must say what becomes of it; ``unknown_model``: no such
-provider.
+``store_unavailable``: the database did not answer; ``fenced``: a later attempt took over; ``handed_over``: the worker
+is shut down; ``interrupted``: a call was started and not finished, and a person must decide; ``unknown_model``: no
+such provider.
 """
 
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, JsonValue, TypeAdapter
 
-from workflows.contract.agents import AgentSpec
-from workflows.contract.errors import ErrorInfo
-from workflows.contract.messages import FinishReason, Message, ResultStatus, Usage
-from workflows.contract.runs import Limits, PendingApproval, StopReason, Verdict
-from workflows.contract.shape import Shape
+from longrun.workflows.contract.agents import AgentSpec
+from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.messages import FinishReason, Message, ResultStatus, Usage
+from longrun.workflows.contract.runs import Limits, PendingApproval, StopReason, Verdict
+from longrun.workflows.contract.shape import Shape
 
 
 class _Event(Shape):
@@ -27,10 +27,10 @@ class _Event(Shape):
     at: datetime
 
 
-class RunStarted(_Event):
+class RunAccepted(_Event):
     """The run was accepted: always seq 1."""
 
-    type: Literal["run.started"] = "run.started"
+    type: Literal["run.accepted"] = "run.accepted"
     thread_id: str
     agent: AgentSpec
     input: Message
@@ -193,12 +193,12 @@ class Custom(_Event):
     data: JsonValue = None
 
 
-class LegEnded(_Event):
-    """A leg ends at a pause or with the run; the next event is a ``run.*``."""
+class TurnEnded(_Event):
+    """A turn ends at a pause or with the run; the next event is a ``run.*``."""
 
-    type: Literal["leg.ended"] = "leg.ended"
-    leg: int
-    leg_id: str
+    type: Literal["turn.ended"] = "turn.ended"
+    turn: int
+    turn_id: str
     stop_reason: StopReason
 
 
@@ -210,11 +210,11 @@ class RunWaiting(_Event):
 
 
 class RunResumed(_Event):
-    """A new leg begins; with ``from`` and ``to``, a reset took back what they span, and the run goes on in this leg."""
+    """A new turn begins; with ``from`` and ``to``, a reset took back what they span."""
 
     type: Literal["run.resumed"] = "run.resumed"
-    leg: int
-    leg_id: str
+    turn: int
+    turn_id: str
     first: int | None = Field(default=None, validation_alias=AliasChoices("from", "first"), serialization_alias="from")
     last: int | None = Field(default=None, validation_alias=AliasChoices("to", "last"), serialization_alias="to")
 
@@ -248,7 +248,7 @@ class RunCancelled(_Event):
 
 
 Event = Annotated[
-    RunStarted
+    RunAccepted
     | MessageReceived
     | StepStarted
     | TextDelta
@@ -267,7 +267,7 @@ Event = Annotated[
     | ApprovalExpired
     | ContextCompacted
     | Custom
-    | LegEnded
+    | TurnEnded
     | RunWaiting
     | RunResumed
     | RunCompleted

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from workflows.contract.shape import Shape
+from longrun.workflows.contract.shape import Shape
 
 Opaque = dict[str, JsonValue]
 """What only its provider understands (signatures, encrypted reasoning, item ids): goes back unchanged, not streamed."""

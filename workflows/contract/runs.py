@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from workflows.contract.agents import AgentSpec
-from workflows.contract.errors import ErrorInfo
-from workflows.contract.messages import Message, Usage
-from workflows.contract.shape import Shape
+from longrun.workflows.contract.agents import AgentSpec
+from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.messages import Message, Usage
+from longrun.workflows.contract.shape import Shape
 
 TASK_QUEUE = "longrun"
 
@@ -31,7 +31,7 @@ StopReason = Literal[
     "expired",
     "terminated",
 ]
-"""Why a run, or a leg of it (``requires_approval``), ended."""
+"""Why a run, or a turn of it (``requires_approval``), ended."""
 
 Phase = Literal["starting", "model", "tools", "waiting", "finishing", "finished"]
 
@@ -50,7 +50,7 @@ class Limits(Shape):
 
 
 class RunOrder(Shape):
-    """Everything that a run is started with. ``accepted_at`` is the time of its ``run.started`` event, seq 1."""
+    """Everything that a run is started with. ``accepted_at`` is the time of its ``run.accepted`` event, seq 1."""
 
     run_id: str
     thread_id: str
@@ -113,7 +113,7 @@ class Snapshot(Shape):
     run_id: str
     phase: Phase
     step: int
-    leg: int
+    turn: int
     pending: tuple[PendingApproval, ...] = ()
     decided: tuple[Decision, ...] = ()
     expires_at: datetime | None = None
@@ -133,15 +133,15 @@ class Outcome(Shape):
 class RunState(Shape):
     """What a workflow is started with, and what it hands to its own continuation.
 
-    ``order`` is whole in the first link of the chain and without texts in the later ones. ``began`` is when the first
-    link began; ``decisions`` are those that came before their call was known, ``heard`` what waits for the next step,
-    ``heard_ids`` what was ever heard, so that a signal that comes twice counts once.
+    ``order`` is whole in the first execution of the chain and without texts in the later ones. ``began`` is when the
+    first execution began; ``decisions`` are those that came before their call was known, ``heard`` what waits for the
+    next step, ``heard_ids`` what was ever heard, so that a signal that comes twice counts once.
     """
 
     order: RunOrder
     began: AwareDatetime | None = None
     step: int = 0
-    leg: int = 1
+    turn: int = 1
     usage: Usage = Usage()
     decisions: tuple[Decision, ...] = ()
     heard: tuple[Said, ...] = ()

@@ -12,11 +12,11 @@ from datetime import datetime
 from pydantic import Field, JsonValue
 from temporalio import activity
 
-from workflows.contract.agents import Approval, Effect
-from workflows.contract.attempts import AttemptEntry
-from workflows.contract.messages import FinishReason, Message, ResultStatus, Usage
-from workflows.contract.runs import Decision, Outcome, PendingApproval, Said
-from workflows.contract.shape import Shape
+from longrun.workflows.contract.agents import Approval, Effect
+from longrun.workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.messages import FinishReason, Message, ResultStatus, Usage
+from longrun.workflows.contract.runs import Decision, Outcome, PendingApproval, Said
+from longrun.workflows.contract.shape import Shape
 
 
 class Stamp(Shape):
@@ -43,12 +43,12 @@ class Superseded(Shape):
 
 
 class Reopened(Shape):
-    """A reset took back ``first..last``: the run goes on in leg ``leg``; ``notice`` is the place of what says so."""
+    """A reset took back ``first..last``: the run goes on in turn ``turn``; ``notice`` is the place of what says so."""
 
     first: int
     last: int
-    leg: int
-    leg_id: str
+    turn: int
+    turn_id: str
     notice: Stamp
 
 
@@ -185,29 +185,29 @@ class Answered(Shape):
 
 
 class Pause(Shape):
-    """End the leg: these calls wait."""
+    """End the turn: these calls wait."""
 
     run_id: str
     step: int
-    leg: int
+    turn: int
     calls: tuple[PendingApproval, ...]
     expires_at: datetime
     usage: Usage
 
 
 class Paused(Shape):
-    """Where ``approval.requested``, ``leg.ended`` and ``run.waiting`` went."""
+    """Where ``approval.requested``, ``turn.ended`` and ``run.waiting`` went."""
 
     pause: Pause
     stamp: Stamp
 
 
 class Verdicts(Shape):
-    """Record decisions and expired calls; ``resume`` begins the next leg with them."""
+    """Record decisions and expired calls; ``resume`` begins the next turn with them."""
 
     run_id: str
     step: int
-    leg: int
+    turn: int
     decisions: tuple[Decision, ...] = ()
     expired: tuple[str, ...] = ()
     resume: bool
@@ -220,7 +220,7 @@ class Verdicts(Shape):
         return cls(
             run_id=pause.run_id,
             step=pause.step,
-            leg=pause.leg,
+            turn=pause.turn,
             decisions=tuple(decisions),
             expired=tuple(expired),
             resume=resume,
@@ -238,14 +238,14 @@ class Finish(Shape):
     """End the run. ``answered`` is the last step whose message the run knows."""
 
     run_id: str
-    leg: int
+    turn: int
     outcome: Outcome
     usage: Usage
     answered: int | None = None
 
 
 class Finished(Shape):
-    """What the end left in the log, in this order: open steps, answers to open calls, ``leg.ended`` and ``run.*``.
+    """What the end left in the log, in this order: open steps, answers to open calls, ``turn.ended`` and ``run.*``.
 
     ``reopened`` are the resets until then; ``unheard`` is what was written before and the run may not know.
     """
@@ -287,7 +287,7 @@ class LifecycleSteps(ABC):
     @activity.defn
     @abstractmethod
     async def pause_run(self, pause: Pause) -> Paused:
-        """Ask for approval and end the leg."""
+        """Ask for approval and end the turn."""
 
     @activity.defn
     @abstractmethod

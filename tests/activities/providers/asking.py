@@ -6,13 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import SecretStr
 
-from activities.providers.catalog import ProviderCatalog
-from activities.providers.provider import Completed, Delta, ModelRequest, PartCompleted, PartDelta, PartStarted
-from activities.providers.settings import ProviderSettings
-from tests.wire import Wire
-from tests.wire_answers import Answer, Event, responses_stream
-from workflows.contract.agents import ModelParams, ToolSpec
-from workflows.contract.messages import (
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.activities.providers.provider import Completed, Delta, ModelRequest, PartCompleted, PartDelta, PartStarted
+from longrun.activities.providers.settings import ProviderSettings
+from longrun.workflows.contract.agents import ModelParams, ToolSpec
+from longrun.workflows.contract.messages import (
     Message,
     OpaquePart,
     Part,
@@ -22,6 +20,8 @@ from workflows.contract.messages import (
     ToolResultPart,
     Usage,
 )
+from tests.wire import Wire
+from tests.wire_answers import Answer, Event, responses_stream
 
 RUN = "018f6b2e-0000-7000-8000-0123456789ab"
 WEATHER = ToolSpec(

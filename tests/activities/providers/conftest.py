@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest_asyncio
 
-from activities.providers.catalog import ProviderCatalog
+from longrun.activities.providers.catalog import ProviderCatalog
 from tests.activities.providers.asking import catalog_for
 from tests.wire import Wire
 

@@ -1,7 +1,18 @@
 import pytest
 
-from activities.failures import ProviderFailure
-from activities.providers.catalog import ProviderCatalog
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.workflows.contract.agents import ModelParams
+from longrun.workflows.contract.messages import (
+    Message,
+    Opaque,
+    OpaquePart,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    Usage,
+)
 from tests.activities.providers.asking import WEATHER, ask, request, result, results, said, thought, user
 from tests.wire import Wire
 from tests.wire_answers import (
@@ -15,17 +26,6 @@ from tests.wire_answers import (
     text_block,
     thinking_block,
     tool_block,
-)
-from workflows.contract.agents import ModelParams
-from workflows.contract.messages import (
-    Message,
-    Opaque,
-    OpaquePart,
-    ReasoningPart,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-    Usage,
 )
 
 MODEL = "anthropic/claude-test"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from activities.providers.arguments import INVALID, argument_object, argument_text, is_object
+from longrun.activities.providers.arguments import INVALID, argument_object, argument_text, is_object
 
 
 @pytest.mark.parametrize("written", ['{"a": 1}', '{ "a" : [1,2] }', "{}"])

@@ -3,14 +3,14 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from activities.failures import ProviderFailure
-from activities.providers.anthropic import Anthropic
-from activities.providers.catalog import ProviderCatalog
-from activities.providers.openai_chat import OpenAIChat
-from activities.providers.openai_responses import OpenAIResponses
-from activities.providers.provider import Provider
-from activities.providers.scripted import Scripted
-from activities.providers.settings import ProviderSettings
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.anthropic import Anthropic
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.activities.providers.openai_chat import OpenAIChat
+from longrun.activities.providers.openai_responses import OpenAIResponses
+from longrun.activities.providers.provider import Provider
+from longrun.activities.providers.scripted import Scripted
+from longrun.activities.providers.settings import ProviderSettings
 from tests.activities.providers.asking import ask
 from tests.wire import Wire
 from tests.wire_answers import Answer, anthropic_stream, chat_stream, text_block

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from activities.failures import ProviderFailure
-from activities.providers.catalog import ProviderCatalog
-from activities.providers.errors import retry_after
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.activities.providers.errors import retry_after
 from tests.activities.providers.asking import ask, catalog_for
 from tests.wire import Wire
 from tests.wire_answers import (

@@ -1,13 +1,13 @@
 import pytest
 
-from activities.failures import ProviderFailure
-from activities.providers.catalog import ProviderCatalog
-from activities.providers.provider import PartStarted
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.activities.providers.provider import PartStarted
+from longrun.workflows.contract.agents import ModelParams
+from longrun.workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, Usage
 from tests.activities.providers.asking import WEATHER, ask, request, result, results, said, user
 from tests.wire import Wire
 from tests.wire_answers import DONE, Answer, Event, call_piece, chat_stream, chunk, data
-from workflows.contract.agents import ModelParams
-from workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, Usage
 
 MODEL = "openai-chat/small"
 CITY = '{"city": "Oslo"}'

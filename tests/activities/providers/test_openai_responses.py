@@ -3,8 +3,10 @@ from contextlib import aclosing
 
 import pytest
 
-from activities.failures import ProviderFailure
-from activities.providers.catalog import ProviderCatalog
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.workflows.contract.agents import ModelParams
+from longrun.workflows.contract.messages import Opaque, ReasoningPart, TextPart, Usage
 from tests.activities.providers.asking import WEATHER, ask, play_responses, request, said, stream, user
 from tests.wire import Wire
 from tests.wire_answers import (
@@ -19,8 +21,6 @@ from tests.wire_answers import (
     response,
     responses_stream,
 )
-from workflows.contract.agents import ModelParams
-from workflows.contract.messages import Opaque, ReasoningPart, TextPart, Usage
 
 MODEL = "openai/gpt-test"
 

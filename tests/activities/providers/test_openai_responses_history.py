@@ -1,10 +1,10 @@
 """What a model of the Responses API sees of what was said before: by itself, by another model, cut by a cancel."""
 
-from activities.providers.catalog import ProviderCatalog
+from longrun.activities.providers.catalog import ProviderCatalog
+from longrun.workflows.contract.messages import Message, Opaque, OpaquePart, ReasoningPart, TextPart, ToolCallPart
 from tests.activities.providers.asking import WEATHER, ask, play_responses, request, result, results, user
 from tests.wire import Wire
 from tests.wire_answers import call_item, message_item, reasoning_item
-from workflows.contract.messages import Message, Opaque, OpaquePart, ReasoningPart, TextPart, ToolCallPart
 
 MODEL = "openai/gpt-test"
 WEB_SEARCH: Opaque = {

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from activities.failures import FailureKind, ProviderFailure
-from activities.providers.catalog import SHIPPED, ProviderCatalog
-from activities.providers.provider import ModelRequest, PartDelta
-from activities.providers.script import read_script
-from activities.providers.settings import ProviderSettings
+from longrun.activities.failures import FailureKind, ProviderFailure
+from longrun.activities.providers.catalog import SHIPPED, ProviderCatalog
+from longrun.activities.providers.provider import ModelRequest, PartDelta
+from longrun.activities.providers.script import read_script
+from longrun.activities.providers.settings import ProviderSettings
+from longrun.workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, Usage
 from tests.activities.providers.asking import Heard, ask, request, result, results, said, stream, user
-from workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, Usage
 
 
 @dataclass(frozen=True)

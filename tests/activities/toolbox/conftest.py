@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from activities.toolbox.registry import Toolbox
-from activities.toolbox.tool import ToolContext
+from longrun.activities.toolbox.registry import Toolbox
+from longrun.activities.toolbox.tool import ToolContext
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from activities.toolbox.registry import Toolbox, ToolResult
-from activities.toolbox.tool import ToolContext
+from longrun.activities.toolbox.registry import Toolbox, ToolResult
+from longrun.activities.toolbox.tool import ToolContext
 
 
 async def test_a_wait_ends_and_says_so(toolbox: Toolbox, context: ToolContext) -> None:

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field
 
-from activities.toolbox.definition import MAX_RETURN_CHARS, Tool, ToolFunction, tool
-from activities.toolbox.tool import ToolContext
-from workflows.contract.agents import Approval, ArgumentRule
+from longrun.activities.toolbox.definition import MAX_RETURN_CHARS, Tool, ToolFunction, tool
+from longrun.activities.toolbox.tool import ToolContext
+from longrun.workflows.contract.agents import Approval, ArgumentRule
 
 
 class Address(BaseModel):

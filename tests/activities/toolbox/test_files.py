@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from activities.toolbox import files, search, search_child
-from activities.toolbox import workspace as folder
-from activities.toolbox.registry import Toolbox, ToolResult
-from activities.toolbox.tool import ToolContext
+from longrun.activities.toolbox import files, search, search_child
+from longrun.activities.toolbox import workspace as folder
+from longrun.activities.toolbox.registry import Toolbox, ToolResult
+from longrun.activities.toolbox.tool import ToolContext
 
 Run = Callable[..., Awaitable[ToolResult]]
 

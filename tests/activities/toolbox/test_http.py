@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.toolbox.http import MAX_BYTES, PublicWeb, http_get_tool, is_public, resolve
-from activities.toolbox.registry import Toolbox, ToolResult
-from activities.toolbox.tool import ToolContext
+from longrun.activities.toolbox.http import MAX_BYTES, PublicWeb, http_get_tool, is_public, resolve
+from longrun.activities.toolbox.registry import Toolbox, ToolResult
+from longrun.activities.toolbox.tool import ToolContext
 
 Get = Callable[[str], Awaitable[ToolResult]]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from activities.toolbox import process, python_child
-from activities.toolbox.process import BoundedOutput, Program, run_program, unreported
-from activities.toolbox.python import OutputReporter
-from activities.toolbox.registry import Toolbox, ToolResult
-from activities.toolbox.tool import ToolContext, ToolFailure
+from longrun.activities.toolbox import process, python_child
+from longrun.activities.toolbox.process import BoundedOutput, Program, run_program, unreported
+from longrun.activities.toolbox.python import OutputReporter
+from longrun.activities.toolbox.registry import Toolbox, ToolResult
+from longrun.activities.toolbox.tool import ToolContext, ToolFailure
 from tests.processes import alive
 
 Run = Callable[..., Awaitable[ToolResult]]

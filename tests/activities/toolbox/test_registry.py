@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from activities.toolbox.registry import Toolbox, ToolboxError, ToolResult, tool
-from activities.toolbox.tool import ToolContext, ToolFailure
+from longrun.activities.toolbox.registry import Toolbox, ToolboxError, ToolResult, tool
+from longrun.activities.toolbox.tool import ToolContext, ToolFailure
 
 Run = Callable[[str, str], Awaitable[ToolResult]]
 
@@ -190,7 +190,7 @@ def test_ours_are_there_and_what_changes_something_asks() -> None:
 
 
 _MODULE = '''
-from activities.toolbox.definition import tool
+from longrun.activities.toolbox.definition import tool
 
 @tool()
 async def {name}() -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from store.agents import new_id
+from longrun.runtime.ids import new_id
 from tests.chaos.effect_tools import DECLARED
 from tests.chaos.generating.plan import plan_text
 from tests.chaos.observations import Asked, PlannedTurn, words
@@ -96,7 +96,7 @@ _TURNS: dict[KindName, Callable[[random.Random], tuple[dict[str, Any], ...]]] = 
     "regret": _pay,
 }
 _CANCELLED: dict[KindName, tuple[int, int, str]] = {
-    "cancel": (3, 40, "run.started"),
+    "cancel": (3, 40, "run.accepted"),
     "halt": (1, 1, "tool.started"),
     "leave": (1, 1, "run.waiting"),
     "regret": (1, 1, "approval.decided"),
@@ -104,7 +104,7 @@ _CANCELLED: dict[KindName, tuple[int, int, str]] = {
 """Kinds that are cancelled, in a text, a tool, a pause, after it: once so many events were seen, and this type."""
 
 
-def parts_of(kind: KindName, provider: ProviderKind, rng: random.Random) -> list[Part]:
+def services_of(kind: KindName, provider: ProviderKind, rng: random.Random) -> list[Part]:
     """The runs that a kind stands for: one, or two of one thread."""
     thread_id = new_id()
     least, most, event = _CANCELLED.get(kind, (0, 0, ""))

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from typing_extensions import override
 
-from store.places import Place
+from longrun.runtime.failpoints import Place
 from tests.chaos.driving.kinds import KindName, ProviderKind
 from tests.chaos.driving.nursery import Kind
 

@@ -15,11 +15,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-import gateway.app
-from activities import worker
-from gateway.serve import serve
-from store import places
-from store.settings import Settings
+from longrun.activities import worker
+from longrun.gateway import app
+from longrun.gateway.serve import serve
+from longrun.runtime import failpoints
+from longrun.runtime.settings import Settings
 
 Kind = Literal["worker", "gateway"]
 
@@ -39,7 +39,7 @@ def _gateway() -> None:
 
 
 _MAINS: dict[Kind, Callable[[], None]] = {"worker": worker.main, "gateway": _gateway}
-assert gateway.app.create_app, "loaded here, so that no child has to"
+assert app.create_app, "loaded here, so that no child has to"
 
 
 def _live(birth: Birth) -> None:
@@ -51,7 +51,7 @@ def _live(birth: Birth) -> None:
     log = os.open(birth.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number, file in ((0, nothing), (1, log), (2, log)):
         os.dup2(file, number)
-    importlib.reload(places)  # it has read the environment of the parent
+    importlib.reload(failpoints)  # it has read the environment of the parent
     status = 1
     try:
         _MAINS[birth.kind]()

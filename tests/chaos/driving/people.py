@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import httpx2
 
-from store.agents import new_id
+from longrun.runtime.ids import new_id
+from longrun.workflows.contract.runs import Verdict
 from tests.chaos.driving.kinds import Part
 from tests.chaos.observations import CancelSent, DecisionSent
-from workflows.contract.runs import Verdict
 
 _PAUSE = 0.1
 _ANSWERS: dict[int, Literal["counted", "refused", "accepted"]] = {200: "counted", 202: "accepted", 409: "refused"}

@@ -91,7 +91,7 @@ class Playing:
     async def observed(self) -> RunObserved:
         """All that there is to see of the run when it is over."""
         stack, run_id = self.stack, self.run_id
-        rebuilt = await stack.historian.rebuild(run_id)
+        rebuilt = await stack.rebuilder.rebuild(run_id)
         bills = await self._bills()
         shown = (await stack.http.get(f"/api/runs/{run_id}")).raise_for_status().json()
         raw, settled = await _pages(stack.http, run_id, "raw"), await _pages(stack.http, run_id, "settled")

@@ -9,7 +9,7 @@ from time import monotonic
 
 from tests.chaos.checker import Fault, check
 from tests.chaos.driving.costs import cost_of, is_unnamed
-from tests.chaos.driving.kinds import KindName, parts_of
+from tests.chaos.driving.kinds import KindName, services_of
 from tests.chaos.driving.moments import MOMENTS, WAITS, At, Cell
 from tests.chaos.driving.playing import Playing
 from tests.chaos.driving.spawning import Child
@@ -123,7 +123,7 @@ class Round:
         lives: list[asyncio.Task[None]] = []
         names: list[KindName] = [*(kind for _ in range(_LEADS)), rng.choice(_OTHERS), rng.choice(_OTHERS)]
         for name in names:
-            for part in parts_of(name, self.cell.provider, rng):
+            for part in services_of(name, self.cell.provider, rng):
                 own = random.Random(rng.random())  # noqa: S311 - a schedule to repeat, no secret
                 playing = Playing(self.stack, part, own, may_review)
                 self.playing.append(playing)

@@ -12,10 +12,10 @@ import httpx2
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.worker import READY
-from gateway.history.historian import Historian
-from store.agents import new_id
-from store.settings import Settings
+from longrun.activities.worker import READY
+from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.runtime.ids import new_id
+from longrun.runtime.settings import Settings
 from tests.build import Stores
 from tests.chaos.driving.nursery import Kind
 from tests.chaos.driving.spawning import Child, Nursery
@@ -54,7 +54,7 @@ class Stack:
     settings: Settings
     stores: Stores
     client: Client
-    historian: Historian
+    rebuilder: Rebuilder
     http: httpx2.AsyncClient
     gateway: Child | None = None
     workers: list[Child] = field(default_factory=list[Child])
@@ -160,8 +160,8 @@ async def stacked(home: Path, nursery: Nursery, provider: CountingProvider) -> A
     async with temporal_process(home) as temporal, http:
         client = await Client.connect(temporal.address, data_converter=pydantic_data_converter)
         stores = Stores.over(settings.database)
-        historian = Historian(client, stores.database, stores.runs, stores.log)
-        stack = Stack(nursery, provider, temporal, settings, stores, client, historian, http)
+        rebuilder = Rebuilder(client, stores.database, stores.runs, stores.log)
+        stack = Stack(nursery, provider, temporal, settings, stores, client, rebuilder, http)
         try:
             await stack.start_gateway()
             await stack.start_worker()

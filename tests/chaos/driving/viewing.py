@@ -7,8 +7,8 @@ from time import monotonic
 
 import httpx2
 
+from longrun.workflows.contract.events import TERMINAL
 from tests.chaos.observations import Connection, End, Frame, View, Viewer
-from workflows.contract.events import TERMINAL
 
 _PAUSE = 0.1
 _LONGEST = 60

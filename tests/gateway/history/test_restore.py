@@ -9,13 +9,15 @@ from sqlmodel import col
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.failures import ProviderFailure
-from activities.providers.provider import ModelRequest
-from activities.toolbox.registry import tool
-from gateway.away import TemporalAwayError
-from store.agents import new_id
-from store.blobs import Blobs, KeptResult
-from store.tables import SegmentRow
+from longrun.activities.failures import ProviderFailure
+from longrun.activities.providers.provider import ModelRequest
+from longrun.activities.toolbox.registry import tool
+from longrun.runtime.ids import new_id
+from longrun.runtime.temporal import TemporalUnavailableError
+from longrun.store.blobs import Blobs, KeptResult
+from longrun.store.db.tables import SegmentRow
+from longrun.workflows.contract.events import ApprovalRequested
+from longrun.workflows.contract.runs import Cancel
 from tests.gateway.backstage import Backstage, backstage
 from tests.gateway.histories import ALL_TOOLS, DONE, Breaking, asking, assert_restored, behind, holding
 from tests.logcheck import check_settled, of_type, parsed
@@ -23,8 +25,6 @@ from tests.provider_fake import Gate, Turn, call, in_turn, text, turn
 from tests.running import NO_TEMPORAL
 from tests.stage import Stage, order, staged, until
 from tests.tools import noted, snapping
-from workflows.contract.events import ApprovalRequested
-from workflows.contract.runs import Cancel
 
 pytestmark = pytest.mark.server
 
@@ -51,7 +51,7 @@ async def test_a_run_whose_database_was_lost_under_it_goes_on(temporal: str, tmp
         await gate.reached.wait()
         await until(lambda: parts.told(handle.id, "tool.completed"), "the other tool's result in history")
         (tmp_path / "longrun.db").unlink()
-        assert await parts.historian.restore_unknown(handle.id)
+        assert await parts.rebuilder.restore_unknown(handle.id)
         gate.open()
         async with asyncio.timeout(20):
             outcome = await handle.result()
@@ -64,7 +64,7 @@ async def test_a_waiting_run_whose_database_was_lost_can_be_decided(temporal: st
         handle = await stage.start(order(*ALL_TOOLS))
         await until(lambda: parts.told(handle.id, "run.waiting"), "the pause in history")
         (tmp_path / "longrun.db").unlink()
-        assert await parts.historian.restore_unknown(handle.id)
+        assert await parts.rebuilder.restore_unknown(handle.id)
         assert (await stage.row(handle.id)).status == "waiting"
         for step, place in ((step, place) for step in (1, 2) for place in range(3)):
             await parts.decide(handle.id, f"c{step}-{place}", "approve")
@@ -126,7 +126,7 @@ async def test_what_was_agreed_to_is_known_though_the_database_was_lost(temporal
             await asks(stage, parts, handle.id, f"c1~{attempt}")
             assert len(noted(stage.settings.workspace_folder)) == attempt - 1
             (tmp_path / "longrun.db").unlink()
-            assert await parts.historian.restore_unknown(handle.id)
+            assert await parts.rebuilder.restore_unknown(handle.id)
             (pending,) = await parts.stores.approvals.find(run_id=handle.id, status="pending")
             assert (pending.call_id, pending.interrupted) == (f"c1~{attempt}", "c1")
             await parts.decide(handle.id, pending.call_id, "approve")
@@ -149,12 +149,12 @@ async def test_a_log_emptied_in_the_middle_of_a_run_is_whole_at_its_end(temporal
         await gate.reached.wait()
         await stage.seen(handle.id, "tool.completed")
         head = await empty_log(parts, handle.id)
-        answers = await asyncio.gather(*(parts.historian.repair(handle.id, head + 1) for _ in range(200)))
+        answers = await asyncio.gather(*(parts.rebuilder.repair(handle.id, head + 1) for _ in range(200)))
         assert not any(answers)  # the tool that runs has written tool.started, and history does not say so yet
         assert of_type(parsed(await parts.settled(handle.id)), "message.completed")
         gate.open()
         await handle.result()
-        assert await parts.historian.repair(handle.id, await parts.head(handle.id) + 1)
+        assert await parts.rebuilder.repair(handle.id, await parts.head(handle.id) + 1)
         check_settled(parsed(await parts.settled(handle.id)))
         await parts.assert_rebuilt(handle.id)
 
@@ -166,7 +166,7 @@ async def test_a_log_emptied_after_the_end_is_put_back(temporal: str, tmp_path: 
         await stage.ended(handle)
         before = await parts.settled(handle.id)
         head = await empty_log(parts, handle.id)
-        assert await parts.historian.repair(handle.id, head + 1)
+        assert await parts.rebuilder.repair(handle.id, head + 1)
         assert await parts.settled(handle.id) == before
         assert any(segment.superseded and not segment.body for segment in await parts.segments(handle.id))
 
@@ -176,9 +176,9 @@ async def test_an_unchanged_history_is_not_read_again(temporal: str, tmp_path: P
     async with behind(temporal, tmp_path, in_turn(turn(call("c1", "hold")), DONE), gate) as (stage, parts):
         handle = await stage.start(order(*ALL_TOOLS))
         await gate.reached.wait()
-        assert not await parts.historian.repair(handle.id, 1000)
+        assert not await parts.rebuilder.repair(handle.id, 1000)
         await empty_log(parts, handle.id)
-        assert not await parts.historian.repair(handle.id, 1000)
+        assert not await parts.rebuilder.repair(handle.id, 1000)
         assert not await parts.segments(handle.id)
         gate.open()
         await handle.result()
@@ -197,22 +197,22 @@ async def test_lost_text_that_no_result_names_does_not_hold_up_readers(temporal:
         await empty_log(parts, handle.id)
         gate.open()
         await handle.result()
-        assert await parts.historian.repair(handle.id, await parts.head(handle.id) + 1)
+        assert await parts.rebuilder.repair(handle.id, await parts.head(handle.id) + 1)
         await parts.assert_rebuilt(handle.id)
 
 
 async def test_a_run_that_nobody_knows_stays_unknown(temporal: str, tmp_path: Path) -> None:
     async with behind(temporal, tmp_path, in_turn(DONE)) as (_, parts):
-        assert not await parts.historian.restore_unknown(new_id())
-        assert not await parts.historian.repair(new_id(), 2)
-        assert await parts.historian.rebuild(new_id()) is None
+        assert not await parts.rebuilder.restore_unknown(new_id())
+        assert not await parts.rebuilder.repair(new_id(), 2)
+        assert await parts.rebuilder.rebuild(new_id()) is None
 
 
 async def test_temporal_that_is_away_is_an_error_of_its_own(temporal: str, tmp_path: Path) -> None:
     nobody = await Client.connect(NO_TEMPORAL, data_converter=pydantic_data_converter, lazy=True)
     async with staged(temporal, tmp_path, in_turn(DONE)) as stage:
         parts = backstage(stage, nobody)
-        with pytest.raises(TemporalAwayError):
-            await parts.historian.restore_unknown(new_id())
-        with pytest.raises(TemporalAwayError):
-            await parts.historian.repair(new_id(), 2)
+        with pytest.raises(TemporalUnavailableError):
+            await parts.rebuilder.restore_unknown(new_id())
+        with pytest.raises(TemporalUnavailableError):
+            await parts.rebuilder.repair(new_id(), 2)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from store.database import Tx
-from store.settings import Settings
+from longrun.runtime.settings import Settings
+from longrun.store.db.database import Tx
+from longrun.workflows.contract.steps import ModelCall
 from tests.build import START, Stores, calls, finish, pause, says
 from tests.running import Front, serving
-from workflows.contract.steps import ModelCall
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Stand:
 
     async def rows(self) -> dict[str, int]:
         """How many rows each table has that a request could add to."""
-        tables = ("agents", "runs", "threads", "segments", "messages", "signals", "approvals")
+        tables = ("agents", "runs", "threads", "segments", "messages", "outbox", "approvals")
         counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)  # noqa: S608 - our own names
 
         def count(tx: Tx) -> dict[str, int]:
@@ -64,7 +64,7 @@ async def complete(stores: Stores, events: int) -> str:
     """A completed run of so many events."""
     run_id = (await stores.accept()).run_id
     await stores.runs.dispatched(run_id)
-    around = 6  # run.started, step.started, text.completed, message.completed, leg.ended, run.completed
+    around = 6  # run.accepted, step.started, text.completed, message.completed, turn.ended, run.completed
     await stores.ask(ModelCall(run_id=run_id, step=1), says("abcd" * (events - around)))
     await stores.runs.finish(finish(run_id), START)
     assert await stores.log.head(run_id) == events

@@ -1,8 +1,8 @@
 """Agents over HTTP."""
 
-from store.clock import now
+from longrun.runtime.clock import now
+from longrun.workflows.contract.agents import ToolSpec
 from tests.gateway.native.conftest import Stand
-from workflows.contract.agents import ToolSpec
 
 SPEC = {"name": "writer", "model": "scripted/hello", "system": "Be brief.", "tools": ["list_files"]}
 

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from store.attempts import Doing, begin_attempt, charge, end_attempt, recover
-from store.database import Tx
+from longrun.store.attempts import Doing, begin_attempt, charge, end_attempt, recover
+from longrun.store.db.database import Tx
+from longrun.workflows.contract.messages import Usage
+from longrun.workflows.contract.steps import ModelCall
 from tests.build import START, Stores, finish, says
 from tests.gateway.native.conftest import Stand
-from workflows.contract.messages import Usage
-from workflows.contract.steps import ModelCall
 
 
 async def twice_asked(stores: Stores) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.native.incoming import MOST_DEPTH
-from store.agents import new_id
+from longrun.gateway.http.incoming import MOST_DEPTH
+from longrun.runtime.ids import new_id
+from longrun.workflows.contract.runs import RunState
 from tests.build import order
 from tests.gateway.native.conftest import Stand
-from workflows.contract.runs import RunState
 
 CSV = {"Content-Type": "text/csv"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

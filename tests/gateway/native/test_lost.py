@@ -10,9 +10,9 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from gateway.client import ApiError, open_api
-from store.agents import new_id
-from store.database import Tx
+from longrun.client import ApiError, open_api
+from longrun.runtime.ids import new_id
+from longrun.store.db.database import Tx
 from tests.build import Stores
 from tests.dev_server import dev_server, found
 from tests.provider_fake import call, turn

@@ -4,12 +4,12 @@ from typing import Any
 
 from starlette.routing import Route
 
-from gateway.app import create_app
-from gateway.native import openapi
-from gateway.native.routes import OPERATIONS
-from store.settings import Settings
+from longrun.gateway.app import create_app
+from longrun.gateway.http import openapi
+from longrun.gateway.native.routes import OPERATIONS
+from longrun.runtime.settings import Settings
+from longrun.workflows.contract.events import EVENT
 from tests.gateway.native.conftest import Stand
-from workflows.contract.events import EVENT
 
 DOCUMENT = openapi.build(OPERATIONS)
 

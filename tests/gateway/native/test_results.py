@@ -2,10 +2,10 @@
 
 import pytest
 
+from longrun.workflows.contract.runs import PendingApproval
+from longrun.workflows.contract.steps import Answer, ModelCall
 from tests.build import START, Stores, calls, pause, tool_call
 from tests.gateway.native.conftest import Stand
-from workflows.contract.runs import PendingApproval
-from workflows.contract.steps import Answer, ModelCall
 
 WHOLE = "é line\n" * 1000
 

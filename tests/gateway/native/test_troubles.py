@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from store.settings import Settings
+from longrun.runtime.settings import Settings
 from tests.build import Stores, order
 from tests.running import Front, serving
 

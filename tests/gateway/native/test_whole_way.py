@@ -8,8 +8,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from activities.providers.provider import ModelRequest
-from store.agents import new_id
+from longrun.activities.providers.provider import ModelRequest
+from longrun.runtime.ids import new_id
 from tests.build import Stores
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.running import Front, running
@@ -76,7 +76,7 @@ async def test_a_run_that_is_started_with_stream_streams_to_its_end(house: House
         assert response.headers["location"] == f"/api/runs/{run_id}"
         seen = [(int(sse.id), sse.event) async for sse in httpx2.EventSource(response)]
     assert [seq for seq, _ in seen] == list(range(1, len(seen) + 1))
-    assert (seen[0][1], seen[-1][1]) == ("run.started", "run.completed")
+    assert (seen[0][1], seen[-1][1]) == ("run.accepted", "run.completed")
     run = await house.front.run(run_id)
     assert (run["status"], run["output"], run["step"]) == ("completed", "Done: hello", 1)
 
@@ -127,7 +127,7 @@ async def test_of_two_decisions_at_once_one_counts_and_the_other_is_told_which(h
     edited = {"decision": "edit", "args": {"amount": 7}, "run_id": run_id}
     assert (await house.front.http.post("/api/approvals/pay both-2", json=edited)).json()["status"] == "edited"
     run = await house.front.ended(run_id)
-    assert (run["status"], run["leg"], run["pending_approvals"]) == ("completed", 2, [])
+    assert (run["status"], run["turn"], run["pending_approvals"]) == ("completed", 2, [])
     again = await house.front.http.post(path, json={"decision": "approve"})
     assert (again.status_code, again.json()["decision"]["by"]) == (409, winner["decision"]["by"])
     events = [json.loads(data) for _, _, data in await house.front.frames(run_id)]

@@ -1,0 +1,1 @@
+"""Making true what was promised: the store and Temporal, compared again and again."""

@@ -1,0 +1,211 @@
+"""Makes true what was promised: starts what was accepted, delivers what was sent, ends what ended without a word."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from itertools import islice
+
+from temporalio.service import RPCError, RPCStatusCode
+
+from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.gateway.reconcile.resets import ResetWatch
+from longrun.gateway.service.executions import VANISHED
+from longrun.gateway.service.runs import RunService
+from longrun.runtime.clock import now
+from longrun.runtime.temporal import TemporalUnavailableError
+from longrun.store.db.database import StoreUnavailableError
+from longrun.store.db.tables import RunRow
+from longrun.store.log import FencedError
+from longrun.store.outbox import Outbox
+from longrun.store.repair.rewind import Arrival
+from longrun.store.runs import Runs
+from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.messages import Usage
+from longrun.workflows.contract.runs import FINAL, Outcome, RunOrder
+from longrun.workflows.contract.steps import Finish
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = 1.0
+"""Seconds between two rounds; what is younger than this is still in its own caller's hands."""
+LONGEST_PAUSE = 2.0
+"""Seconds between two rounds while Temporal or the store is away, at most: what waits goes out soon after."""
+SWEEP = timedelta(seconds=30)
+"""How often every active run is looked at."""
+_STARTED_AT_ONCE = 20
+_SWEPT_AT_ONCE = 200
+_WATCHED_AT_ONCE = 20
+_LAG = timedelta(seconds=10)
+"""How late Temporal's list of closed workflows may be."""
+Watched = Callable[[], Mapping[str, int]]
+
+
+class Reconciler:
+    """Compares the store with Temporal, again and again.
+
+    Args:
+        service: Talks to workflows.
+        runs: The store's runs.
+        signals: The outbox.
+        rebuilder: Brings back what the store has lost.
+        watched: The runs that have viewers, with the last seq that these were told of.
+    """
+
+    def __init__(
+        self, service: RunService, runs: Runs, signals: Outbox, rebuilder: Rebuilder, watched: Watched
+    ) -> None:
+        self._service = service
+        self._runs = runs
+        self._signals = signals
+        self._rebuilder = rebuilder
+        self._watched = watched
+        self._seen: Mapping[str, int] = {}
+        self._turn = ""
+        self._resets = ResetWatch(service.executions, rebuilder)
+        self._looked = now()
+        self._swept: datetime | None = None
+        self._sweep: deque[RunRow] = deque()
+
+    async def serve(self) -> None:
+        """Go round until cancelled, slower while somebody is away."""
+        pause = INTERVAL
+        while True:
+            if await self._tried(self.round):
+                if pause > INTERVAL:
+                    logger.info("Temporal and the store answer again")
+                pause = INTERVAL
+            else:
+                pause = min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+
+    async def _tried(self, job: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await job()
+        except (TemporalUnavailableError, StoreUnavailableError, RPCError) as error:
+            self._warn(error)
+            return False
+        except Exception:
+            logger.exception("a round of the reconciler failed")
+            return False
+        self._warned = False
+        return True
+
+    _warned = False
+
+    def _warn(self, error: Exception) -> None:
+        if not self._warned:
+            logger.warning("runs that wait for it are looked at again when it is back: %s", error)
+        self._warned = True
+
+    async def round(self) -> None:
+        """Do once all there is to do.
+
+        Raises:
+            TemporalUnavailableError: Temporal did not answer.
+            StoreUnavailableError: The store failed.
+        """
+        await self._start_accepted()
+        await self._deliver_signals()
+        await self._end_abrupt()
+        await self._resets.look()
+        await self._look_at_watched()
+        await self._look_at_active()
+
+    def look_at_all(self) -> None:
+        """Look at every active run in the next round."""
+        self._swept = None
+
+    async def _start_accepted(self) -> None:
+        waiting = iter(await self._runs.undispatched(now() - timedelta(seconds=INTERVAL)))
+        while orders := list(islice(waiting, _STARTED_AT_ONCE)):
+            await asyncio.gather(*map(self._dispatch, orders))
+
+    async def _dispatch(self, order: RunOrder) -> None:
+        try:
+            await self._service.dispatch(order)
+        except RPCError as error:
+            if error.status != RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            message = f"Temporal refused to start the run: {error.message}"
+            await self._finish(
+                order.run_id,
+                1,
+                Outcome(status="failed", stop_reason="error", error=ErrorInfo(type="error", message=message)),
+                Usage(),
+            )
+
+    async def _deliver_signals(self) -> None:
+        """Deliver in order; what must wait holds back only its own run's later signals."""
+        waiting = await self._signals.undelivered(now() - timedelta(seconds=INTERVAL))
+        for run_id in dict.fromkeys(signal.run_id for signal in waiting):
+            await self._service.deliver(run_id)
+
+    async def _end_abrupt(self) -> None:
+        moment = now()
+        for run_id in await self._service.executions.abrupt_since(self._looked - _LAG):
+            await self._look_at(run_id)
+        self._looked = moment
+
+    async def _look_at(self, run_id: str) -> None:
+        row = await self._runs.get(run_id)
+        if row is not None and row.status not in FINAL:
+            await self._end(row)
+
+    async def _look_at_watched(self) -> None:
+        """Look at runs whose viewers have heard nothing since the last round, some at a time, each in its turn.
+
+        Somebody waits for their end, and Temporal's list may be late.
+        """
+        before, self._seen = self._seen, self._watched()
+        quiet = [run_id for run_id, cursor in self._seen.items() if before.get(run_id) == cursor]
+        for run_id in sorted(quiet, key=lambda each: (each <= self._turn, each))[:_WATCHED_AT_ONCE]:
+            self._turn = run_id
+            row = await self._runs.get(run_id)
+            if row is not None and row.dispatched:
+                await self._look_at(run_id)
+
+    async def _look_at_active(self) -> None:
+        if self._swept is None or (not self._sweep and now() - self._swept >= SWEEP):
+            self._swept = now()
+            active = await self._runs.active()
+            await self._bring_back(frozenset(row.id for row in active))
+            self._sweep = deque(active)
+        for _ in range(min(_SWEPT_AT_ONCE, len(self._sweep))):
+            await self._look_at(self._sweep.popleft().id)
+
+    async def _bring_back(self, known: frozenset[str]) -> None:
+        """Bring back runs that go on although the store has lost them."""
+        for run_id in await self._service.executions.running():
+            if run_id not in known and await self._runs.get(run_id) is None:
+                logger.warning("run %s is brought back from its history", run_id)
+                await self._rebuilder.restore_unknown(run_id)
+
+    async def _end(self, row: RunRow) -> None:
+        """End a run whose workflow has ended; one that was never begun is started again if its workflow is gone."""
+        outcome = await self._service.executions.of(row.id)
+        if outcome is None:
+            return
+        if outcome == VANISHED and row.step == 0:
+            await self._dispatch(RunOrder.model_validate_json(row.order))
+            return
+        if await self._rebuilder.catch_up(row.id):
+            return
+        rebuilt = await self._rebuilder.rebuild(row.id)
+        usage = rebuilt.usage if rebuilt else Usage.model_validate_json(row.usage)
+        if rebuilt:  # an execution of which no activity has come: it is known as the one that a reset goes on from
+            await self._runs.arrive(Arrival(row.id, rebuilt.execution), now())
+        await self._finish(row.id, row.turn, outcome, usage)
+
+    async def _finish(self, run_id: str, turn: int, outcome: Outcome, usage: Usage) -> None:
+        message = outcome.error.message if outcome.error else outcome.stop_reason
+        logger.warning("run %s is ended: %s", run_id, message)
+        finish = Finish(run_id=run_id, turn=turn, outcome=outcome, usage=usage)
+        try:
+            _, following = await self._runs.finish(finish, now())
+        except FencedError as error:
+            logger.info("run %s is gone: %s", run_id, error)
+            return
+        if following:
+            await self._dispatch(following)

@@ -1,0 +1,128 @@
+"""News of running logs for many viewers: one reader of the store per process, however many watch."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
+from time import monotonic
+
+from longrun.store.db.database import StoreUnavailableError
+from longrun.store.log import LogReader, Segment
+
+logger = logging.getLogger(__name__)
+
+POLL = 0.25
+"""Seconds between looks at the store when nobody pokes."""
+LONGEST_QUEUE = 256
+"""Segments that a viewer may be behind before it is sent back to the store."""
+
+
+class Subscription:
+    """One viewer's queue of new segments."""
+
+    def __init__(self) -> None:
+        self._segments: deque[Segment] = deque()
+        self._news = asyncio.Event()
+        self.lagging = False
+
+    def push(self, segment: Segment) -> None:
+        """Add a segment, or give up on a viewer that does not keep up."""
+        if len(self._segments) >= LONGEST_QUEUE:
+            self.lagging = True
+            self._segments.clear()
+        if not self.lagging:
+            self._segments.append(segment)
+        self._news.set()
+
+    async def take(self) -> list[Segment]:
+        """Wait for news and take all of it; nothing when the viewer must read from the store again."""
+        await self._news.wait()
+        self._news.clear()
+        taken = list(self._segments)
+        self._segments.clear()
+        return taken
+
+
+class _Feed:
+    """What a run's viewers have been told."""
+
+    def __init__(self, cursor: int) -> None:
+        self.cursor = cursor
+        self.viewers: set[Subscription] = set()
+
+
+class Hub:
+    """Reads what is new of every watched run and hands it to the run's viewers."""
+
+    def __init__(self, log: LogReader) -> None:
+        self._log = log
+        self._feeds: dict[str, _Feed] = {}
+        self._notified: set[str] = set()
+        self._news = asyncio.Event()
+        self._next_poll = monotonic()
+
+    def notify(self, run_ids: Iterable[str]) -> None:
+        """Say that these runs' logs have grown."""
+        watched = self._feeds.keys() & set(run_ids)
+        if watched:
+            self._notified |= watched
+            self._news.set()
+
+    @contextmanager
+    def subscribe(self, run_id: str, cursor: int) -> Generator[Subscription]:
+        """Watch a run: all that is committed after ``cursor`` from now on, or something older that repeats."""
+        feed = self._feeds.setdefault(run_id, _Feed(cursor))
+        subscription = Subscription()
+        feed.viewers.add(subscription)
+        self._notified.add(run_id)
+        self._news.set()
+        try:
+            yield subscription
+        finally:
+            feed.viewers.discard(subscription)
+            if not feed.viewers:
+                self._feeds.pop(run_id, None)
+
+    def watched(self) -> dict[str, int]:
+        """The runs that have viewers, each with the last seq that these were told of."""
+        return {run_id: feed.cursor for run_id, feed in self._feeds.items()}
+
+    async def serve(self) -> None:
+        """Hand out news until cancelled."""
+        while True:
+            watched = await self._wait()
+            try:
+                await self._hand_out(watched)
+            except StoreUnavailableError:
+                logger.warning("the store is away; viewers wait")
+                await asyncio.sleep(POLL)
+
+    async def _wait(self) -> set[str]:
+        """The runs to look at: those that were notified, and all when it is time, however busy some are."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._next_poll - monotonic()):
+                await self._news.wait()
+        self._news.clear()
+        notified, self._notified = self._notified, set()
+        if monotonic() < self._next_poll:
+            return notified
+        self._next_poll = monotonic() + POLL
+        return set(self._feeds)
+
+    async def _hand_out(self, run_ids: set[str]) -> None:
+        cursors = {run_id: self._feeds[run_id].cursor for run_id in run_ids if run_id in self._feeds}
+        while cursors:
+            segments = await self._log.new(cursors)
+            for segment in segments:
+                self._publish(segment)
+            full = len(segments) >= LogReader.MOST_NEW
+            cursors = {r: self._feeds[r].cursor for r in cursors if full and r in self._feeds}
+
+    def _publish(self, segment: Segment) -> None:
+        feed = self._feeds.get(segment.run_id)
+        if feed is None or segment.first <= feed.cursor:
+            return
+        feed.cursor = segment.last
+        for viewer in feed.viewers:
+            viewer.push(segment)

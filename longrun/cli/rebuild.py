@@ -1,0 +1,53 @@
+"""``longrun rebuild``: a run's log from its history, compared with the store's, and put back where that has gaps."""
+
+import asyncio
+from contextlib import aclosing
+
+from rich.console import Console
+from temporalio.client import Client
+
+from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.runtime.settings import Settings
+from longrun.runtime.temporal import temporal_connection
+from longrun.store.db.database import Database
+from longrun.store.db.schema import migrate
+from longrun.store.log import LogReader
+from longrun.store.notify.datagrams import DatagramNotifier
+from longrun.store.runs import Runs
+
+
+async def rebuild(run_id: str, settings: Settings, console: Console) -> int:
+    """Rebuild a run's log, compare, put back what is missing, and print the counts.
+
+    Returns:
+        0 when the store has the log as history tells it now, 1 when it has not or history does not know the run.
+
+    Raises:
+        TemporalUnavailableError: Temporal did not answer.
+        StoreUnavailableError: The store failed.
+    """
+    await asyncio.to_thread(migrate, settings.database)
+    client = await Client.connect(**temporal_connection(), lazy=True)
+    notifier = DatagramNotifier(settings.notify_folder)
+    try:
+        async with aclosing(Database(settings.database, notifier)) as database:
+            rebuilder = Rebuilder(client, database, Runs(database), LogReader(database))
+            return await _rebuild(run_id, rebuilder, console)
+    finally:
+        notifier.close()
+
+
+async def _rebuild(run_id: str, rebuilder: Rebuilder, console: Console) -> int:
+    rebuilt = await rebuilder.rebuild(run_id)
+    if rebuilt is None:
+        console.print(f"Temporal has no history of run {run_id} from its beginning on")
+        return 1
+    before = await rebuilder.compare(rebuilt)
+    lost = rebuilt.last_seq - sum(seq <= rebuilt.last_seq for seq in rebuilt.lines)
+    end = "its end" if rebuilt.final else "as far as it has come"
+    console.print(f"history: {len(rebuilt.lines)} events, complete to seq {rebuilt.last_seq}, {end}; {lost} superseded")
+    console.print(f"store:   {before.equal} equal, {before.missing} missing, {before.different} different")
+    await rebuilder.put_back(rebuilt)
+    after = await rebuilder.compare(rebuilt)
+    console.print(f"put back {before.missing - after.missing} events")
+    return 1 if after.different or after.missing else 0

@@ -1,0 +1,126 @@
+"""``longrun dev``: Temporal, the gateway and workers as child processes over one folder."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Generator
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from longrun.dev.child import ChildProcess, Listener, Watchdog
+from longrun.dev.plan import DevOptions, Plan, make_plan, stages
+from longrun.dev.supervisor import Supervisor
+from longrun.dev.temporal.config import SetupError
+from longrun.dev.temporal.find import TemporalFinder
+from longrun.dev.temporal.server import connect_when_up
+from longrun.runtime.temporal import temporal_connection
+
+_COLOURS = {"longrun": "bold", "temporal": "magenta", "gateway": "cyan"}
+_GIVEN_PATIENCE = 10.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def only_one(home: Path) -> Generator[None]:
+    """Hold the folder against a second ``longrun dev``.
+
+    Raises:
+        SetupError: Another one has it, or it cannot be written.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "dev.lock").open("a")
+    except OSError as error:
+        raise SetupError(f"the home folder {home} cannot be written ({error.strerror}): set --home") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SetupError(f"another `longrun dev` runs over {home}: end it, or set --home") from error
+        yield
+
+
+def listen_on(console: Console) -> Listener:
+    """A listener that prints each line behind the name of its part."""
+
+    def listen(name: str, text: str) -> None:
+        console.print(Text(f"{name:>9} │ ", _COLOURS.get(name, "green")) + Text.from_ansi(text), soft_wrap=True)
+
+    return listen
+
+
+async def develop(options: DevOptions, console: Console, patience: float = _GIVEN_PATIENCE) -> None:
+    """Run everything until SIGINT, SIGTERM or SIGHUP; a second signal does not wait for anything.
+
+    Args:
+        options: What the command line says.
+        console: Where the parts' logs go.
+        patience: Seconds that a server which is not ours may take to answer.
+
+    Raises:
+        SetupError: It cannot be started; nothing is left running.
+    """
+    listener = listen_on(console)
+    environ = dict(os.environ)
+    found = await TemporalFinder(environ, lambda text: listener("longrun", text)).find()
+    plan = await make_plan(options, found, Path.cwd())
+    if plan.config is None:
+        await _reach(plan, patience)
+    with only_one(plan.home):
+        watchdog = Watchdog()
+        await watchdog.start()
+        try:
+            parts = [[ChildProcess(recipe, listener, watchdog) for recipe in stage] for stage in stages(plan, environ)]
+            supervisor = Supervisor(parts, listener)
+            with _stop_on_signals(supervisor, listener) as stop:
+                await supervisor.run(lambda: _announce(plan, listener), stop)
+        finally:
+            await watchdog.close()
+    listener("longrun", "all stopped")
+
+
+async def _reach(plan: Plan, patience: float) -> None:
+    """Wait a little for a server that is not ours. Its retention and attributes are its operator's."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            while True:
+                if await connect_when_up(temporal_connection()):
+                    return
+                await asyncio.sleep(0.2)
+    raise SetupError(f"Temporal at {plan.temporal} does not answer: unset TEMPORAL_ADDRESS to start one here")
+
+
+@contextlib.contextmanager
+def _stop_on_signals(supervisor: Supervisor, listener: Listener) -> Generator[asyncio.Event]:
+    stop = asyncio.Event()
+
+    def heard() -> None:
+        if stop.is_set():
+            supervisor.kill()
+            return
+        stop.set()
+        listener("longrun", "stopping; once more to kill")
+
+    loop = asyncio.get_running_loop()
+    # Not what is ignored on purpose: nohup leaves SIGHUP so.
+    numbers = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    for number in numbers:
+        loop.add_signal_handler(number, heard)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _announce(plan: Plan, listener: Listener) -> None:
+    listener("longrun", f"API       {plan.api}")
+    if plan.ui:
+        listener("longrun", f"Web UI    {plan.ui}")
+    listener("longrun", f"Temporal  {plan.temporal}")
+    listener("longrun", f"Home      {plan.home}")
+    listener("longrun", "ready; Ctrl-C stops all")

@@ -1,0 +1,144 @@
+"""The commands that start a run, watch it and speak to it, as a client of the gateway."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from longrun.client import Api, Line, open_api
+from longrun.terminal.prompt import Approver, Keyboard, os_user
+from longrun.terminal.status import standing
+from longrun.terminal.view import View
+
+_HINT = "`longrun review` lists what waits and decides it"
+_COMPLETED, _NOT_COMPLETED = 0, 1
+_STATUS = {"run.completed": _COMPLETED, "run.failed": _NOT_COMPLETED, "run.cancelled": _NOT_COMPLETED}
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How to watch: which server, from where in the log, and whether as JSON lines, each an event as it came."""
+
+    url: str
+    after: int = 0
+    as_json: bool = False
+
+
+async def run(order: Mapping[str, Any], how: Watch, *, watching: bool = True) -> int:
+    """Start a run and watch it, or only print its id; the exit status.
+
+    Args:
+        order: The body of ``POST /api/runs``.
+        how: How to watch.
+        watching: Whether to wait for the run at all.
+
+    Raises:
+        ClientError: It was refused, or nobody answers.
+    """
+    async with _opened(how) as (api, view):
+        started = await api.start(order)
+        if watching:
+            return await _watch(api, view, started["id"], how)
+    _write(json.dumps(started) if how.as_json else started["id"])
+    return _COMPLETED
+
+
+async def watch(run_id: str, how: Watch) -> int:
+    """Show a run's events to its end; the exit status.
+
+    Raises:
+        ClientError: There is no such run, or nobody answers.
+    """
+    async with _opened(how) as (api, view):
+        return await _watch(api, view, run_id, how)
+
+
+async def show(run_id: str, how: Watch) -> int:
+    """Print how a run stands, what it has cost, and its attempts.
+
+    Raises:
+        ClientError: There is no such run, or nobody answers.
+    """
+    async with _opened(how) as (api, _):
+        found = await api.get(run_id)
+    if how.as_json:
+        _write(json.dumps(found))
+    else:
+        Console(highlight=False).print(standing(found), soft_wrap=True)
+    return _COMPLETED
+
+
+async def cancel(run_id: str, reason: str | None, how: Watch) -> int:
+    """End a run; 1 if it had ended already.
+
+    Raises:
+        ClientError: There is no such run, or nobody answers.
+    """
+    async with _opened(how) as (api, _):
+        delivery = await api.cancel(run_id, reason, os_user())
+    told = {"delivered": "the run is told to end", "over": "the run is over already"}
+    _write(told.get(delivery, "the run will be told when Temporal answers again"))
+    return _NOT_COMPLETED if delivery == "over" else _COMPLETED
+
+
+async def say(run_id: str, text: str, how: Watch) -> int:
+    """Say something to a run.
+
+    Raises:
+        ClientError: There is no such run, it has ended, or nobody answers.
+    """
+    async with _opened(how) as (api, _):
+        delivery = await api.say(run_id, text, os_user())
+    told = {"delivered": "the model sees it at its next step"}
+    _write(told.get(delivery, "the run will be told when Temporal answers again"))
+    return _COMPLETED
+
+
+@asynccontextmanager
+async def _opened(how: Watch) -> AsyncGenerator[tuple[Api, View]]:
+    with View(Console(stderr=how.as_json, highlight=False), "" if _attended() else _HINT) as view:
+        async with open_api(how.url, lambda why: view.say(f"{why}; trying again", "yellow")) as api:
+            yield api, view
+
+
+def _attended() -> bool:
+    """Whether there is a person who can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+async def _watch(api: Api, view: View, run_id: str, how: Watch) -> int:
+    last: Line | None = None
+    asked = _attended() and not how.as_json
+    approver = Approver(api, view, Keyboard(sys.stdin.fileno()), os_user()) if asked else None
+    try:
+        async with aclosing(api.follow(run_id, how.after)) as lines:
+            async for line in lines:
+                last = line
+                if how.as_json:
+                    _write(line.data)
+                elif event := line.event():
+                    view.show(event)
+                    if approver:
+                        approver.see(event)
+    except asyncio.CancelledError:
+        seen = last.seq if last else how.after
+        view.say(f"the run goes on; `longrun watch {run_id} --after {seen}` shows the rest")
+        raise
+    finally:
+        if approver:
+            await approver.aclose()
+    if last is None or last.type not in _STATUS:
+        found = await api.get(run_id)
+        view.say(f"nothing comes after event {how.after}: the run is {found['status']}")
+        return _COMPLETED if found["status"] == "completed" else _NOT_COMPLETED
+    return _STATUS[last.type]
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

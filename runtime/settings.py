@@ -1,0 +1,56 @@
+"""What every process of ours must know of its surroundings: the only place that reads the environment for it."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """``LONGRUN_*`` from the environment, then from ``.env``.
+
+    ``home`` is the data folder; ``database_url`` an SQLAlchemy URL, by default ``longrun.db`` in it; ``model`` the
+    model of agents that name none; ``url`` where the command line finds a gateway that is elsewhere;
+    ``keep_alive`` the seconds between the comments that keep an idle stream open; ``grace`` the seconds that a worker
+    which is shut down lets calls go on that nobody could take up.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LONGRUN_", env_file=".env", extra="ignore")
+
+    home: Path = Path(".longrun")
+    database_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8283, ge=0, le=65535)
+    model: str = "scripted/hello"
+    url: str = ""
+    keep_alive: float = Field(default=15.0, gt=0)
+    grace: float = Field(default=30.0, ge=0)
+    workspace: Path | None = None
+    tools: str = ""
+    allow_private_http: bool = False
+    task_queue: str = "longrun"
+
+    @property
+    def database(self) -> str:
+        """The store's URL."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'longrun.db'}"
+
+    @property
+    def base_url(self) -> str:
+        """Where a client on this machine finds the gateway."""
+        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is bound there answers on loopback
+        host = anywhere.get(self.host, self.host)
+        return self.url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def workspace_folder(self) -> Path:
+        """The folder that tools work in: ``workspace`` in the data folder unless set."""
+        return (self.workspace or self.home / "workspace").absolute()
+
+    @property
+    def notify_folder(self) -> Path:
+        """Where gateways on this machine listen for news of the log: a short path, for sockets allow no long one."""
+        name = hashlib.sha256(str(self.home.absolute()).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"longrun-{name}"

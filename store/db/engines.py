@@ -1,0 +1,97 @@
+"""What both ways into the database share: the drivers, how connections are set up, and whether the file is the same."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, make_url
+
+PATIENCE = 10.0
+"""Seconds that a transaction waits for a lock."""
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY")
+
+
+class StoreUnavailableError(Exception):
+    """The database did not answer, or refused; nothing was written."""
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether the URL names an SQLite database."""
+    return make_url(url).get_backend_name() == "sqlite"
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database; ``None`` for any other database."""
+    return Path(make_url(url).database or "") if is_sqlite(url) else None
+
+
+def driver(url: str) -> str:
+    """The URL with the driver that we use for its database.
+
+    Raises:
+        ValueError: It is neither SQLite nor PostgreSQL.
+    """
+    parsed = make_url(url)
+    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+    backend = parsed.get_backend_name()
+    if backend not in drivers:
+        raise ValueError(f"LONGRUN_DATABASE_URL: {backend} is not supported; use sqlite or postgresql")
+    return parsed.set(drivername=drivers[backend]).render_as_string(hide_password=False)
+
+
+def prepare(engine: Engine, begin: str, patience: float = PATIENCE) -> None:
+    """Set up an engine's connections.
+
+    Args:
+        engine: The engine, without connections yet.
+        begin: How SQLite begins a transaction: ``BEGIN IMMEDIATE`` takes the writers' lock at once, not half-way.
+        patience: How many seconds a transaction waits for a lock.
+    """
+    wait = int(patience * 1000)
+
+    def connect_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (f"busy_timeout={wait}", *_PRAGMAS):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def begin_sqlite(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    def connect_postgres(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {wait}")
+        cursor.close()
+        connection.commit()
+
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", connect_sqlite)
+        event.listen(engine, "begin", begin_sqlite)
+    else:
+        event.listen(engine, "connect", connect_postgres)
+
+
+class FileWatch:
+    """Notices that someone deleted or replaced the file of a running system.
+
+    A descriptor of the old file would go on to write into nothing. Without a file (PostgreSQL) nothing is noticed.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._seen = self._look()
+
+    def _look(self) -> int | None:
+        try:
+            return self._file.stat().st_ino if self._file else 0
+        except FileNotFoundError:
+            return None
+
+    def gone(self) -> bool:
+        """Whether the file is missing, or another one than before."""
+        now = self._look()
+        return now is None or now != self._seen
+
+    def accept(self) -> None:
+        """From now on the file as it is now is the one."""
+        self._seen = self._look()

@@ -1,1 +1,0 @@
-"""Alembic's revisions of the store's schema; ``store.schema`` runs them."""

@@ -1,0 +1,1 @@
+"""How a commit wakes gateways: datagrams on one machine, LISTEN/NOTIFY on PostgreSQL."""

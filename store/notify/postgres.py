@@ -1,0 +1,59 @@
+"""News of the log between machines: PostgreSQL's own notices, heard on a connection that does nothing else.
+
+Every commit that adds to a log sends one per run. They only save the reader its next poll, like pokes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import NullPool
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from longrun.store.db.engines import driver
+
+logger = logging.getLogger(__name__)
+
+_AGAIN = 1.0
+"""Seconds between attempts to reach the database."""
+
+
+class NotifyListener:
+    """Hears which logs grew, through the database; a lost connection is made again.
+
+    Args:
+        url: The store's URL, of a PostgreSQL database.
+        heard: Called on the event loop with the run id of each notice.
+    """
+
+    def __init__(self, url: str, heard: Callable[[set[str]], None]) -> None:
+        self._heard = heard
+        self._engine = create_async_engine(driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        self._errors = (SQLAlchemyError, OSError, self._engine.dialect.loaded_dbapi.Error)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Listen on the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._serve(), name="store-notify")
+
+    async def _serve(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except self._errors as error:
+                logger.warning("the store's notices cannot be heard: %s", error)
+            await asyncio.sleep(_AGAIN)
+
+    async def _listen(self) -> None:
+        async with self._engine.connect() as connection:
+            await connection.exec_driver_sql("LISTEN longrun")
+            driver_connection: Any = (await connection.get_raw_connection()).driver_connection
+            async for notice in driver_connection.notifies():
+                self._heard({notice.payload})
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()

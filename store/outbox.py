@@ -1,0 +1,66 @@
+"""The outbox of signals: what was accepted for a workflow, kept until it has been delivered."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import ColumnElement, select, update
+from sqlmodel import col
+
+from longrun.store.db.database import Database, Tx
+from longrun.store.db.sql import find_row, insert_row
+from longrun.store.db.tables import OutboxRow
+
+SignalKind = Literal["decide", "cancel", "say"]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A signal to send. ``body`` is the JSON of its one argument; two with the same ``key`` are one."""
+
+    run_id: str
+    key: str
+    kind: SignalKind
+    body: str
+
+
+class Outbox:
+    """Reads and writes the outbox."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def accept(self, signal: Signal, now: datetime) -> Signal:
+        """Keep a signal; the one that stands under its key, which is an earlier one if there was one.
+
+        Raises:
+            StoreUnavailableError: The database failed.
+        """
+
+        def job(tx: Tx) -> Signal:
+            known = find_row(tx, OutboxRow, col(OutboxRow.key) == signal.key)
+            if known is not None:
+                return Signal(known.run_id, known.key, signal.kind, known.body)
+            row = OutboxRow(run_id=signal.run_id, key=signal.key, kind=signal.kind, body=signal.body, created_at=now)
+            insert_row(tx, row)
+            return signal
+
+        return await self._database.write(job)
+
+    async def delivered(self, key: str, now: datetime) -> None:
+        """Remember that a signal has reached its workflow, or that there is none to reach any more."""
+        statement = update(OutboxRow).where(col(OutboxRow.key) == key).values(delivered_at=now)
+        await self._database.write(lambda tx: tx.execute(statement))
+
+    async def undelivered(self, before: datetime) -> list[Signal]:
+        """Outbox that were accepted before a time and have not been delivered, in order."""
+        return await self._waiting(col(OutboxRow.created_at) < before)
+
+    async def undelivered_of(self, run_id: str) -> list[Signal]:
+        """Outbox of a run that have not been delivered, in the order in which they were accepted."""
+        return await self._waiting(col(OutboxRow.run_id) == run_id)
+
+    async def _waiting(self, which: ColumnElement[bool]) -> list[Signal]:
+        query = select(OutboxRow).where(col(OutboxRow.delivered_at).is_(None), which).order_by(col(OutboxRow.id))
+        rows = await self._database.read(lambda session: session.scalars(query).all())
+        return [Signal(row.run_id, row.key, row.kind, row.body) for row in rows]  # pyright: ignore[reportArgumentType] # written from a SignalKind above

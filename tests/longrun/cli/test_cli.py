@@ -1,0 +1,122 @@
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+from typer.testing import CliRunner
+
+from longrun.cli.main import app, main
+
+ROOT = Path(__file__).parents[2]
+HELLO = """
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from longrun.gateway.serve import serve
+from longrun.runtime.settings import Settings
+
+
+async def hello(request):
+    return PlainTextResponse("hello")
+
+
+def create_app():
+    return Starlette(routes=[Route("/", hello)])
+
+
+if __name__ == "__main__":
+    serve(Settings(), "hello:create_app")
+"""
+
+
+def status_of_main(*arguments: str) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["longrun", *arguments])
+        with pytest.raises(SystemExit) as exited:
+            main()
+    return exited.value.code
+
+
+def test_help_lists_the_commands() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    for command in ("dev", "worker", "gateway", "doctor"):
+        assert f" {command} " in result.output
+
+
+def test_doctor_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGRUN_HOME", str(tmp_path))
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 0, result.output
+    assert "longrun can run." in result.output
+
+
+def test_a_bad_setting_is_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LONGRUN_PORT", "many")
+    assert status_of_main("gateway") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("longrun: LONGRUN_PORT: Input should be a valid integer")
+    assert error.count("\n") == 1
+
+
+def test_what_the_surroundings_lack_is_told_with_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
+    before = signal.getsignal(signal.SIGTERM)
+    assert status_of_main("dev", "--host", "192.0.2.1", "--home", str(tmp_path)) == 2
+    signal.signal(signal.SIGTERM, before)
+    assert "the gateway cannot listen on 192.0.2.1" in capsys.readouterr().err
+
+
+def test_the_values_of_a_dotenv_file_count_but_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_text("LONGRUN_PORT=many\nOPENAI_API_KEY=from-the-file\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "from-outside")
+    monkeypatch.setenv("LONGRUN_PORT", "")
+    monkeypatch.delenv("LONGRUN_PORT")
+    assert status_of_main("gateway") == 2
+    assert "LONGRUN_PORT" in capsys.readouterr().err
+    assert os.environ["OPENAI_API_KEY"] == "from-outside"
+
+
+async def test_worker_becomes_the_worker_process(tmp_path: Path) -> None:
+    (tmp_path / "activities").mkdir()
+    (tmp_path / "activities" / "__init__.py").touch()
+    (tmp_path / "activities" / "worker.py").write_text("import os; print('the worker', os.getpid())")
+    code = f"import sys; sys.path.append({str(ROOT)!r}); from longrun.cli.main import app; app(['worker'])"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code),
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    assert output.decode() == f"the worker {process.pid}\n"
+
+
+async def test_the_server_answers_where_the_settings_say_and_ends_on_sigterm(tmp_path: Path, free_port: int) -> None:
+    (tmp_path / "hello.py").write_text(HELLO)
+    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "LONGRUN_PORT": str(free_port)}
+    process = await asyncio.create_subprocess_exec(sys.executable, str(tmp_path / "hello.py"), env=environ)
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        for _ in range(500):
+            try:
+                response = await client.get(f"http://127.0.0.1:{free_port}/")
+                break
+            except httpx2.TransportError:
+                await asyncio.sleep(0.02)
+        else:
+            pytest.fail("it never answered")
+    assert response.text == "hello"
+    assert "server" not in response.headers
+    process.terminate()
+    # uvicorn ends by the signal that it got.
+    assert await process.wait() == -signal.SIGTERM

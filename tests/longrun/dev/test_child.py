@@ -1,0 +1,235 @@
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from longrun.dev.child import ChildProcess, Probe, Recipe, Watchdog, ending
+from longrun.dev.temporal.config import SetupError
+from longrun.dev.watchdog import kill_what_remains
+
+WAIT = "import signal; print('up', flush=True); signal.pause()"
+DEAF = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
+)
+LISTEN = """
+import signal, socket
+server = socket.create_server(("127.0.0.1", {port}))
+print("up", flush=True)
+signal.pause()
+"""
+SPAWN = """
+import signal, subprocess, sys
+subprocess.Popen([sys.executable, "-c", {code!r}], start_new_session={away})
+signal.pause()
+"""
+
+
+def recipe(code: str, *, grace: float = 5.0, patience: float = 30.0, probe: Probe | None = None) -> Recipe:
+    return Recipe(
+        "part", [sys.executable, "-c", code], os.environ, ready_line="up", probe=probe, patience=patience, grace=grace
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("it did not come true")
+
+
+@pytest_asyncio.fixture
+async def watchdog() -> AsyncIterator[Watchdog]:
+    watchdog = Watchdog()
+    await watchdog.start()
+    yield watchdog
+    await watchdog.close()
+
+
+@pytest.fixture
+def heard() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def make(heard: list[str], watchdog: Watchdog) -> Callable[[Recipe], ChildProcess]:
+    return lambda recipe: ChildProcess(recipe, lambda name, text: heard.append(f"{name}: {text}"), watchdog)
+
+
+Make = Callable[[Recipe], ChildProcess]
+
+
+async def test_a_part_is_ready_when_its_line_has_come_and_stops_on_request(make: Make, heard: list[str]) -> None:
+    part = make(recipe(WAIT))
+    await part.start()
+    await part.ready()
+    assert part.pid > 0
+    await part.stop()
+
+    assert heard == ["part: up"]
+    assert part.pid == 0
+
+
+async def test_a_part_is_ready_only_when_its_probe_says_so_too(make: Make) -> None:
+    answers = [True, False, False]
+
+    async def probe() -> bool:
+        return answers.pop()
+
+    part = make(recipe(WAIT, probe=probe))
+    await part.start()
+    await part.ready()
+    assert answers == []
+    await part.stop()
+
+
+async def test_what_a_probe_refuses_is_the_reason_that_is_given(make: Make) -> None:
+    async def probe() -> bool:
+        raise SetupError("the attribute has another type")
+
+    part = make(recipe(WAIT, probe=probe))
+    await part.start()
+    with pytest.raises(SetupError, match="the attribute has another type"):
+        await part.ready()
+    await part.stop()
+
+
+async def test_a_part_that_ends_early_shows_its_last_lines(make: Make) -> None:
+    part = make(recipe("print('no disk'); raise SystemExit(3)"))
+    await part.start()
+    with pytest.raises(SetupError, match=r"part ended with status 3; its last lines:\n  \| no disk"):
+        await part.ready()
+    assert await part.ended() == "ended with status 3"
+
+
+async def test_a_part_that_never_gets_ready_is_given_up(make: Make) -> None:
+    part = make(recipe("import signal; signal.pause()", patience=0.2))
+    await part.start()
+    with pytest.raises(SetupError, match=r"was not ready after 0\.2 s"):
+        await part.ready()
+    await part.stop()
+
+
+async def test_a_program_that_is_not_there_is_named(make: Make) -> None:
+    part = make(Recipe("part", ["/no/such/program"], os.environ))
+    with pytest.raises(SetupError, match=r"part cannot be started: .*/no/such/program"):
+        await part.start()
+    with pytest.raises(SetupError, match="does not run"):
+        await part.ready()
+    assert await part.ended() == "does not run"
+    await part.stop()
+    part.kill()
+
+
+async def test_a_part_that_ignores_the_request_is_killed_after_its_grace(make: Make, heard: list[str]) -> None:
+    part = make(recipe(DEAF, grace=0.2))
+    await part.start()
+    await part.ready()
+    await part.stop()
+    assert heard[-1] == "part: did not end within 0.2 s: killed"
+
+
+async def test_what_a_part_started_ends_with_it(make: Make) -> None:
+    port = free_port()
+    part = make(recipe(SPAWN.format(code=LISTEN.format(port=port), away=False)))
+    await part.start()
+    await part.ready()
+    assert answers(port)
+    await part.stop()
+    await until(lambda: not answers(port))
+
+
+async def test_a_process_that_left_the_group_does_not_hold_up_the_stop(make: Make, heard: list[str]) -> None:
+    code = WAIT.replace("'up'", "'up', __import__('os').getpid()")
+    part = make(recipe(SPAWN.format(code=code, away=True)))
+    await part.start()
+    await part.ready()
+    async with asyncio.timeout(10):
+        await part.stop()
+    os.kill(int(heard[0].split()[-1]), signal.SIGKILL)
+
+
+async def test_a_line_without_an_end_is_passed_on_in_pieces(make: Make, heard: list[str]) -> None:
+    part = make(recipe("import sys; sys.stdout.write('x' * 200_000 + '\\nup')"))
+    await part.start()
+    assert await part.ended() == "ended with status 0"
+    assert "".join(line.removeprefix("part: ") for line in heard) == "x" * 200_000 + "up"
+
+
+async def test_the_warden_kills_what_is_left_when_the_starter_is_killed(tmp_path: Path) -> None:
+    port = free_port()
+    starter = tmp_path / "starter.py"
+    starter.write_text(f"""
+import asyncio, os, signal, sys
+from longrun.dev.child import ChildProcess, Recipe, Watchdog
+
+async def main():
+    watchdog = Watchdog()
+    await watchdog.start()
+    command = [sys.executable, "-c", {LISTEN.format(port=port)!r}]
+    part = ChildProcess(Recipe("part", command, os.environ, ready_line="up"), lambda name, text: None, watchdog)
+    await part.start()
+    await part.ready()
+    print("started", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+""")
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(starter), env=environ, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        assert await process.stdout.readline() == b"started\n"
+    assert answers(port)
+    process.kill()
+    await process.wait()
+    await until(lambda: not answers(port))
+
+
+async def test_the_warden_leaves_alone_what_was_taken_off_its_list() -> None:
+    kept, lost = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", WAIT, start_new_session=True) for _ in range(2)
+    ]
+    gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "", start_new_session=True)
+    await gone.wait()
+
+    assert kill_what_remains([f"+{kept.pid}\n", f"+{lost.pid}\n", f"+{gone.pid}\n", f"-{kept.pid}\n"]) == {
+        lost.pid,
+        gone.pid,
+    }
+    assert await lost.wait() == -signal.SIGKILL
+    assert kept.returncode is None
+    kept.kill()
+    await kept.wait()
+
+
+async def test_a_warden_that_was_not_started_watches_nothing() -> None:
+    watchdog = Watchdog()
+    watchdog.watch(1)
+    watchdog.forget(1)
+    await watchdog.close()
+
+
+def test_an_end_is_told_in_words() -> None:
+    assert ending(0) == "ended with status 0"
+    assert ending(-9) == "was killed by SIGKILL"

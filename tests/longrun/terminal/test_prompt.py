@@ -1,0 +1,211 @@
+import asyncio
+import getpass
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from longrun.client import open_api
+from longrun.terminal.prompt import Approver, Keyboard, os_user
+from longrun.terminal.view import View
+from longrun.workflows.contract.events import ApprovalDecided, RunWaiting
+from longrun.workflows.contract.messages import Usage
+from longrun.workflows.contract.runs import PendingApproval
+from tests.build import START
+from tests.gateway.answering import QUICK, Played, plain, playing, problem
+from tests.longrun.pseudo_terminal import Terminal, terminal
+
+WAITS = RunWaiting(run_id="r", at=START, usage=Usage())
+TAKEN = plain("200 OK", {})
+QUESTION = "[s]kip? "
+
+
+def run_that_waits(*call_ids: str) -> bytes:
+    calls = [PendingApproval(call_id=each, name="write", arguments='{"a": 1}', step=1) for each in call_ids]
+    return plain("200 OK", {"pending_approvals": [call.model_dump(mode="json") for call in calls]})
+
+
+def decided(call_id: str) -> ApprovalDecided:
+    return ApprovalDecided(run_id="r", step=1, at=START, call_id=call_id, decision="approve", by="bob")
+
+
+@dataclass
+class Sitting:
+    """A person at a terminal, asked about a run's calls."""
+
+    screen: Terminal
+    approver: Approver
+    view: View
+    played: Played
+
+    async def answers(self, text: str, times: int = 1) -> None:
+        """Wait for the question, and type."""
+        await self.screen.shows(QUESTION, times)
+        self.screen.types(text)
+
+    async def sent(self, count: int = 1) -> list[Any]:
+        """Wait for so many decisions at the server."""
+        async with asyncio.timeout(10):
+            while True:
+                if len(self.played.bodies) > count:
+                    return self.played.bodies[1:]
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def sitting(answers: Sequence[bytes]) -> AsyncGenerator[Sitting]:
+    with terminal() as screen, os.fdopen(os.dup(screen.inside), "w") as file:
+        async with playing(*answers) as (_, played), open_api(played.url, pytest.fail, QUICK) as api:
+            view = View(Console(file=file, width=100, color_system=None))
+            approver = Approver(api, view, Keyboard(screen.inside), "ann")
+            yield Sitting(screen, approver, view, played)
+            await approver.aclose()
+
+
+async def test_approving_takes_a_word() -> None:
+    async with sitting([run_that_waits("c1"), TAKEN]) as person:
+        person.approver.see(WAITS)
+        await person.answers("\n")
+        await person.answers("perhaps\n", 2)
+        await person.answers("a\n", 3)
+        assert await person.sent() == [{"decision": "approve", "by": "ann", "run_id": "r"}]
+        assert '"a": 1' in person.screen.seen
+        assert person.played.asked == ["GET /api/runs/r", "POST /api/approvals/c1"]
+
+
+async def test_denying_asks_for_the_reason_that_the_model_is_told() -> None:
+    async with sitting([run_that_waits("c1"), TAKEN]) as person:
+        person.approver.see(WAITS)
+        await person.answers("deny\n")
+        await person.screen.shows("(may be empty): ")
+        person.screen.types("not today\n")
+        assert await person.sent() == [{"decision": "deny", "reason": "not today", "by": "ann", "run_id": "r"}]
+
+
+async def test_an_interrupted_call_is_asked_about_with_the_reason_and_may_be_given_its_result() -> None:
+    reason = "Its worker died."
+    call = PendingApproval(call_id="c1~2", name="pay", arguments="{}", step=1, reason=reason, interrupted="c1")
+    waits = plain("200 OK", {"pending_approvals": [call.model_dump(mode="json")]})
+    async with sitting([waits, TAKEN]) as person:
+        person.approver.see(WAITS)
+        await person.answers("g\n")
+        assert reason in person.screen.seen
+        await person.screen.shows("the model gets: ")
+        person.screen.types("paid 5\n")
+        assert await person.sent() == [{"decision": "answer", "answer": "paid 5", "by": "ann", "run_id": "r"}]
+        assert person.played.asked[1:] == ["POST /api/approvals/c1~2"]
+
+
+async def test_edited_arguments_may_take_several_lines_and_must_be_an_object() -> None:
+    async with sitting([run_that_waits("c1"), TAKEN]) as person:
+        person.approver.see(WAITS)
+        await person.answers("edit\n")
+        await person.screen.shows("(empty: back): ")
+        person.screen.types("[1]\n")
+        await person.screen.shows("no object")
+        await person.screen.shows("(empty: back): ", 2)
+        person.screen.types("{broken\n\n")
+        await person.screen.shows("that is not JSON")
+        await person.answers("e\n", 2)
+        await person.screen.shows("(empty: back): ", 3)
+        person.screen.types('{"a":\n2}\n')
+        assert await person.sent() == [{"decision": "edit", "args": {"a": 2}, "by": "ann", "run_id": "r"}]
+
+
+async def test_a_skipped_call_stays_open_and_the_next_one_is_asked_about() -> None:
+    async with sitting([run_that_waits("c1", "c2"), TAKEN]) as person:
+        person.approver.see(WAITS)
+        await person.answers("s\n")
+        await person.screen.shows("skipped")
+        await person.answers("y\n", 2)
+        await person.sent()
+        assert person.played.asked[1:] == ["POST /api/approvals/c2"]
+
+
+async def test_ctrl_d_skips() -> None:
+    async with sitting([run_that_waits("c1")]) as person:
+        person.approver.see(WAITS)
+        await person.answers("\x04")
+        await person.screen.shows("skipped")
+
+
+async def test_ctrl_d_at_the_reason_takes_the_denial_as_it_is() -> None:
+    async with sitting([run_that_waits("c1"), TAKEN]) as person:
+        person.approver.see(WAITS)
+        await person.answers("d\n")
+        await person.screen.shows("(may be empty): ")
+        person.screen.types("\x04")
+        assert await person.sent() == [{"decision": "deny", "by": "ann", "run_id": "r"}]
+
+
+async def test_a_question_that_somebody_else_answers_is_taken_back() -> None:
+    async with sitting([run_that_waits("c1", "c2", "c3"), TAKEN]) as person:
+        person.approver.see(decided("c2"))
+        person.approver.see(WAITS)
+        await person.screen.shows(QUESTION)
+        person.approver.see(decided("c1"))
+        await person.answers("a\n", 2)
+        await person.sent()
+        assert person.played.asked[1:] == ["POST /api/approvals/c3"]
+
+
+async def test_keys_that_were_pressed_before_the_question_decide_nothing() -> None:
+    async with sitting([run_that_waits("c1"), TAKEN]) as person:
+        person.screen.types("a\n")
+        await person.screen.shows("a")
+        person.approver.see(WAITS)
+        await person.answers("d\n")
+        await person.screen.shows("(may be empty): ")
+        person.screen.types("\n")
+        assert (await person.sent())[0]["decision"] == "deny"
+
+
+async def test_whoever_is_second_is_told_who_was_first() -> None:
+    first = problem("409 Conflict", "decided", decision={"decision": "deny", "by": "bob"})
+    unknown = problem("409 Conflict", "decided")
+    async with sitting([run_that_waits("c1", "c2"), first, unknown]) as person:
+        person.approver.see(WAITS)
+        await person.answers("a\n")
+        await person.screen.shows("another decision came first: deny by bob")
+        await person.answers("a\n", 2)
+        await person.screen.shows("another decision came first", 2)
+
+
+async def test_a_gateway_that_is_gone_is_told() -> None:
+    gone = problem("404 Not Found", "there is no run r")
+    async with sitting([gone, run_that_waits("c1"), problem("400 Bad Request", "wrong")]) as person:
+        person.approver.see(WAITS)
+        await person.screen.shows("could not ask for decisions: there is no run r")
+        person.approver.see(WAITS)
+        await person.answers("a\n")
+        await person.screen.shows("could not ask for decisions: wrong")
+
+
+async def test_a_question_ends_with_the_watching() -> None:
+    async with sitting([run_that_waits("c1")]) as person:
+        person.approver.see(WAITS)
+        await person.screen.shows(QUESTION)
+    assert len(person.played.asked) == 1
+
+
+async def test_a_terminal_that_hangs_up_has_no_more_lines() -> None:
+    with terminal() as screen:
+        line = asyncio.create_task(Keyboard(screen.outside).line())
+        asyncio.get_running_loop().remove_reader(screen.outside)
+        os.close(screen.inside)
+        assert await line is None
+        screen.inside = os.dup(screen.outside)
+
+
+def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert os_user() == getpass.getuser()
+
+    def nameless() -> str:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    assert os_user() == f"uid {os.getuid()}"

@@ -1,0 +1,161 @@
+"""News between the processes of one machine, and between machines."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from longrun.store.notify.datagrams import DatagramListener, DatagramNotifier
+from longrun.store.notify.postgres import NotifyListener
+from tests.build import Stores
+from tests.store.db.cluster import Cluster
+
+
+class Ear:
+    """Keeps what was heard."""
+
+    def __init__(self) -> None:
+        self.heard: set[str] = set()
+        self._news = asyncio.Event()
+
+    def __call__(self, run_ids: set[str]) -> None:
+        self.heard |= run_ids
+        self._news.set()
+
+    async def until(self, wanted: Callable[[set[str]], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not wanted(self.heard):
+                await self._news.wait()
+                self._news.clear()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a name that is short enough for sockets."""
+    with TemporaryDirectory(prefix="longrun-") as folder:
+        yield Path(folder) / "pokes"
+
+
+def sockets(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def test_every_listener_hears_every_id(folder: Path) -> None:
+    ears = Ear(), Ear()
+    listeners = [DatagramListener(folder, ear) for ear in ears]
+    for listener in listeners:
+        listener.start()
+    notifier = DatagramNotifier(folder)
+    ids = frozenset(f"0190a0b0-0000-7000-8000-{n:012}" for n in range(500))
+    notifier(ids)
+    for ear in ears:
+        await ear.until(ids.issubset)
+    for listener in listeners:
+        listener.close()
+    notifier(frozenset({"nobody listens"}))
+    notifier.close()
+    assert sockets(folder) == []
+
+
+async def test_a_folder_that_is_not_there_has_no_listeners(folder: Path) -> None:
+    notifier = DatagramNotifier(folder)
+    notifier(frozenset({"run-1"}))
+    notifier.close()
+
+
+async def test_the_socket_of_a_process_that_died_is_cleared_away(folder: Path) -> None:
+    ear = Ear()
+    listener = DatagramListener(folder, ear)
+    listener.start()
+    stale = folder / "1-dead.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(str(stale))
+    notifier = DatagramNotifier(folder)
+    notifier(frozenset({"run-1"}))
+    await ear.until({"run-1"}.issubset)
+    assert stale not in sockets(folder)
+    notifier.close()
+    listener.close()
+
+
+async def test_a_listener_that_does_not_listen_holds_nobody_up(folder: Path) -> None:
+    ear = Ear()
+    listener = DatagramListener(folder, ear)
+    notifier = DatagramNotifier(folder)
+    for n in range(5000):
+        notifier(frozenset({f"run-{n}"}))
+    listener.start()
+    await ear.until(lambda heard: "run-0" in heard)
+    assert "run-4999" not in ear.heard
+    notifier(frozenset({"run-5000"}))
+    await ear.until(lambda heard: "run-5000" in heard)
+    notifier.close()
+    listener.close()
+
+
+async def test_commits_poke(database_url: str, folder: Path) -> None:
+    ear = Ear()
+    listener = DatagramListener(folder, ear)
+    listener.start()
+    notifier = DatagramNotifier(folder)
+    store = Stores.over(database_url, notifier)
+    run = await store.accept()
+    await ear.until({run.run_id}.issubset)
+    await store.database.aclose()
+    notifier.close()
+    listener.close()
+
+
+async def test_commits_are_heard_through_postgres(postgres_url: str) -> None:
+    ear = Ear()
+    listener = NotifyListener(postgres_url, ear)
+    listener.start()
+    store = Stores.over(postgres_url)
+    while not ear.heard:  # until it listens
+        await store.accept()
+    runs = await asyncio.gather(*(store.accept() for _ in range(300)))
+    await ear.until({run.run_id for run in runs}.issubset)
+    listener.close()
+    await store.database.aclose()
+    await ended()
+
+
+async def test_a_listener_comes_back_after_its_connection_was_lost(cluster: Cluster) -> None:
+    url = cluster.fresh()
+    ear = Ear()
+    listener = NotifyListener(url, ear)
+    listener.start()
+    store = Stores.over(url)
+    for _ in range(2):
+        ear.heard.clear()
+        while not ear.heard:
+            await store.accept()
+        cluster.hang_up(url)
+    listener.close()
+    await store.database.aclose()
+    await ended()
+
+
+async def test_a_listener_that_was_not_started_can_be_closed(tmp_path: Path) -> None:
+    NotifyListener(f"postgresql://postgres@/longrun?host={tmp_path}", Ear()).close()
+
+
+async def ended() -> None:
+    """Wait until no listener runs any more."""
+    left = [task for task in asyncio.all_tasks() if task.get_name() == "store-notify"]
+    async with asyncio.timeout(10):
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+async def test_where_no_socket_can_be_there_is_no_news_and_no_failure(folder: Path) -> None:
+    far = folder / ("a" * 100)
+    listener = DatagramListener(far, Ear())
+    listener.start()
+    notifier = DatagramNotifier(far)
+    notifier(frozenset({"run"}))
+    listener.close()
+    notifier.close()
+    assert sockets(far) == []
