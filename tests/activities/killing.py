@@ -10,7 +10,7 @@ from pathlib import Path
 
 from longrun.activities.worker import READY
 from longrun.runtime.settings import Settings
-from tests.stage import until
+from tests.harness import until
 
 _ROOT = Path(__file__).parents[2]
 _BOOT = 40.0

@@ -16,8 +16,8 @@ from longrun.workflows.contract.messages import OpaquePart, ReasoningPart, TextP
 from longrun.workflows.contract.steps import Span
 from longrun.workflows.deltas import Attempt, played
 from tests.build import START
+from tests.harness import until
 from tests.provider_fake import Gate
-from tests.stage import until
 
 ATTEMPT = Attempt("run-1", 3, 2, START, "0190-message-id")
 

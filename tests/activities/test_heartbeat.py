@@ -7,7 +7,7 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.testing import ActivityEnvironment
 
 from longrun.activities.heartbeat import cancelled_by_run, heartbeats
-from tests.stage import until
+from tests.harness import until
 
 
 class Pulse:

@@ -16,10 +16,10 @@ from longrun.activities.tools import INTERRUPTED
 from longrun.workflows.contract.attempts import AttemptEntry
 from longrun.workflows.contract.events import ApprovalRequested, ToolStarted
 from longrun.workflows.interruption import NOT_AGAIN
-from tests.activities.house import Ended, House, house
+from tests.activities.deployment import Deployment, Ended, deployment
 from tests.activities.waiting_tools import release
+from tests.harness import until
 from tests.logcheck import check_log, check_settled, of_type, settled_text
-from tests.stage import until
 from tests.tools import noted
 from tests.wire import Wire
 from tests.wire_answers import Answer, Stall, chat_stream
@@ -46,87 +46,87 @@ def _told() -> tuple[Answer, Stall]:
     return Answer([*pieces[:6], stall, *pieces[6:]]), stall
 
 
-async def kill(house: House) -> dict[str, Ended]:
+async def kill(deployment: Deployment) -> dict[str, Ended]:
     """Kill a worker with many runs in its hands; of two, it has kept the last step, but told nobody."""
     (lost, _), (kept, kept_stall), (again, again_stall) = _told(), _told(), _told()
     again_stall.go_on.set()
-    house.wire.play(lost, kept, again)
-    async with house.worker(house.relay.address) as first:
-        await house.start("told by script", "scripted/story")
-        await house.start("told by wire", "openai-chat/gpt-test")
-        await house.logged("told by wire", "came")
-        await house.start("told to the end", "openai-chat/gpt-test")
-        await house.start("watched", "scripted/watching", tools=["watch"])
-        await _strike(house)
-        await house.start("struck to the end", "scripted/striking", tools=["strike"])
-        await house.start("asked", "scripted/striking", tools=[{"name": "strike", "approval": "always"}])
-        await house.logged("told to the end", "came")
-        await house.logged("told by script", "came")
-        await house.logged("asked", "run.waiting")
+    deployment.wire.play(lost, kept, again)
+    async with deployment.worker(deployment.relay.address) as first:
+        await deployment.start("told by script", "scripted/story")
+        await deployment.start("told by wire", "openai-chat/gpt-test")
+        await deployment.logged("told by wire", "came")
+        await deployment.start("told to the end", "openai-chat/gpt-test")
+        await deployment.start("watched", "scripted/watching", tools=["watch"])
+        await _strike(deployment)
+        await deployment.start("struck to the end", "scripted/striking", tools=["strike"])
+        await deployment.start("asked", "scripted/striking", tools=[{"name": "strike", "approval": "always"}])
+        await deployment.logged("told to the end", "came")
+        await deployment.logged("told by script", "came")
+        await deployment.logged("asked", "run.waiting")
         for name in ("watched", "struck to the end"):
-            await house.noted(f"{name} 1")
-        house.relay.hold()
+            await deployment.noted(f"{name} 1")
+        deployment.relay.hold()
         kept_stall.go_on.set()
-        release(house.workspace, "struck to the end", 1)
-        await house.logged("told to the end", "message.completed")
-        await house.logged("struck to the end", "tool.completed")
+        release(deployment.workspace, "struck to the end", 1)
+        await deployment.logged("told to the end", "message.completed")
+        await deployment.logged("struck to the end", "tool.completed")
         first.signal(signal.SIGKILL)
         await first.ended()
-        house.relay.cut()
+        deployment.relay.cut()
     for name in ("watched", "struck", "struck again"):
-        release(house.workspace, name, 2)
-    release(house.workspace, "asked", 1)
-    await house.decide("asked", "asked")
-    async with house.worker(house.relay.target):
-        await _decide_on_strokes(house)
-        return await house.ended()
+        release(deployment.workspace, name, 2)
+    release(deployment.workspace, "asked", 1)
+    await deployment.decide("asked", "asked")
+    async with deployment.worker(deployment.relay.target):
+        await _decide_on_strokes(deployment)
+        return await deployment.ended()
 
 
-async def _strike(house: House) -> None:
+async def _strike(deployment: Deployment) -> None:
     """Set calls with an effect going that are to be interrupted."""
     for name in STRUCK:
-        await house.start(name, "scripted/striking", tools=["strike"])
+        await deployment.start(name, "scripted/striking", tools=["strike"])
     for how in ("again", "once"):
-        await house.start(f"struck {how}", f"scripted/striking_{how}", tools=[f"strike_{how}"])
+        await deployment.start(f"struck {how}", f"scripted/striking_{how}", tools=[f"strike_{how}"])
     for name in (*STRUCK, "struck again", "struck once"):
-        await house.noted(f"{name} 1")
+        await deployment.noted(f"{name} 1")
 
 
-async def _decide_on_strokes(house: House) -> None:
+async def _decide_on_strokes(deployment: Deployment) -> None:
     """Say what becomes of them, once somebody is asked."""
     for name, word in STRUCK.items():
-        await house.logged(name, "run.waiting")
-        assert f"{name} 2" not in noted(house.workspace)
-        await house.decide(name, f"{name}~2", **word)
+        await deployment.logged(name, "run.waiting")
+        assert f"{name} 2" not in noted(deployment.workspace)
+        await deployment.decide(name, f"{name}~2", **word)
 
 
-async def freeze(house: House) -> tuple[dict[str, Ended], str]:
+async def freeze(deployment: Deployment) -> tuple[dict[str, Ended], str]:
     """Freeze a worker until another one has its work, and let it go on then; also what it had to say about that."""
     (begun, begun_stall), (again, again_stall) = _told(), _told()
-    house.wire.play(begun, again)
-    async with house.worker(house.relay.address) as frozen:
-        await house.start("told by wire", "openai-chat/gpt-test")
-        await house.start("watched", "scripted/watching", tools=["watch"])
-        await house.logged("told by wire", "came")
-        await house.noted("watched 1")
+    deployment.wire.play(begun, again)
+    async with deployment.worker(deployment.relay.address) as frozen:
+        await deployment.start("told by wire", "openai-chat/gpt-test")
+        await deployment.start("watched", "scripted/watching", tools=["watch"])
+        await deployment.logged("told by wire", "came")
+        await deployment.noted("watched 1")
         frozen.signal(signal.SIGSTOP)
-        house.relay.cut()
-        async with house.worker(house.relay.target):
-            await house.noted("watched 2")
+        deployment.relay.cut()
+        async with deployment.worker(deployment.relay.target):
+            await deployment.noted("watched 2")
             async with asyncio.timeout(20):
                 await again_stall.reached.wait()
             begun_stall.go_on.set()
-            release(house.workspace, "watched", 1)
+            release(deployment.workspace, "watched", 1)
             frozen.signal(signal.SIGCONT)
 
             async def refused() -> bool:
                 return all(re.search(refusal, frozen.said()) for refusal in (LATE_TEXT, LATE_RESULT))
 
             await until(refused, "two refusals")
-            house.relay.mend()
+            deployment.relay.mend()
             again_stall.go_on.set()
-            release(house.workspace, "watched", 2)
-            ended = await house.ended()
+            release(deployment.workspace, "watched", 2)
+            ended = await deployment.ended()
         frozen.signal(signal.SIGTERM)
         assert await frozen.ended() == 0
         return ended, frozen.said()
@@ -146,8 +146,8 @@ class Rounds:
 async def rounds(temporal: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rounds]:
     """Both rounds at once: most of their time is waiting for the heartbeats that do not come."""
     async with (
-        house(temporal, tmp_path_factory.mktemp("killed")) as one,
-        house(temporal, tmp_path_factory.mktemp("frozen")) as two,
+        deployment(temporal, tmp_path_factory.mktemp("killed")) as one,
+        deployment(temporal, tmp_path_factory.mktemp("frozen")) as two,
     ):
         rounds = Rounds(
             asyncio.create_task(kill(one)),

@@ -20,9 +20,9 @@ from longrun.workflows.contract.events import Custom, Event
 from longrun.workflows.contract.messages import TextPart, Usage
 from longrun.workflows.contract.steps import ModelCall, ModelReply
 from tests.build import Stores, agent, at, finish, order
+from tests.harness import until
 from tests.logcheck import parsed, settled_text
 from tests.provider_fake import FakeCatalog, FakeProvider, Gate, Turn, call, in_turn, requested, text, turn
-from tests.stage import until
 from tests.tools import TOOLS
 
 HELLO = turn("Hello there")

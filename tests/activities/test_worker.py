@@ -19,7 +19,7 @@ from longrun.runtime.settings import Settings
 from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
 from tests.activities.killing import worker_process
 from tests.build import Stores
-from tests.stage import until
+from tests.harness import until
 
 OWN_TOOL = """
 from longrun.activities.toolbox.definition import tool

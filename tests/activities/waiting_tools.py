@@ -4,7 +4,7 @@ from pathlib import Path
 
 from longrun.activities.toolbox.registry import tool
 from longrun.activities.toolbox.tool import ToolContext
-from tests.stage import until
+from tests.harness import until
 from tests.tools import note
 
 _PATIENCE = 60.0

@@ -13,7 +13,7 @@ import httpx2
 
 from tests.chaos.generating.job import Entry
 from tests.chaos.provider import READY
-from tests.stage import until
+from tests.harness import until
 
 _BOOT = 20.0
 _ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""The checker finds no fault where there is none, and each that is planted."""
+"""The checker finds no fault where there is none, and each that is injected."""
 
 import random
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import plants_in_deeds, plants_in_logs, plants_in_views
+from tests.chaos import mutations_in_deeds, mutations_in_logs, mutations_in_views
 from tests.chaos.checker import COLUMNS, RAW_LOG, RUN, SETTLED_LOG, Fault, check, log_faults, report
 from tests.chaos.log import Log
 from tests.chaos.log_rules import only_superseded_is_missing
+from tests.chaos.mutating import Change, Mutation, seen
 from tests.chaos.observations import Observed, RunObserved, Viewer
-from tests.chaos.planting import Change, Plant, seen
 from tests.chaos.stories import cancelled, connected, paid, reattached, reset
 from tests.chaos.view_rules import messages_are_the_plan
 from tests.chaos.viewer_rules import viewers_miss_nothing, viewers_see_nothing_twice
@@ -20,8 +20,8 @@ from tests.chaos.viewer_rules import viewers_miss_nothing, viewers_see_nothing_t
 Story = Callable[[], RunObserved]
 STORIES: tuple[Story, ...] = (paid, reattached, cancelled, reset)
 LOGS = sorted((Path(__file__).parents[1] / "histories").glob("*.log.jsonl"))
-PLANTS = {**plants_in_views.PLANTS, **plants_in_logs.PLANTS, **plants_in_deeds.PLANTS}
-UNHARMED = {**plants_in_views.UNHARMED, **plants_in_deeds.UNHARMED}
+MUTATIONS = {**mutations_in_views.MUTATIONS, **mutations_in_logs.MUTATIONS, **mutations_in_deeds.MUTATIONS}
+UNHARMED = {**mutations_in_views.UNHARMED, **mutations_in_deeds.UNHARMED}
 
 
 def found(run: RunObserved) -> list[Fault]:
@@ -55,14 +55,14 @@ def test_what_may_happen_is_no_fault(what: str) -> None:
     assert found(change(story())) == []
 
 
-@pytest.mark.parametrize("what", PLANTS)
-def test_a_planted_fault_is_found_by_its_rules_and_no_others(what: str) -> None:
-    plant: Plant = PLANTS[what]
-    assert rules(plant.change(plant.story())) == {rule.__name__ for rule in plant.found_by}
+@pytest.mark.parametrize("what", MUTATIONS)
+def test_a_injected_fault_is_found_by_its_rules_and_no_others(what: str) -> None:
+    mutation: Mutation = MUTATIONS[what]
+    assert rules(mutation.change(mutation.story())) == {rule.__name__ for rule in mutation.found_by}
 
 
 def test_each_rule_finds_something() -> None:
-    finding = {rule for plant in PLANTS.values() for rule in plant.found_by}
+    finding = {rule for mutation in MUTATIONS.values() for rule in mutation.found_by}
     assert finding == {*RAW_LOG, *RUN}
 
 
@@ -87,9 +87,9 @@ def test_a_viewer_that_comes_back_wherever_it_was_cut_has_no_faults(seed: int) -
 
 
 def test_faults_name_their_run_and_are_counted_by_column() -> None:
-    harm: list[Change] = [PLANTS[what].change for what in ("an event is lost", "an event comes twice")]
+    harm: list[Change] = [MUTATIONS[what].change for what in ("an event is lost", "an event comes twice")]
     runs = [change(paid()) for change in harm]
-    lost, said_otherwise = plants_in_logs.cut(2)(paid()), plants_in_logs.PLANTS["words change places"]
+    lost, said_otherwise = mutations_in_logs.cut(2)(paid()), mutations_in_logs.MUTATIONS["words change places"]
     wrong = said_otherwise.change(said_otherwise.story())
     faults = check(Observed((*runs, lost, wrong, paid())))
     assert {fault.run_id for fault in faults} == {run.asked.run_id for run in (*runs, lost, wrong)}

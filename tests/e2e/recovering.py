@@ -20,9 +20,9 @@ from tests.build import Stores
 from tests.chaos.generating.job import Entry
 from tests.chaos.generating.plan import plan_text
 from tests.chaos.providing import CountingProvider, providing
+from tests.harness import until
 from tests.logcheck import check_log, check_settled, parsed
 from tests.running import Front, serving
-from tests.stage import until
 
 RESUMABLE = "openai/gpt-test"
 """Its answers can be taken up again."""

@@ -20,9 +20,9 @@ from temporalio.client import Client
 from tests.activities.killing import WorkerProcess, worker_process
 from tests.dev_server import TemporalProcess, temporal_process
 from tests.gateway_process import GatewayProcess, gateway_process
+from tests.harness import until
 from tests.logcheck import check_log, of_type, parsed
 from tests.running import Front
-from tests.stage import until
 
 pytestmark = pytest.mark.server
 

@@ -14,9 +14,9 @@ from longrun.activities.providers.provider import ModelRequest
 from tests.e2e.browser import browser_page
 from tests.e2e.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.gateway_process import worked
+from tests.harness import until
 from tests.provider_fake import Gate, Turn, reasoning, text, turn
 from tests.running import Front
-from tests.stage import until
 
 pytestmark = pytest.mark.server
 

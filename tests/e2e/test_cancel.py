@@ -18,10 +18,10 @@ from longrun.runtime.settings import Settings
 from longrun.workflows.contract.events import Event, ToolCallDelta, ToolCompleted
 from tests import wire as wires
 from tests.activities.providers.asking import catalog_for
+from tests.harness import until
 from tests.logcheck import check_log, of_type, parsed, settled_text
 from tests.processes import alive
 from tests.running import Front, serving, working
-from tests.stage import until
 from tests.wire import Wire
 from tests.wire_answers import (
     Answer,
@@ -154,7 +154,7 @@ class Watched:
 
 
 @dataclass(frozen=True)
-class House:
+class Deployment:
     """The whole system, and the provider that its models are asked of."""
 
     front: Front
@@ -190,7 +190,7 @@ def results(events: list[Event]) -> dict[str, str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def house(temporal: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def deployment(temporal: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
     home: Path = tmp_path_factory.mktemp("cancel")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LONGRUN_TOOLS", "tests.e2e.silent_tools")
@@ -200,30 +200,30 @@ async def house(temporal: str, tmp_path_factory: pytest.TempPathFactory) -> Asyn
         serving(settings, temporal) as front,
         working(settings, temporal, catalog_for(wire, read_timeout=60)),
     ):
-        yield House(front, wire)
+        yield Deployment(front, wire)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_a_cancel_in_a_silent_tool_ends_the_run_beside_a_call_that_is_done(
-    house: House, dialect: Dialect
+    deployment: Deployment, dialect: Dialect
 ) -> None:
     tools, thread_id = ("look", "keep_silent"), new_id()
-    house.wire.play(dialect.whole("Let me see.", LOOK, SILENCE))
-    async with house.watched(dialect.model, tools, thread_id) as run:
+    deployment.wire.play(dialect.whole("Let me see.", LOOK, SILENCE))
+    async with deployment.watched(dialect.model, tools, thread_id) as run:
         await run.seen("tool.completed")
         await run.seen("tool.started", 2)
         events = await run.cancelled()
     assert results(events) == {"call_look": "ok", "call_silence": "cancelled"}
-    asked = await house.next_is_accepted(dialect, tools, thread_id)
+    asked = await deployment.next_is_accepted(dialect, tools, thread_id)
     assert "saw x" in asked
     assert "call_silence" in asked
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_cancel_in_a_models_answer_ends_the_run_and_hangs_up(house: House, dialect: Dialect) -> None:
+async def test_a_cancel_in_a_models_answer_ends_the_run_and_hangs_up(deployment: Deployment, dialect: Dialect) -> None:
     tools, thread_id, stall = ("look", "keep_silent"), new_id(), Stall()
-    house.wire.play(dialect.cut(stall, "Let me see.", LOOK, SILENCE))
-    async with house.watched(dialect.model, tools, thread_id) as run:
+    deployment.wire.play(dialect.cut(stall, "Let me see.", LOOK, SILENCE))
+    async with deployment.watched(dialect.model, tools, thread_id) as run:
         async with asyncio.timeout(BOUND):
             await stall.reached.wait()
         await run.written(_halves(SILENCE[2])[0])
@@ -232,7 +232,7 @@ async def test_a_cancel_in_a_models_answer_ends_the_run_and_hangs_up(house: Hous
             await stall.left.wait()
     assert settled_text(events) == "Let me see."
     assert results(events) == ({"call_look": "cancelled"} if dialect.closes else {})
-    asked = await house.next_is_accepted(dialect, tools, thread_id)
+    asked = await deployment.next_is_accepted(dialect, tools, thread_id)
     assert "Let me see." in asked
 
 
@@ -244,10 +244,10 @@ time.sleep(600)
 """
 
 
-async def test_a_cancel_leaves_nothing_of_a_program_and_its_children(house: House) -> None:
+async def test_a_cancel_leaves_nothing_of_a_program_and_its_children(deployment: Deployment) -> None:
     tools, thread_id = ("run_python",), new_id()
-    house.wire.play(CHAT.whole("I run it.", ("call_run", "run_python", {"code": FAMILY})))
-    async with house.watched(CHAT.model, tools, thread_id) as run:
+    deployment.wire.play(CHAT.whole("I run it.", ("call_run", "run_python", {"code": FAMILY})))
+    async with deployment.watched(CHAT.model, tools, thread_id) as run:
         (report,) = await run.seen("tool.progress")
         pids = [int(pid) for pid in report.model_dump()["data"]["output"].split()]
         assert all(map(alive, pids))
@@ -258,4 +258,4 @@ async def test_a_cancel_leaves_nothing_of_a_program_and_its_children(house: Hous
         return not any(map(alive, pids))
 
     await until(dead, "the end of the program's processes")
-    await house.next_is_accepted(CHAT, tools, thread_id)
+    await deployment.next_is_accepted(CHAT, tools, thread_id)

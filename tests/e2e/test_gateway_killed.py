@@ -10,10 +10,10 @@ import pytest
 from longrun.activities.providers.provider import ModelRequest
 from longrun.client import Patience, open_api
 from tests.gateway_process import worked
+from tests.harness import until
 from tests.logcheck import check_log, parsed
 from tests.provider_fake import Gate, Turn, reasoning, text, turn
 from tests.running import Front
-from tests.stage import until
 
 pytestmark = pytest.mark.server
 

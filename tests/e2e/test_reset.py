@@ -9,9 +9,9 @@ from longrun.activities.toolbox.registry import tool
 from longrun.activities.toolbox.tool import ToolContext
 from tests.dev_server import IMPATIENT, dev_server, found
 from tests.gateway.reconcile.resetting import TOOLS, Model, Scene, calling, resets, saying, scene, tasks_done
+from tests.harness import order, until
 from tests.logcheck import of_type
 from tests.provider_fake import Gate, Turn, call, text, turn
-from tests.stage import order, until
 from tests.tools import note
 
 pytestmark = pytest.mark.server
@@ -96,7 +96,7 @@ async def test_a_decision_that_was_made_before_the_reset_stands_where_its_questi
         await on.front.waiting(run_id)
         await on.decide(run_id, "p1", "approve")
         await until(lambda: on.services.told(run_id, "approval.decided"), "the decision in history")
-        await on.stage.handle(run_id).terminate(reason="by mistake")
+        await on.harness.handle(run_id).terminate(reason="by mistake")
         await on.front.ended(run_id)
         await on.reset(run_id)
         await on.resumed(run_id)
@@ -114,7 +114,7 @@ async def test_a_decision_that_a_reset_leaves_out_is_asked_again_and_the_call_is
         run_id = await on.start()
         await on.front.waiting(run_id)
         await until(lambda: on.services.told(run_id, "run.waiting"), "the pause in history")
-        await on.stage.handle(run_id).signal("say", {"text": "Take your time.", "id": "s1"})
+        await on.harness.handle(run_id).signal("say", {"text": "Take your time.", "id": "s1"})
         await until(lambda: tasks_done(on, run_id, 3), "a task after the pause")
         await on.services.decide(run_id, "pay-one", "approve")
         await on.whole(run_id)
@@ -160,7 +160,7 @@ async def test_a_cancel_that_is_sent_again_after_a_reset_ends_the_run_where_it_w
     async with scene(temporal, tmp_path, Model(calling("write", "one"), calling("write", "two"), last)) as on:
         run_id = await on.start()
         await gate.reached.wait()
-        await on.stage.handle(run_id).signal("cancel", {"by": "ann"})
+        await on.harness.handle(run_id).signal("cancel", {"by": "ann"})
         await on.whole(run_id)
         first = await on.execution(run_id)
         await on.reset(run_id, step=2)

@@ -11,10 +11,10 @@ import pytest
 
 from longrun.activities.providers.provider import ModelRequest
 from longrun.client import Patience, open_api
+from tests.harness import until
 from tests.logcheck import check_log, parsed
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.running import Front, running
-from tests.stage import until
 from tests.tools import TOOLS
 
 pytestmark = pytest.mark.server

@@ -15,10 +15,10 @@ from longrun.activities.providers.provider import ModelRequest
 from longrun.client import Api, Patience, open_api
 from tests.dev_server import temporal_process
 from tests.gateway_process import worked
+from tests.harness import until
 from tests.logcheck import check_log, of_type, parsed
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.running import Front
-from tests.stage import until
 from tests.tools import TOOLS, held, noted
 
 pytestmark = pytest.mark.server

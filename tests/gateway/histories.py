@@ -1,4 +1,4 @@
-"""Runs whose histories are worth reading: what their models say and do, and a stage for them."""
+"""Runs whose histories are worth reading: what their models say and do, and a harness for them."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -7,10 +7,10 @@ from pathlib import Path
 
 from longrun.activities.failures import FailureKind, ProviderFailure
 from longrun.activities.providers.provider import ModelRequest
-from tests.gateway.backstage import Backstage, backstage, tools
+from tests.gateway.service_harness import ServiceHarness, service_harness, tools
+from tests.harness import Handle, Harness, Script, harnessed, order, until
 from tests.logcheck import of_type
 from tests.provider_fake import Gate, Turn, call, reasoning, text, turn
-from tests.stage import Handle, Script, Stage, order, staged, until
 
 ALL_TOOLS = ("echo", "note", "hold")
 DONE = turn("That is all.")
@@ -19,10 +19,10 @@ DONE = turn("That is all.")
 @asynccontextmanager
 async def behind(
     temporal: str, home: Path, script: Script, gate: Gate | None = None
-) -> AsyncGenerator[tuple[Stage, Backstage]]:
-    """A stage with a worker, and the gateway's services over it."""
-    async with staged(temporal, home, script, tools(gate or Gate())) as stage:
-        yield stage, backstage(stage)
+) -> AsyncGenerator[tuple[Harness, ServiceHarness]]:
+    """A harness with a worker, and the gateway's services over it."""
+    async with harnessed(temporal, home, script, tools(gate or Gate())) as harness:
+        yield harness, service_harness(harness)
 
 
 def asking(request: ModelRequest) -> Turn:
@@ -49,24 +49,24 @@ class Breaking:
         gate = self.gates[request.attempt - 1]
         return turn(reasoning("Hm."), text("I begin ", gate, "and begin", self._broken))
 
-    async def play(self, stage: Stage) -> Handle:
+    async def play(self, harness: Harness) -> Handle:
         """Start a run and let each attempt break."""
-        handle = await stage.start(order(*ALL_TOOLS))
+        handle = await harness.start(order(*ALL_TOOLS))
         for attempt, gate in enumerate(self.gates, 1):
             await gate.reached.wait()
-            await until(partial(self._written, stage, handle.id, attempt), "the attempt's text")
+            await until(partial(self._written, harness, handle.id, attempt), "the attempt's text")
             gate.open()
         return handle
 
     @staticmethod
-    async def _written(stage: Stage, run_id: str, attempt: int) -> bool:
-        return any(event.attempt == attempt for event in of_type(await stage.events(run_id), "text.delta"))
+    async def _written(harness: Harness, run_id: str, attempt: int) -> bool:
+        return any(event.attempt == attempt for event in of_type(await harness.events(run_id), "text.delta"))
 
 
-async def assert_restored(stage: Stage, services: Backstage, run_id: str) -> None:
+async def assert_restored(harness: Harness, services: ServiceHarness, run_id: str) -> None:
     """Delete the database's file, and find every row of the run in it again."""
     rows, lines = services.rows(), await services.settled(run_id)
-    (stage.settings.home / "longrun.db").unlink()
+    (harness.settings.home / "longrun.db").unlink()
     assert await services.stores.runs.get(run_id) is None
     assert await services.rebuilder.restore_unknown(run_id)
     assert services.rows() == rows

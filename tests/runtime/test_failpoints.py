@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import until
 from tests.processes import state
-from tests.stage import until
 
 _CHILD = """
 from longrun.runtime.failpoints import reached

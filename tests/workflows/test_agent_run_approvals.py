@@ -21,9 +21,9 @@ from longrun.workflows.contract.events import (
 )
 from longrun.workflows.contract.runs import Cancel, Decision, Said
 from longrun.workflows.contract.steps import Verdicts
+from tests.harness import Harness, harnessed, order
 from tests.logcheck import of_type, parsed
 from tests.provider_fake import Gate, call, in_turn, text, turn
-from tests.stage import Stage, order, staged
 from tests.tools import TOOLS, held, noted
 
 pytestmark = pytest.mark.server
@@ -46,14 +46,14 @@ ENDS = turn("Done.")
 async def test_a_decision_says_what_becomes_of_a_call(
     temporal: str, tmp_path: Path, said: dict[str, Any], answered: tuple[str, str], paid: list[str]
 ) -> None:
-    async with staged(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as stage:
-        handle = await stage.start(order("pay"))
-        snapshot = await stage.phase(handle, "waiting")
-        await stage.seen(handle.id, "run.waiting")
-        waiting = await stage.row(handle.id)
+    async with harnessed(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as harness:
+        handle = await harness.start(order("pay"))
+        snapshot = await harness.phase(handle, "waiting")
+        await harness.seen(handle.id, "run.waiting")
+        waiting = await harness.row(handle.id)
         await handle.signal("decide", {"call_id": "c1", "by": "ann", **said})
-        outcome, events = await stage.ended(handle)
-        spent = noted(stage.settings.workspace_folder)
+        outcome, events = await harness.ended(handle)
+        spent = noted(harness.settings.workspace_folder)
     assert [call.call_id for call in snapshot.pending] == ["c1"]
     assert snapshot.expires_at is not None
     assert waiting.status == "waiting"
@@ -68,10 +68,10 @@ async def test_a_decision_says_what_becomes_of_a_call(
 
 
 async def test_an_edited_call_is_logged_with_the_arguments_it_ran_with(temporal: str, tmp_path: Path) -> None:
-    async with staged(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as stage:
-        handle = await stage.start(order("pay"))
+    async with harnessed(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as harness:
+        handle = await harness.start(order("pay"))
         await handle.signal(AgentRun.decide, Decision(call_id="c1", decision="edit", args={"amount": 7}))
-        _, events = await stage.ended(handle)
+        _, events = await harness.ended(handle)
     (started,) = of_type(events, "tool.started")
     assert isinstance(started, ToolStarted)
     assert started.arguments == '{"amount":7}'
@@ -90,32 +90,32 @@ async def test_an_edited_call_is_logged_with_the_arguments_it_ran_with(temporal:
 async def test_the_agent_says_over_the_tools_default_who_is_asked(
     temporal: str, tmp_path: Path, approval: object, asks: bool
 ) -> None:
-    async with staged(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as stage:
-        handle = await stage.start(order({"name": "pay", "approval": approval}))
+    async with harnessed(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as harness:
+        handle = await harness.start(order({"name": "pay", "approval": approval}))
         await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
-        _, events = await stage.ended(handle)
+        _, events = await harness.ended(handle)
     assert bool(of_type(events, "approval.requested")) is asks
 
 
 async def test_a_call_without_arguments_asks_too(temporal: str, tmp_path: Path) -> None:
-    async with staged(temporal, tmp_path, in_turn(turn(call("c1", "pay", "")), ENDS), TOOLS) as stage:
-        handle = await stage.start(order("pay"))
-        await stage.phase(handle, "waiting")
+    async with harnessed(temporal, tmp_path, in_turn(turn(call("c1", "pay", "")), ENDS), TOOLS) as harness:
+        handle = await harness.start(order("pay"))
+        await harness.phase(handle, "waiting")
         await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
-        await stage.ended(handle)
-        assert noted(stage.settings.workspace_folder) == ["1"]
+        await harness.ended(handle)
+        assert noted(harness.settings.workspace_folder) == ["1"]
 
 
 async def test_a_decision_that_comes_before_its_call_is_kept(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
     script = in_turn(turn(text("I", gate, " pay."), call("c1", "pay")), ENDS)
-    async with staged(temporal, tmp_path, script, TOOLS) as stage:
-        handle = await stage.start(order("pay"))
+    async with harnessed(temporal, tmp_path, script, TOOLS) as harness:
+        handle = await harness.start(order("pay"))
         await gate.reached.wait()
         await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
         await handle.signal("decide", {"call_id": "nobody's", "decision": "approve"})
         gate.open()
-        _, events = await stage.ended(handle)
+        _, events = await harness.ended(handle)
     assert [event.type for event in events if event.type.startswith("approval.")] == [
         "approval.requested",
         "approval.decided",
@@ -125,29 +125,29 @@ async def test_a_decision_that_comes_before_its_call_is_kept(temporal: str, tmp_
 async def test_the_first_decision_counts_and_the_tool_runs_once(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
     script = in_turn(PAYS, turn(text("Done", gate, ".")))
-    async with staged(temporal, tmp_path, script, TOOLS) as stage:
-        handle = await stage.start(order("pay"))
-        await stage.phase(handle, "waiting")
+    async with harnessed(temporal, tmp_path, script, TOOLS) as harness:
+        handle = await harness.start(order("pay"))
+        await harness.phase(handle, "waiting")
         for decision in ("approve", "approve", "deny"):
             await handle.signal("decide", {"call_id": "c1", "decision": decision})
         await gate.reached.wait()
         await handle.signal("decide", {"call_id": "c1", "decision": "deny", "reason": "late"})
         gate.open()
-        _, events = await stage.ended(handle)
-        assert noted(stage.settings.workspace_folder) == ["5"]
+        _, events = await harness.ended(handle)
+        assert noted(harness.settings.workspace_folder) == ["5"]
     assert len(of_type(events, "approval.decided")) == 1
 
 
 async def test_the_calls_of_a_message_are_decided_one_by_one_and_then_all_run(temporal: str, tmp_path: Path) -> None:
-    async with staged(temporal, tmp_path, in_turn(PAYS_TWICE, ENDS), TOOLS) as stage:
-        handle = await stage.start(order("pay", "look"))
-        await stage.phase(handle, "waiting")
+    async with harnessed(temporal, tmp_path, in_turn(PAYS_TWICE, ENDS), TOOLS) as harness:
+        handle = await harness.start(order("pay", "look"))
+        await harness.phase(handle, "waiting")
         await handle.signal("decide", {"call_id": "c2", "decision": "approve"})
-        await stage.seen(handle.id, "approval.decided")
+        await harness.seen(handle.id, "approval.decided")
         between = await handle.query(AgentRun.status)
-        nothing_yet = of_type(await stage.events(handle.id), "tool.started")
+        nothing_yet = of_type(await harness.events(handle.id), "tool.started")
         await handle.signal("decide", {"call_id": "c1", "decision": "deny"})
-        _, events = await stage.ended(handle)
+        _, events = await harness.ended(handle)
     (asked,) = of_type(events, "approval.requested")
     assert isinstance(asked, ApprovalRequested)
     assert [waiting.call_id for waiting in asked.calls] == ["c1", "c2"]
@@ -159,11 +159,11 @@ async def test_the_calls_of_a_message_are_decided_one_by_one_and_then_all_run(te
 
 
 async def test_nobody_deciding_in_time_ends_the_run(temporal: str, tmp_path: Path) -> None:
-    async with staged(temporal, tmp_path, in_turn(PAYS_TWICE, ENDS), TOOLS) as stage:
-        handle = await stage.start(order("pay", "look", approval_timeout=1.0))
+    async with harnessed(temporal, tmp_path, in_turn(PAYS_TWICE, ENDS), TOOLS) as harness:
+        handle = await harness.start(order("pay", "look", approval_timeout=1.0))
         await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
-        outcome, events = await stage.ended(handle)
-        rows = await stage.stores.approvals.find(run_id=handle.id)
+        outcome, events = await harness.ended(handle)
+        rows = await harness.stores.approvals.find(run_id=handle.id)
     assert (outcome.status, outcome.stop_reason) == ("failed", "expired")
     assert isinstance(events[-1], RunFailed)
     assert {row.call_id: row.status for row in rows} == {"c1": "approved", "c2": "expired"}
@@ -174,16 +174,16 @@ async def test_nobody_deciding_in_time_ends_the_run(temporal: str, tmp_path: Pat
 async def test_a_call_that_expired_in_the_log_is_not_run_by_a_decision_that_came_before_history_knew(
     temporal: str, tmp_path: Path
 ) -> None:
-    async with staged(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as stage:
-        handle = await stage.start(order("pay"))
-        await stage.seen(handle.id, "run.waiting")
+    async with harnessed(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as harness:
+        handle = await harness.start(order("pay"))
+        await harness.seen(handle.id, "run.waiting")
         # As if the worker had died after it had written this, and before it could say so.
         expired = Verdicts(run_id=handle.id, step=1, turn=1, expired=("c1",), resume=True)
-        await stage.stores.approvals.record(expired, datetime.now(UTC))
+        await harness.stores.approvals.record(expired, datetime.now(UTC))
         await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
-        outcome, events = await stage.ended(handle)
-        assert noted(stage.settings.workspace_folder) == []
-        assert await told_by_history(stage, handle.id) == events
+        outcome, events = await harness.ended(handle)
+        assert noted(harness.settings.workspace_folder) == []
+        assert await told_by_history(harness, handle.id) == events
     assert (outcome.status, outcome.stop_reason) == ("failed", "expired")
     assert of_type(events, "approval.decided") == []
 
@@ -191,35 +191,35 @@ async def test_a_call_that_expired_in_the_log_is_not_run_by_a_decision_that_came
 async def test_a_decision_that_stands_in_the_log_is_followed_though_its_time_has_run_out(
     temporal: str, tmp_path: Path
 ) -> None:
-    async with staged(temporal, tmp_path, in_turn(PAYS_TWICE, ENDS), TOOLS) as stage:
-        handle = await stage.start(order("pay", "look", approval_timeout=1.0))
-        await stage.seen(handle.id, "run.waiting")
+    async with harnessed(temporal, tmp_path, in_turn(PAYS_TWICE, ENDS), TOOLS) as harness:
+        handle = await harness.start(order("pay", "look", approval_timeout=1.0))
+        await harness.seen(handle.id, "run.waiting")
         words = [Decision(call_id="c1", decision="edit", args={"amount": 3}), Decision(call_id="c2", decision="deny")]
         decided = Verdicts(run_id=handle.id, step=1, turn=1, decisions=tuple(words), resume=True)
-        await stage.stores.approvals.record(decided, datetime.now(UTC))
-        outcome, events = await stage.ended(handle)
-        assert noted(stage.settings.workspace_folder) == ["3"]
-        assert await told_by_history(stage, handle.id) == events
+        await harness.stores.approvals.record(decided, datetime.now(UTC))
+        outcome, events = await harness.ended(handle)
+        assert noted(harness.settings.workspace_folder) == ["3"]
+        assert await told_by_history(harness, handle.id) == events
     assert outcome.status == "completed"
     assert of_type(events, "approval.expired") == []
 
 
-async def told_by_history(stage: Stage, run_id: str) -> list[Event]:
+async def told_by_history(harness: Harness, run_id: str) -> list[Event]:
     """The log as Temporal's history tells it."""
-    rebuilder = Rebuilder(stage.client, stage.stores.database, stage.stores.runs, stage.stores.log)
+    rebuilder = Rebuilder(harness.client, harness.stores.database, harness.stores.runs, harness.stores.log)
     rebuilt = await rebuilder.rebuild(run_id)
     assert rebuilt is not None
     return parsed(rebuilt.lines[seq] for seq in sorted(rebuilt.lines))
 
 
 async def test_the_web_ui_shows_who_waits(temporal: str, tmp_path: Path) -> None:
-    async with staged(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as stage:
-        handle = await stage.start(order("pay"))
-        await stage.phase(handle, "waiting")
-        await stage.seen(handle.id, "run.waiting")
+    async with harnessed(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as harness:
+        handle = await harness.start(order("pay"))
+        await harness.phase(handle, "waiting")
+        await harness.seen(handle.id, "run.waiting")
         waiting = (await handle.describe()).typed_search_attributes
         await handle.signal(AgentRun.cancel, Cancel())
-        await stage.ended(handle)
+        await harness.ended(handle)
         ended = (await handle.describe()).typed_search_attributes
     assert (waiting[RUN_STATUS], waiting[AGENT_NAME], waiting[THREAD_ID]) == ("waiting", "helper", handle.id)
     assert (ended[RUN_STATUS], ended[STOP_REASON]) == ("cancelled", "cancelled")
@@ -228,16 +228,16 @@ async def test_the_web_ui_shows_who_waits(temporal: str, tmp_path: Path) -> None
 async def test_what_is_said_during_a_step_joins_at_the_next_once(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
     script = in_turn(turn(call("c1", "hold")), ENDS)
-    async with staged(temporal, tmp_path, script, [held(gate)]) as stage:
-        handle = await stage.start(order("hold"))
+    async with harnessed(temporal, tmp_path, script, [held(gate)]) as harness:
+        handle = await harness.start(order("hold"))
         await gate.reached.wait()
         for _ in range(2):
             await handle.signal(AgentRun.say, Said(text="faster", by="ann", id="s1"))
         await handle.signal("say", {"text": "please"})
         await handle.query(AgentRun.status)
         gate.open()
-        _, events = await stage.ended(handle)
-        seen = [message.text for message in stage.provider.requests[1].messages if message.role == "user"]
+        _, events = await harness.ended(handle)
+        seen = [message.text for message in harness.provider.requests[1].messages if message.role == "user"]
     assert seen == ["hello", "faster", "please"]
     received = [event for event in events if isinstance(event, MessageReceived)]
     assert [(event.step, event.by) for event in received] == [(2, "ann"), (2, "unknown")]
@@ -246,14 +246,14 @@ async def test_what_is_said_during_a_step_joins_at_the_next_once(temporal: str, 
 async def test_what_is_said_during_the_last_answer_is_answered_too(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
     script = in_turn(turn(text("Good", gate, "bye.")), turn("One more thing."))
-    async with staged(temporal, tmp_path, script) as stage:
-        handle = await stage.start(order())
+    async with harnessed(temporal, tmp_path, script) as harness:
+        handle = await harness.start(order())
         await gate.reached.wait()
         await handle.signal("say", {"text": "wait"})
         await handle.query(AgentRun.status)
         gate.open()
-        outcome, events = await stage.ended(handle)
-        seen = [(message.role, message.text) for message in stage.provider.requests[1].messages]
+        outcome, events = await harness.ended(handle)
+        seen = [(message.role, message.text) for message in harness.provider.requests[1].messages]
     assert outcome.stop_reason == "end_turn"
     assert seen == [("user", "hello"), ("assistant", "Goodbye."), ("user", "wait")]
     assert len(of_type(events, "step.started")) == 2

@@ -11,9 +11,9 @@ from longrun.workflows.contract.agents import OnInterrupt
 from longrun.workflows.contract.events import ApprovalDecided, ApprovalRequested, Event, ToolCompleted, TurnEnded
 from longrun.workflows.contract.runs import Cancel, Decision, PendingApproval
 from longrun.workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED
+from tests.harness import Handle, Harness, harnessed, order, until
 from tests.logcheck import of_type
 from tests.provider_fake import call, in_turn, turn
-from tests.stage import Handle, Stage, order, staged, until
 from tests.tools import look, noted, snapping
 
 pytestmark = pytest.mark.server
@@ -29,11 +29,11 @@ def result(events: list[Event], call_id: str = "c1") -> ToolCompleted:
     return found
 
 
-async def question(stage: Stage, handle: Handle, turn: int = 1) -> PendingApproval:
+async def question(harness: Harness, handle: Handle, turn: int = 1) -> PendingApproval:
     """What the run asks at the end of a turn."""
 
     async def look() -> PendingApproval | None:
-        asked = await stage.phase(handle, "waiting")
+        asked = await harness.phase(handle, "waiting")
         return asked.pending[0] if asked.turn == turn and len(asked.pending) == 1 else None
 
     return await until(look, f"a question at the end of turn {turn}")
@@ -55,14 +55,14 @@ async def question(stage: Stage, handle: Handle, turn: int = 1) -> PendingApprov
 async def test_a_person_says_what_becomes_of_an_interrupted_call(
     temporal: str, tmp_path: Path, said: dict[str, Any], answered: tuple[str, str], snapped: list[str]
 ) -> None:
-    async with staged(temporal, tmp_path, in_turn(SNAPS, ENDS), [look, snapping()]) as stage:
-        handle = await stage.start(order("snap", "look"))
-        asked = await question(stage, handle)
+    async with harnessed(temporal, tmp_path, in_turn(SNAPS, ENDS), [look, snapping()]) as harness:
+        handle = await harness.start(order("snap", "look"))
+        asked = await question(harness, handle)
         for _ in range(2):
             await handle.signal("decide", {"call_id": "c1~2", "by": "ann", **said})
-        outcome, events = await stage.ended(handle)
-        rows = await stage.stores.approvals.find(run_id=handle.id)
-        notes = noted(stage.settings.workspace_folder)
+        outcome, events = await harness.ended(handle)
+        rows = await harness.stores.approvals.find(run_id=handle.id)
+        notes = noted(harness.settings.workspace_folder)
     assert (asked.call_id, asked.interrupted, asked.name) == ("c1~2", "c1", "snap")
     assert asked.reason == f"attempt 1 was interrupted, because its worker died or was shut down. {HOW}"
     assert outcome.stop_reason == "end_turn"
@@ -75,28 +75,28 @@ async def test_a_person_says_what_becomes_of_an_interrupted_call(
 
 async def test_an_approval_from_before_does_not_answer_whether_to_run_again(temporal: str, tmp_path: Path) -> None:
     tools = [snapping(2, approval="always")]
-    async with staged(temporal, tmp_path, in_turn(turn(call("c1", "snap")), ENDS), tools) as stage:
-        handle = await stage.start(order("snap"))
+    async with harnessed(temporal, tmp_path, in_turn(turn(call("c1", "snap")), ENDS), tools) as harness:
+        handle = await harness.start(order("snap"))
         for number, name in enumerate(("c1", "c1~2", "c1~3"), 1):
-            asked = await question(stage, handle, number)
+            asked = await question(harness, handle, number)
             assert asked.call_id == name
-            assert len(noted(stage.settings.workspace_folder)) == number - 1
+            assert len(noted(harness.settings.workspace_folder)) == number - 1
             for _ in range(2):
                 await handle.signal("decide", {"call_id": name, "decision": "approve"})
-        _, events = await stage.ended(handle)
-        assert noted(stage.settings.workspace_folder) == ["twig c1"] * 3
+        _, events = await harness.ended(handle)
+        assert noted(harness.settings.workspace_folder) == ["twig c1"] * 3
     assert result(events).content == "snapped twig at attempt 3"
     assert [event.call_id for event in events if isinstance(event, ApprovalDecided)] == ["c1", "c1~2", "c1~3"]
 
 
 async def test_all_interrupted_calls_of_a_message_are_asked_about_at_once(temporal: str, tmp_path: Path) -> None:
-    async with staged(temporal, tmp_path, in_turn(SNAPS_TWICE, ENDS), [snapping()]) as stage:
-        handle = await stage.start(order("snap"))
-        await stage.phase(handle, "waiting")
+    async with harnessed(temporal, tmp_path, in_turn(SNAPS_TWICE, ENDS), [snapping()]) as harness:
+        handle = await harness.start(order("snap"))
+        await harness.phase(handle, "waiting")
         await handle.signal("decide", {"call_id": "c2~2", "decision": "approve"})
         await handle.signal("decide", {"call_id": "c1~2", "decision": "deny", "reason": "one is enough"})
-        _, events = await stage.ended(handle)
-        notes = noted(stage.settings.workspace_folder)
+        _, events = await harness.ended(handle)
+        notes = noted(harness.settings.workspace_folder)
     (asked,) = of_type(events, "approval.requested")
     assert isinstance(asked, ApprovalRequested)
     assert [pending.call_id for pending in asked.calls] == ["c1~2", "c2~2"]
@@ -108,24 +108,24 @@ async def test_all_interrupted_calls_of_a_message_are_asked_about_at_once(tempor
 async def test_a_reviewer_at_the_command_line_decides_on_an_interrupted_call_once(
     temporal: str, tmp_path: Path
 ) -> None:
-    async with staged(temporal, tmp_path, in_turn(SNAPS, ENDS), [look, snapping()]) as stage:
-        handle = await stage.start(order("snap", "look"))
-        await question(stage, handle)
-        reviews = Reviews(stage.client)
+    async with harnessed(temporal, tmp_path, in_turn(SNAPS, ENDS), [look, snapping()]) as harness:
+        handle = await harness.start(order("snap", "look"))
+        await question(harness, handle)
+        reviews = Reviews(harness.client)
         (pending,) = (await reviews.of_run(handle.id)).pending
         words = [Decision(call_id=pending.call_id, decision="approve", by=who, id=who) for who in ("ann", "bob")]
         rulings = [await reviews.decide(handle.id, word) for word in words]
-        await stage.ended(handle)
-        assert noted(stage.settings.workspace_folder) == ["twig c1"] * 2
+        await harness.ended(handle)
+        assert noted(harness.settings.workspace_folder) == ["twig c1"] * 2
     assert rulings == [Ruling("counts", words[0]), Ruling("late", words[0])]
 
 
 async def test_nobody_deciding_on_an_interrupted_call_ends_the_run(temporal: str, tmp_path: Path) -> None:
-    async with staged(temporal, tmp_path, in_turn(SNAPS_TWICE), [snapping(2)]) as stage:
-        handle = await stage.start(order("snap", approval_timeout=1.0))
+    async with harnessed(temporal, tmp_path, in_turn(SNAPS_TWICE), [snapping(2)]) as harness:
+        handle = await harness.start(order("snap", approval_timeout=1.0))
         await handle.signal("decide", {"call_id": "c1~2", "decision": "approve"})
-        outcome, events = await stage.ended(handle)
-        notes = noted(stage.settings.workspace_folder)
+        outcome, events = await harness.ended(handle)
+        notes = noted(harness.settings.workspace_folder)
     assert (outcome.status, outcome.stop_reason) == ("failed", "expired")
     assert {result(events, name).content for name in ("c1", "c2")} == {NOT_DECIDED}
     assert sorted(notes) == ["branch c2", "twig c1", "twig c1"]
@@ -135,11 +135,11 @@ async def test_nobody_deciding_on_an_interrupted_call_ends_the_run(temporal: str
 async def test_a_run_that_is_cancelled_while_it_asks_says_that_the_call_may_have_had_its_effect(
     temporal: str, tmp_path: Path
 ) -> None:
-    async with staged(temporal, tmp_path, in_turn(SNAPS), [look, snapping()]) as stage:
-        handle = await stage.start(order("snap", "look"))
-        await question(stage, handle)
+    async with harnessed(temporal, tmp_path, in_turn(SNAPS), [look, snapping()]) as harness:
+        handle = await harness.start(order("snap", "look"))
+        await question(harness, handle)
         await handle.signal("cancel", Cancel(by="ann"))
-        _, events = await stage.ended(handle)
+        _, events = await harness.ended(handle)
     assert result(events).status == "cancelled"
     assert "may have had its effect" in result(events).content
 
@@ -152,8 +152,8 @@ async def test_a_tool_may_say_that_nobody_is_to_be_asked(
     temporal: str, tmp_path: Path, policy: OnInterrupt, answered: tuple[str, str], times: int
 ) -> None:
     tools = [look, snapping(on_interrupted=policy)]
-    async with staged(temporal, tmp_path, in_turn(SNAPS, ENDS), tools) as stage:
-        _, events = await stage.ended(await stage.start(order("snap", "look")))
-        assert noted(stage.settings.workspace_folder) == ["twig c1"] * times
+    async with harnessed(temporal, tmp_path, in_turn(SNAPS, ENDS), tools) as harness:
+        _, events = await harness.ended(await harness.start(order("snap", "look")))
+        assert noted(harness.settings.workspace_folder) == ["twig c1"] * times
     assert (result(events).status, result(events).content) == answered
     assert of_type(events, "approval.requested") == []

@@ -8,9 +8,9 @@ from longrun.activities.providers.provider import ModelRequest
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.events import ApprovalDecided, MessageReceived
 from longrun.workflows.contract.runs import Cancel, Said
+from tests.harness import harnessed, order
 from tests.logcheck import of_type, settled_text
 from tests.provider_fake import Gate, Turn, call, text, turn
-from tests.stage import order, staged
 from tests.tools import TOOLS, held, noted
 
 pytestmark = pytest.mark.server
@@ -29,18 +29,18 @@ def long(request: ModelRequest) -> Turn:
 
 async def test_no_signal_is_lost_or_counted_twice_where_a_history_ends(impatient_temporal: str, tmp_path: Path) -> None:
     words = [f"word {number}" for number in range(40)]
-    async with staged(impatient_temporal, tmp_path, long, TOOLS) as stage:
-        handle = await stage.start(order("look", "pay"))
+    async with harnessed(impatient_temporal, tmp_path, long, TOOLS) as harness:
+        handle = await harness.start(order("look", "pay"))
         await handle.signal("decide", {"call_id": "bill", "decision": "approve", "by": "early"})
         for place, word in enumerate(words):
             for _ in range(2):
                 await handle.signal(AgentRun.say, Said(text=word, id=str(place)))
-            await stage.events(handle.id)
-        outcome, events = await stage.ended(handle)
+            await harness.events(handle.id)
+        outcome, events = await harness.ended(handle)
         first = handle.first_execution_run_id
-        last = (await stage.handle(handle.id).describe()).run_id
-        assert noted(stage.settings.workspace_folder) == ["3"]
-        told = [message.text for message in stage.provider.requests[-1].messages if message.role == "user"]
+        last = (await harness.handle(handle.id).describe()).run_id
+        assert noted(harness.settings.workspace_folder) == ["3"]
+        told = [message.text for message in harness.provider.requests[-1].messages if message.role == "user"]
     assert outcome.stop_reason == "end_turn"
     assert first != last
     received = [event.message.text for event in events if isinstance(event, MessageReceived)]
@@ -59,14 +59,14 @@ async def test_a_later_part_of_a_run_still_knows_its_limits_and_turns(impatient_
         return turn(call(f"c{request.step}", "look", {"what": "sea"}) if request.step < 9 else call("c9", "hold"))
 
     tools = [held(gate), *TOOLS]
-    async with staged(impatient_temporal, tmp_path, script, tools) as stage:
-        handle = await stage.start(order("look", "pay", "hold", max_steps=9))
+    async with harnessed(impatient_temporal, tmp_path, script, tools) as harness:
+        handle = await harness.start(order("look", "pay", "hold", max_steps=9))
         await handle.signal("decide", {"call_id": "bill", "decision": "deny"})
-        await stage.seen(handle.id, "tool.progress")
-        snapshot = await stage.handle(handle.id).query(AgentRun.status)
-        prompts = {request.system for request in stage.provider.requests}
-        await stage.handle(handle.id).signal(AgentRun.cancel, Cancel(by="ann"))
-        outcome, events = await stage.ended(handle)
+        await harness.seen(handle.id, "tool.progress")
+        snapshot = await harness.handle(handle.id).query(AgentRun.status)
+        prompts = {request.system for request in harness.provider.requests}
+        await harness.handle(handle.id).signal(AgentRun.cancel, Cancel(by="ann"))
+        outcome, events = await harness.ended(handle)
     assert (snapshot.step, snapshot.turn, snapshot.limits.max_steps) == (9, 2, 9)
     assert snapshot.usage.input_tokens == 90
     assert prompts == {"Be brief."}
@@ -78,10 +78,10 @@ async def test_a_deadline_counts_from_the_first_history(impatient_temporal: str,
     def script(request: ModelRequest) -> Turn:
         return turn(text(str(request.step)), call(f"c{request.step}", "look", {"what": "sea"}))
 
-    async with staged(impatient_temporal, tmp_path, script, TOOLS) as stage:
-        handle = await stage.start(order("look", deadline=4.0, max_steps=10_000))
-        outcome, events = await stage.ended(handle)
-        last = (await stage.handle(handle.id).describe()).run_id
+    async with harnessed(impatient_temporal, tmp_path, script, TOOLS) as harness:
+        handle = await harness.start(order("look", deadline=4.0, max_steps=10_000))
+        outcome, events = await harness.ended(handle)
+        last = (await harness.handle(handle.id).describe()).run_id
     assert outcome.stop_reason == "expired"
     assert handle.first_execution_run_id != last
     assert len(of_type(events, "step.started")) > 5

@@ -19,9 +19,9 @@ from longrun.workflows.contract.events import ToolCompleted
 from longrun.workflows.contract.runs import Cancel, Decision
 from longrun.workflows.contract.steps import ToolCall, ToolOutcome, ToolSteps
 from longrun.workflows.interruption import NOT_AGAIN
+from tests.harness import Harness, order, unserved, worker
 from tests.logcheck import of_type
 from tests.provider_fake import Gate, call, in_turn, turn
-from tests.stage import Stage, order, unserved, worker
 from tests.tools import TOOLS, held
 
 pytestmark = pytest.mark.server
@@ -46,17 +46,17 @@ class _Broken(ToolSteps):
         raise FULL
 
 
-def serving(stage: Stage, tools: _Broken) -> Worker:
+def serving(harness: Harness, tools: _Broken) -> Worker:
     """A worker with these tools."""
-    others = [each for each in stage.process.activities if each.__name__ != "run_tool"]
-    return worker(stage, activities=[*others, tools.run_tool])
+    others = [each for each in harness.process.activities if each.__name__ != "run_tool"]
+    return worker(harness, activities=[*others, tools.run_tool])
 
 
 async def test_a_tool_that_failed_for_good_is_a_result_the_model_sees(temporal: str, tmp_path: Path) -> None:
     tools = _Broken()
     tools.gate.open()
-    async with unserved(temporal, tmp_path, SCRIPT, TOOLS) as stage, serving(stage, tools):
-        outcome, events = await stage.ended(await stage.start(order("look")))
+    async with unserved(temporal, tmp_path, SCRIPT, TOOLS) as harness, serving(harness, tools):
+        outcome, events = await harness.ended(await harness.start(order("look")))
     assert outcome.stop_reason == "end_turn"
     (result,) = of_type(events, "tool.completed")
     assert isinstance(result, ToolCompleted)
@@ -67,11 +67,11 @@ async def test_a_tool_that_fails_because_its_run_is_cancelled_does_not_fail_the_
     temporal: str, tmp_path: Path
 ) -> None:
     tools = _Broken()
-    async with unserved(temporal, tmp_path, SCRIPT, TOOLS) as stage, serving(stage, tools):
-        handle = await stage.start(order("look"))
+    async with unserved(temporal, tmp_path, SCRIPT, TOOLS) as harness, serving(harness, tools):
+        handle = await harness.start(order("look"))
         await tools.gate.reached.wait()
         await handle.signal(AgentRun.cancel, Cancel(by="ann"))
-        outcome, events = await stage.ended(handle)
+        outcome, events = await harness.ended(handle)
     assert outcome.status == "cancelled"
     (result,) = of_type(events, "tool.completed")
     assert isinstance(result, ToolCompleted)
@@ -87,15 +87,15 @@ async def test_a_worker_that_is_shut_down_hands_its_call_over_and_nothing_happen
 ) -> None:
     gate, struck = Gate(), Gate()
     script = in_turn(turn(call("c1", name)), turn("Done."))
-    async with unserved(temporal, tmp_path, script, [held(gate), striking(struck)]) as stage:
-        handle = await stage.start(order(name))
-        async with worker(stage, graceful_shutdown_timeout=SOON, sticky_queue_schedule_to_start_timeout=SOON):
+    async with unserved(temporal, tmp_path, script, [held(gate), striking(struck)]) as harness:
+        handle = await harness.start(order(name))
+        async with worker(harness, graceful_shutdown_timeout=SOON, sticky_queue_schedule_to_start_timeout=SOON):
             await (gate if name == "hold" else struck).reached.wait()
         gate.open()
         await handle.signal(AgentRun.decide, Decision(call_id="c1~2", decision="deny"))
-        async with worker(stage):
-            _, events = await stage.ended(handle)
-        attempts = await Attempts(stage.stores.database).of_run(handle.id)
+        async with worker(harness):
+            _, events = await harness.ended(handle)
+        attempts = await Attempts(harness.stores.database).of_run(handle.id)
     (result,) = of_type(events, "tool.completed")
     assert isinstance(result, ToolCompleted)
     assert (result.status, result.content) == (status, content)

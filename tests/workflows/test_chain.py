@@ -6,9 +6,9 @@ import pytest
 
 from longrun.activities.providers.provider import ModelRequest
 from longrun.workflows.contract.runs import Said
-from tests.gateway.backstage import backstage, tools
+from tests.gateway.service_harness import service_harness, tools
+from tests.harness import harnessed, order
 from tests.provider_fake import Gate, Turn, call, turn
-from tests.stage import order, staged
 
 pytestmark = pytest.mark.server
 STEPS = 12
@@ -22,15 +22,15 @@ def script(request: ModelRequest) -> Turn:
 
 
 async def test_a_run_in_several_links_is_rebuilt_and_restored(impatient_temporal: str, tmp_path: Path) -> None:
-    async with staged(impatient_temporal, tmp_path, script, tools(Gate())) as stage:
-        parts = backstage(stage)
-        handle = await stage.start(order("echo", "note"))
-        await stage.phase(handle, "waiting")
-        await parts.service.say(await stage.row(handle.id), Said(text="Hurry.", by="ann", id="s1"))
+    async with harnessed(impatient_temporal, tmp_path, script, tools(Gate())) as harness:
+        parts = service_harness(harness)
+        handle = await harness.start(order("echo", "note"))
+        await harness.phase(handle, "waiting")
+        await parts.service.say(await harness.row(handle.id), Said(text="Hurry.", by="ann", id="s1"))
         for step in (2, 9):
             await parts.decide(handle.id, f"c{step}", "approve")
-        await stage.ended(handle)
-        described = await stage.handle(handle.id).describe()
+        await harness.ended(handle)
+        described = await harness.handle(handle.id).describe()
         assert described.run_id != handle.first_execution_run_id
         await parts.assert_rebuilt(handle.id)
         rows, lines = parts.rows(), await parts.settled(handle.id)

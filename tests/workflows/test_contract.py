@@ -12,7 +12,7 @@ from longrun.workflows.contract.runs import Cancel, Decision, Limits, Outcome, R
 from longrun.workflows.contract.shape import Shape
 from longrun.workflows.contract.steps import Stamp, ToolOutcome
 from tests.build import START, order
-from tests.workflows.parts import conversation
+from tests.workflows.message_parts import conversation
 
 AGENT = {"name": "helper", "model": "scripted/x"}
 STAMP = Stamp(first=3, at=START)

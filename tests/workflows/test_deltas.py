@@ -14,7 +14,7 @@ from longrun.workflows.contract.events import (
 from longrun.workflows.contract.messages import OpaquePart, Part, TextPart, ToolCallPart, ToolResultPart
 from longrun.workflows.deltas import Attempt, PartEvent, part_of, played, text_of
 from tests.build import START
-from tests.workflows.parts import some_marks, some_message
+from tests.workflows.message_parts import some_marks, some_message
 
 ATTEMPT = Attempt("run", 3, 2, START, "m")
 

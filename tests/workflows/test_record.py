@@ -28,7 +28,7 @@ from longrun.workflows.contract.steps import (
 )
 from longrun.workflows.deltas import Attempt, played
 from tests.build import START, Stores, answer, at, calls, draft, finish, says, tool_call
-from tests.workflows.parts import some_marks, some_message
+from tests.workflows.message_parts import some_marks, some_message
 
 STAMP = Stamp(first=9, at=START)
 ENDED: dict[str, object] = {"run_id": "r", "turn": 1, "usage": {}}

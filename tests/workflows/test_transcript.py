@@ -4,7 +4,7 @@ import pytest
 
 from longrun.workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from longrun.workflows.transcript import LOST, paired
-from tests.workflows.parts import conversation
+from tests.workflows.message_parts import conversation
 
 SEEDS = range(300)
 

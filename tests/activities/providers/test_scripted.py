@@ -19,7 +19,7 @@ from tests.activities.providers.asking import Heard, ask, request, result, resul
 
 
 @dataclass(frozen=True)
-class Stage:
+class Harness:
     """Scripts in a folder, and the models that play them."""
 
     folder: Path
@@ -48,14 +48,14 @@ def asked(*messages: Message, attempt: int = 1, step: int = 3) -> ModelRequest:
 
 
 @pytest_asyncio.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     catalog = ProviderCatalog(ProviderSettings(longrun_scripts=tmp_path))
-    yield Stage(tmp_path, catalog)
+    yield Harness(tmp_path, catalog)
     await catalog.aclose()
 
 
-async def test_a_turn_says_its_items_in_their_order(stage: Stage) -> None:
-    heard = await stage.play("""
+async def test_a_turn_says_its_items_in_their_order(harness: Harness) -> None:
+    heard = await harness.play("""
 turns:
   - - reasoning: Hm, well.
     - text: Here it comes.
@@ -74,52 +74,54 @@ turns:
     assert heard.texts[:4] == ["Hm,", " well.", "Here", " it"]
 
 
-async def test_usage_counts_words_unless_the_script_says(stage: Stage) -> None:
+async def test_usage_counts_words_unless_the_script_says(harness: Harness) -> None:
     thread = (user("One two"), said("Three four five"), user("Six"))
-    counted = await stage.play("turns: [{text: Seven}, {text: eight nine}]", *thread)
+    counted = await harness.play("turns: [{text: Seven}, {text: eight nine}]", *thread)
     assert counted.usage == Usage(input_tokens=8, output_tokens=1)
-    told = await stage.play("turns: [{text: Good, usage: {input_tokens: 7}, finish_reason: length}]")
+    told = await harness.play("turns: [{text: Good, usage: {input_tokens: 7}, finish_reason: length}]")
     assert (told.usage, told.finish_reason) == (Usage(input_tokens=7), "length")
 
 
-async def test_what_comes_of_calls_counts_as_input_and_can_be_said_again(stage: Stage) -> None:
+async def test_what_comes_of_calls_counts_as_input_and_can_be_said_again(harness: Harness) -> None:
     call = ToolCallPart(call_id="c1", name="look", arguments="{}")
     called = Message(id="a", role="assistant", parts=(call,))
-    heard = await stage.play(
+    heard = await harness.play(
         "turns: [{text: unused}, {text: 'It was: {last_result}'}]",
         user("Look"),
         called,
-        results(result(call, "a red house")),
+        results(result(call, "a red deployment")),
     )
-    assert heard.parts == [TextPart(text="It was: a red house")]
+    assert heard.parts == [TextPart(text="It was: a red deployment")]
     assert heard.usage == Usage(input_tokens=6, output_tokens=5)
 
 
 @pytest.mark.parametrize(("answers", "words"), [(0, "One."), (1, "Two."), (2, "Two."), (3, "Three."), (4, "Done.")])
-async def test_turns_follow_each_other_since_the_users_last_words(stage: Stage, answers: int, words: str) -> None:
+async def test_turns_follow_each_other_since_the_users_last_words(harness: Harness, answers: int, words: str) -> None:
     before = (user("Go"), said("Old."), user("Go on"), *(said("New.") for _ in range(answers)))
-    heard = await stage.play("turns: [{text: One.}, {loop: {count: 2, turn: {text: Two.}}}, [{text: Three.}]]", *before)
+    heard = await harness.play(
+        "turns: [{text: One.}, {loop: {count: 2, turn: {text: Two.}}}, [{text: Three.}]]", *before
+    )
     assert heard.parts == [TextPart(text=words)]
 
 
-async def test_the_last_turn_can_be_repeated_for_ever(stage: Stage) -> None:
-    heard = await stage.play("{repeat_last: true, turns: [{text: One.}]}", user("Go"), said("One."), said("One."))
+async def test_the_last_turn_can_be_repeated_for_ever(harness: Harness) -> None:
+    heard = await harness.play("{repeat_last: true, turns: [{text: One.}]}", user("Go"), said("One."), said("One."))
     assert heard.parts == [TextPart(text="One.")]
 
 
 @pytest.mark.parametrize(("words", "answer"), [("refund me", "Sorry."), ("a REFUND", "Hello."), ("hi", "Hello.")])
-async def test_a_conversation_is_chosen_by_what_the_user_says(stage: Stage, words: str, answer: str) -> None:
+async def test_a_conversation_is_chosen_by_what_the_user_says(harness: Harness, words: str, answer: str) -> None:
     script = "{turns: [{text: Hello.}], conversations: [{when: '^refund', turns: [{text: Sorry.}]}]}"
-    assert (await stage.play(script, user(words))).parts == [TextPart(text=answer)]
+    assert (await harness.play(script, user(words))).parts == [TextPart(text=answer)]
 
 
-async def test_a_conversation_without_a_user_says_nothing_of_one(stage: Stage) -> None:
-    heard = await stage.play("turns: [{text: 'a'}, {text: '<{input}{last_result}>'}]", said("before"))
+async def test_a_conversation_without_a_user_says_nothing_of_one(harness: Harness) -> None:
+    heard = await harness.play("turns: [{text: 'a'}, {text: '<{input}{last_result}>'}]", said("before"))
     assert heard.parts == [TextPart(text="<>")]
 
 
-async def test_a_script_says_in_which_pieces_and_how_fast(stage: Stage) -> None:
-    heard = await stage.play("""
+async def test_a_script_says_in_which_pieces_and_how_fast(harness: Harness) -> None:
+    heard = await harness.play("""
 chunk: 4
 tokens_per_second: 2000
 turns:
@@ -144,30 +146,30 @@ turns:
     ],
 )
 async def test_a_failure_is_what_a_provider_with_that_answer_means(
-    stage: Stage, failure: str, kind: FailureKind
+    harness: Harness, failure: str, kind: FailureKind
 ) -> None:
-    failed = await stage.fails(f"turns: [[{{text: Ha}}, {{fail: {failure}}}, {{text: llo}}]]")
+    failed = await harness.fails(f"turns: [[{{text: Ha}}, {{fail: {failure}}}, {{text: llo}}]]")
     assert (failed.kind, str(failed)) == (kind, "scripted/play: The script says so.")
 
 
-async def test_a_failure_happens_in_so_many_first_attempts(stage: Stage) -> None:
+async def test_a_failure_happens_in_so_many_first_attempts(harness: Harness) -> None:
     script = "turns: [[{fail: {status: 503, message: Busy., retry_after: 1.5, times: 2}}, {text: Hello}]]"
-    failed = await stage.fails(script, attempt=2)
+    failed = await harness.fails(script, attempt=2)
     assert (str(failed), failed.retry_after) == ("scripted/play: Busy.", 1.5)
-    assert (await stage.play(script, attempt=3)).parts == [TextPart(text="Hello")]
+    assert (await harness.play(script, attempt=3)).parts == [TextPart(text="Hello")]
 
 
-async def test_a_stream_can_end_without_its_end(stage: Stage) -> None:
+async def test_a_stream_can_end_without_its_end(harness: Harness) -> None:
     script = "turns: [[{text: Hel}, {end_early: 1}, {text: lo}]]"
-    failed = await stage.fails(script)
+    failed = await harness.fails(script)
     assert (failed.kind, str(failed)) == ("invalid", "scripted/play: the stream ended without its terminal event")
-    assert (await stage.play(script, attempt=2)).parts == [TextPart(text="Hello")]
+    assert (await harness.play(script, attempt=2)).parts == [TextPart(text="Hello")]
 
 
 @pytest.mark.parametrize(("hang", "attempt"), [("true", 7), ("2", 2)])
-async def test_a_stream_can_hang_until_it_is_closed(stage: Stage, hang: str, attempt: int) -> None:
-    stage.write(f"turns: [[{{text: Hel}}, {{hang: {hang}}}, {{text: lo}}]]")
-    deltas = stream(stage.catalog, "scripted/play", asked(attempt=attempt))
+async def test_a_stream_can_hang_until_it_is_closed(harness: Harness, hang: str, attempt: int) -> None:
+    harness.write(f"turns: [[{{text: Hel}}, {{hang: {hang}}}, {{text: lo}}]]")
+    deltas = stream(harness.catalog, "scripted/play", asked(attempt=attempt))
     heard = [await anext(deltas), await anext(deltas)]
     assert [delta.text for delta in heard if isinstance(delta, PartDelta)] == ["Hel"]
     more = asyncio.ensure_future(anext(deltas))
@@ -179,25 +181,25 @@ async def test_a_stream_can_hang_until_it_is_closed(stage: Stage, hang: str, att
     await deltas.aclose()
 
 
-async def test_a_script_that_was_changed_is_read_again(stage: Stage) -> None:
-    assert (await stage.play("turns: [{text: Old.}]")).parts == [TextPart(text="Old.")]
-    assert (await ask(stage.catalog, "scripted/play")).parts == [TextPart(text="Old.")]
-    path = stage.write("turns: [{text: New.}]")
+async def test_a_script_that_was_changed_is_read_again(harness: Harness) -> None:
+    assert (await harness.play("turns: [{text: Old.}]")).parts == [TextPart(text="Old.")]
+    assert (await ask(harness.catalog, "scripted/play")).parts == [TextPart(text="Old.")]
+    path = harness.write("turns: [{text: New.}]")
     os.utime(path, ns=(1, 1))
-    assert (await ask(stage.catalog, "scripted/play")).parts == [TextPart(text="New.")]
+    assert (await ask(harness.catalog, "scripted/play")).parts == [TextPart(text="New.")]
 
 
-async def test_ones_own_script_is_played_in_place_of_a_shipped_one(stage: Stage) -> None:
-    assert (await ask(stage.catalog, "scripted/echo", asked(user("Ahoy")))).parts == [TextPart(text="Ahoy")]
-    stage.write("turns: [{text: Mine.}]", "echo")
-    assert (await ask(stage.catalog, "scripted/echo")).parts == [TextPart(text="Mine.")]
+async def test_ones_own_script_is_played_in_place_of_a_shipped_one(harness: Harness) -> None:
+    assert (await ask(harness.catalog, "scripted/echo", asked(user("Ahoy")))).parts == [TextPart(text="Ahoy")]
+    harness.write("turns: [{text: Mine.}]", "echo")
+    assert (await ask(harness.catalog, "scripted/echo")).parts == [TextPart(text="Mine.")]
 
 
 @pytest.mark.parametrize("name", ["nothing", "../secret", ".hidden", "a b"])
-async def test_a_script_that_is_not_there_is_named_with_its_folders(stage: Stage, name: str) -> None:
-    (stage.folder / ".hidden.yaml").write_text("turns: []")
-    with pytest.raises(ProviderFailure, match=f"there is no {name}.yaml in {stage.folder}, {SHIPPED}") as failed:
-        await ask(stage.catalog, f"scripted/{name}")
+async def test_a_script_that_is_not_there_is_named_with_its_folders(harness: Harness, name: str) -> None:
+    (harness.folder / ".hidden.yaml").write_text("turns: []")
+    with pytest.raises(ProviderFailure, match=f"there is no {name}.yaml in {harness.folder}, {SHIPPED}") as failed:
+        await ask(harness.catalog, f"scripted/{name}")
     assert failed.value.kind == "fatal"
 
 
@@ -217,11 +219,11 @@ async def test_a_script_that_is_not_there_is_named_with_its_folders(stage: Stage
         ("\ud800", "'utf-8' codec can't decode"),
     ],
 )
-async def test_a_script_that_is_none_is_told_by_file_and_field(stage: Stage, script: str, told: str) -> None:
-    path = stage.folder / "play.yaml"
+async def test_a_script_that_is_none_is_told_by_file_and_field(harness: Harness, script: str, told: str) -> None:
+    path = harness.folder / "play.yaml"
     path.write_bytes(script.encode("utf-8", "surrogatepass"))
     with pytest.raises(ProviderFailure, match=f"{path}: {told}") as failed:
-        await ask(stage.catalog, "scripted/play")
+        await ask(harness.catalog, "scripted/play")
     assert failed.value.kind == "fatal"
 
 

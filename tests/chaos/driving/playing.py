@@ -18,7 +18,7 @@ from tests.chaos.driving.stack import Stack
 from tests.chaos.driving.viewing import Watching
 from tests.chaos.effect_tools import effects
 from tests.chaos.observations import Bill, CancelSent, RunObserved, View
-from tests.stage import until
+from tests.harness import until
 
 _VIEWS: tuple[View | None, ...] = ("raw", "settled", None)
 _AFTER_END = 20.0

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.driving.nursery import Birth, Kind
+from tests.harness import until
 from tests.processes import alive, state
-from tests.stage import until
 
 _ROOT = Path(__file__).parents[3]
 _OURS = ("LONGRUN_", "TEMPORAL_", "OPENAI_", "ANTHROPIC_")

@@ -21,8 +21,8 @@ from tests.chaos.driving.nursery import Kind
 from tests.chaos.driving.spawning import Child, Nursery
 from tests.chaos.providing import CountingProvider
 from tests.dev_server import TemporalProcess, take_port, temporal_process
+from tests.harness import until
 from tests.processes import state
-from tests.stage import until
 
 _BOOT = 40.0
 _UNNAMED = (

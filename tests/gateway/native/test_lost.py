@@ -15,9 +15,9 @@ from longrun.runtime.ids import new_id
 from longrun.store.db.database import Tx
 from tests.build import Stores
 from tests.dev_server import dev_server, found
+from tests.harness import until
 from tests.provider_fake import call, turn
 from tests.running import Front, running
-from tests.stage import until
 from tests.tools import TOOLS
 
 pytestmark = pytest.mark.server

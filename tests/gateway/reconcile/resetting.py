@@ -16,11 +16,11 @@ from longrun.activities.toolbox.tool import ToolContext
 from longrun.runtime.ids import new_id
 from longrun.workflows.contract.events import Event, RunResumed
 from longrun.workflows.contract.runs import RunOrder, Verdict
-from tests.gateway.backstage import Backstage, backstage
+from tests.gateway.service_harness import ServiceHarness, service_harness
+from tests.harness import Harness, harnessed, order, until
 from tests.logcheck import parsed
 from tests.provider_fake import Turn, call, turn
 from tests.running import Front, serving
-from tests.stage import Stage, order, staged, until
 from tests.tools import note, noted
 
 
@@ -67,18 +67,18 @@ def saying(*words: str) -> Callable[[int], Turn]:
 class Scene:
     """A worker, a gateway with its reconciler, and what is behind them."""
 
-    stage: Stage
-    services: Backstage
+    harness: Harness
+    services: ServiceHarness
     front: Front
     model: Model
 
     async def start(self, given: RunOrder | None = None) -> str:
         """Start a run that may use all tools."""
-        return (await self.stage.start(given or order("write", "pay"))).id
+        return (await self.harness.start(given or order("write", "pay"))).id
 
     async def execution(self, run_id: str) -> str:
         """The newest execution of a run's chain."""
-        return (await self.stage.handle(run_id).describe()).run_id or ""
+        return (await self.harness.handle(run_id).describe()).run_id or ""
 
     async def reset(
         self, run_id: str, step: int = 0, *, task: int = 0, execution: str | None = None, signals: bool = True
@@ -93,7 +93,7 @@ class Scene:
             signals: Whether signals that came after it are sent again.
         """
         execution = execution or await self.execution(run_id)
-        events = (await self.stage.client.get_workflow_handle(run_id, run_id=execution).fetch_history()).events
+        events = (await self.harness.client.get_workflow_handle(run_id, run_id=execution).fetch_history()).events
         asked = [
             event.activity_task_scheduled_event_attributes.workflow_task_completed_event_id
             for event in events
@@ -102,36 +102,36 @@ class Scene:
         done = [event.event_id for event in events if event.HasField("workflow_task_completed_event_attributes")]
         reapplied = ResetReapplyType.RESET_REAPPLY_TYPE_SIGNAL if signals else ResetReapplyType.RESET_REAPPLY_TYPE_NONE
         request = ResetWorkflowExecutionRequest(
-            namespace=self.stage.client.namespace,
+            namespace=self.harness.client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=run_id, run_id=execution),
             reason="once more",
             workflow_task_finish_event_id=asked[step - 1] if step else done[task - 1],
             request_id=new_id(),
             reset_reapply_type=reapplied,
         )
-        await self.stage.client.workflow_service.reset_workflow_execution(request)
+        await self.harness.client.workflow_service.reset_workflow_execution(request)
 
     async def resumed(self, run_id: str, times: int = 1) -> RunResumed:
         """Wait until the log says that the run was reset."""
 
         async def look() -> RunResumed | None:
-            found = resets(await self.stage.events(run_id))
+            found = resets(await self.harness.events(run_id))
             return found[times - 1] if len(found) >= times else None
 
         return await until(look, "run.resumed")
 
     async def decide(self, run_id: str, call_id: str, decision: Verdict, **more: object) -> None:
         """Decide a call when the run waits for nothing else."""
-        await self.stage.phase(self.stage.handle(run_id), "waiting")
+        await self.harness.phase(self.harness.handle(run_id), "waiting")
         await self.services.decide(run_id, call_id, decision, **more)
 
     async def whole(self, run_id: str) -> list[Event]:
         """Wait for the end of a run, check everything that must hold of it, and give its whole log."""
-        _, events = await self.stage.ended(self.stage.handle(run_id))
+        _, events = await self.harness.ended(self.harness.handle(run_id))
         await self.services.assert_rebuilt(run_id)
         settled = await self.services.settled(run_id)
         assert [data.encode() for _, _, data in await self.front.frames(run_id)] == settled
-        conversation = await self.stage.stores.messages.of_run(run_id)
+        conversation = await self.harness.stores.messages.of_run(run_id)
         told = [event.call_id for event in parsed(settled) if event.type == "tool_call.completed"]
         assert [part.call_id for message in conversation for part in message.calls] == told
         return events
@@ -139,7 +139,7 @@ class Scene:
     @property
     def ledger(self) -> list[str]:
         """What the tools have written."""
-        return noted(self.stage.settings.workspace_folder)
+        return noted(self.harness.settings.workspace_folder)
 
 
 def resets(events: Iterable[Event]) -> list[RunResumed]:
@@ -150,13 +150,13 @@ def resets(events: Iterable[Event]) -> list[RunResumed]:
 @asynccontextmanager
 async def scene(temporal: str, home: Path, model: Model, tools: Sequence[Tool] = TOOLS) -> AsyncGenerator[Scene]:
     """All of it, for a model and its tools."""
-    async with staged(temporal, home, model, tools) as stage, serving(stage.settings, temporal) as front:
-        yield Scene(stage, backstage(stage), front, model)
+    async with harnessed(temporal, home, model, tools) as harness, serving(harness.settings, temporal) as front:
+        yield Scene(harness, service_harness(harness), front, model)
 
 
 async def tasks_done(on: Scene, run_id: str, count: int) -> bool:
     """Whether the workflow has done so many tasks."""
-    events = (await on.stage.handle(run_id).fetch_history()).events
+    events = (await on.harness.handle(run_id).fetch_history()).events
     return sum(event.HasField("workflow_task_completed_event_attributes") for event in events) >= count
 
 
@@ -165,8 +165,8 @@ async def waited_and_terminated(on: Scene) -> str:
     run_id = await on.start()
     await on.front.waiting(run_id)
     await until(lambda: on.services.told(run_id, "run.waiting"), "the pause in history")
-    await on.stage.handle(run_id).signal("say", {"text": "Take your time.", "id": "s1"})
+    await on.harness.handle(run_id).signal("say", {"text": "Take your time.", "id": "s1"})
     await until(lambda: tasks_done(on, run_id, 3), "a task after the pause")
-    await on.stage.handle(run_id).terminate(reason="by mistake")
+    await on.harness.handle(run_id).terminate(reason="by mistake")
     await on.front.ended(run_id)
     return run_id

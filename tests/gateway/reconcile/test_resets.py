@@ -11,9 +11,9 @@ import pytest
 
 from longrun.activities.failures import ProviderFailure
 from tests.gateway.reconcile.resetting import Model, Scene, calling, resets, saying, scene, waited_and_terminated
+from tests.harness import order, until
 from tests.logcheck import of_type, parsed
 from tests.provider_fake import Gate, Turn, text, turn
-from tests.stage import order, until
 
 pytestmark = pytest.mark.server
 
@@ -37,7 +37,7 @@ async def test_a_run_that_is_reset_in_the_middle_of_a_step_does_it_anew_from_an_
         await on.reset(run_id, step=2)
         events = await on.whole(run_id)
         assert [data for _, _, data in await watching] == [
-            line.decode() for line in await on.stage.stores.lines(run_id)
+            line.decode() for line in await on.harness.stores.lines(run_id)
         ]
         resumed = await on.resumed(run_id)
         begun = [event for event in of_type(events, "step.started") if event.seq < resumed.seq]
@@ -117,7 +117,7 @@ async def test_a_terminated_run_that_waited_can_be_decided_after_a_reset(tempora
         run_id = await on.start()
         await on.front.waiting(run_id)
         await until(lambda: on.services.told(run_id, "run.waiting"), "the pause in history")
-        await on.stage.handle(run_id).terminate(reason="by mistake")
+        await on.harness.handle(run_id).terminate(reason="by mistake")
         assert (await on.front.ended(run_id))["stop_reason"] == "terminated"
         await on.reset(run_id)
         resumed = await on.resumed(run_id)
@@ -125,7 +125,7 @@ async def test_a_terminated_run_that_waited_can_be_decided_after_a_reset(tempora
         waiting = await on.front.waiting(run_id)
         (pending,) = waiting["pending_approvals"]
         body = {"decision": "approve", "run_id": run_id}
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
+        await on.harness.phase(on.harness.handle(run_id), "waiting")
         assert (await on.front.http.post(f"/api/approvals/{pending['call_id']}", json=body)).is_success
         events = await on.whole(run_id)
         assert (events[-1].type, on.ledger) == ("run.completed", ["one"])
@@ -264,8 +264,8 @@ async def seen(on: Scene, reader: Reader, run_id: str, step: int = 0) -> float:
         await on.reset(run_id, step=step)
         await reader.told.wait()
         took = monotonic() - began
-        await on.stage.phase(on.stage.handle(run_id), "waiting")
-        await on.stage.handle(run_id).signal("cancel", {"by": "ann"})
+        await on.harness.phase(on.harness.handle(run_id), "waiting")
+        await on.harness.handle(run_id).signal("cancel", {"by": "ann"})
         await on.whole(run_id)
         reading.cancel()
     return took
@@ -278,7 +278,7 @@ async def test_readers_are_told_soon_that_a_run_was_reset(temporal: str, tmp_pat
         for _ in range(5):
             run_id = await on.start()
             await on.front.waiting(run_id)
-            await on.stage.phase(on.stage.handle(run_id), "waiting")
+            await on.harness.phase(on.harness.handle(run_id), "waiting")
             live.append(await seen(on, Reader(on, run_id), run_id, step=1))
         for _ in range(5):
             run_id = await waited_and_terminated(on)

@@ -11,34 +11,34 @@ from longrun.runtime.clock import now
 from longrun.runtime.temporal import RETRIES
 from longrun.store.runs import Acceptance
 from longrun.workflows.contract.runs import Cancel, Said
-from tests.gateway.backstage import LONG_AGO, Backstage, aged, backstage, reconciling, tools
+from tests.gateway.service_harness import LONG_AGO, ServiceHarness, aged, reconciling, service_harness, tools
+from tests.harness import Harness, harnessed, order, until
 from tests.provider_fake import Gate, call, in_turn, turn
 from tests.relay import Relay, relayed
 from tests.running import NO_TEMPORAL
-from tests.stage import Stage, order, staged, until
 
 pytestmark = pytest.mark.server
 
 HOLDS = in_turn(turn(call("c1", "hold")), turn("Done."))
 
 
-async def through(relay: Relay, stage: Stage) -> Backstage:
+async def through(relay: Relay, harness: Harness) -> ServiceHarness:
     """A gateway behind a line that can be cut."""
     client = await Client.connect(relay.address, data_converter=pydantic_data_converter, retry_config=RETRIES)
-    return backstage(stage, client)
+    return service_harness(harness, client)
 
 
-async def say(services: Backstage, run_id: str, words: str) -> str:
+async def say(services: ServiceHarness, run_id: str, words: str) -> str:
     """Say something; what became of it."""
     row = await services.stores.runs.get(run_id)
     assert row is not None
     return await services.service.say(row, Said(text=words, by="ann", id=words))
 
 
-async def arrived(stage: Stage, run_id: str) -> list[str]:
+async def arrived(harness: Harness, run_id: str) -> list[str]:
     """What a workflow that has ended was told, in order: the words, or the name of another signal."""
-    history = await stage.handle(run_id).fetch_history()
-    converter = stage.client.data_converter.payload_converter
+    history = await harness.handle(run_id).fetch_history()
+    converter = harness.client.data_converter.payload_converter
     told: list[str] = []
     for event in history.events:
         if event.HasField("workflow_execution_signaled_event_attributes"):
@@ -50,26 +50,26 @@ async def arrived(stage: Stage, run_id: str) -> list[str]:
 
 async def test_what_waits_is_sent_before_what_comes(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
-    async with relayed(temporal) as relay, staged(temporal, tmp_path, HOLDS, tools(gate)) as stage:
-        handle = await stage.start(order("hold"))
+    async with relayed(temporal) as relay, harnessed(temporal, tmp_path, HOLDS, tools(gate)) as harness:
+        handle = await harness.start(order("hold"))
         await gate.reached.wait()
-        services = await through(relay, stage)
+        services = await through(relay, harness)
         relay.cut()
         assert [await say(services, handle.id, words) for words in ("one", "two")] == ["accepted"] * 2
         relay.mend()
         assert await say(services, handle.id, "three") == "delivered"
         assert not await services.signals.undelivered(now() + LONG_AGO)
         gate.open()
-        await stage.ended(handle)
-        assert await arrived(stage, handle.id) == ["one", "two", "three"]
+        await harness.ended(handle)
+        assert await arrived(harness, handle.id) == ["one", "two", "three"]
 
 
 async def test_what_one_gateway_could_not_send_another_sends_before_its_own(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
-    async with relayed(temporal) as relay, staged(temporal, tmp_path, HOLDS, tools(gate)) as stage:
-        handle = await stage.start(order("hold"))
+    async with relayed(temporal) as relay, harnessed(temporal, tmp_path, HOLDS, tools(gate)) as harness:
+        handle = await harness.start(order("hold"))
         await gate.reached.wait()
-        one, other = await through(relay, stage), backstage(stage)
+        one, other = await through(relay, harness), service_harness(harness)
         await one.reconciler.round()
         relay.hold()
         hanging = asyncio.create_task(say(one, handle.id, "one"))
@@ -79,21 +79,21 @@ async def test_what_one_gateway_could_not_send_another_sends_before_its_own(temp
 
         await until(kept, "the signal that hangs")
         assert await say(other, handle.id, "two") == "delivered"
-        row = await stage.row(handle.id)
+        row = await harness.row(handle.id)
         assert await other.service.cancel(row, Cancel(by="ann")) == "delivered"
-        outcome, _ = await stage.ended(handle)
+        outcome, _ = await harness.ended(handle)
         assert outcome.status == "cancelled"
-        assert await arrived(stage, handle.id) == ["one", "two", "cancel"]
+        assert await arrived(harness, handle.id) == ["one", "two", "cancel"]
         relay.cut()
         assert await hanging == "accepted"
 
 
 async def test_many_who_speak_while_temporal_is_away_are_heard_in_order_and_once(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
-    async with relayed(temporal) as relay, staged(temporal, tmp_path, HOLDS, tools(gate)) as stage:
-        handle = await stage.start(order("hold"))
+    async with relayed(temporal) as relay, harnessed(temporal, tmp_path, HOLDS, tools(gate)) as harness:
+        handle = await harness.start(order("hold"))
         await gate.reached.wait()
-        gateways = [await through(relay, stage), await through(relay, stage)]
+        gateways = [await through(relay, harness), await through(relay, harness)]
         relay.cut()
         said = await asyncio.gather(*(say(gateways[n % 2], handle.id, str(n)) for n in range(20)))
         assert said == ["accepted"] * 20
@@ -107,36 +107,36 @@ async def test_many_who_speak_while_temporal_is_away_are_heard_in_order_and_once
 
             await until(sent, "an empty outbox")
         gate.open()
-        await stage.ended(handle)
-        assert list(dict.fromkeys(await arrived(stage, handle.id))) == accepted
-        heard = [message.text for message in stage.provider.requests[-1].messages if message.role == "user"]
+        await harness.ended(handle)
+        assert list(dict.fromkeys(await arrived(harness, handle.id))) == accepted
+        heard = [message.text for message in harness.provider.requests[-1].messages if message.role == "user"]
         assert heard[1:] == accepted
 
 
 async def test_what_is_said_twice_is_sent_twice_and_heard_once(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
-    async with staged(temporal, tmp_path, HOLDS, tools(gate)) as stage:
-        handle = await stage.start(order("hold"))
+    async with harnessed(temporal, tmp_path, HOLDS, tools(gate)) as harness:
+        handle = await harness.start(order("hold"))
         await gate.reached.wait()
-        services = backstage(stage)
+        services = service_harness(harness)
         assert [await say(services, handle.id, "one") for _ in range(2)] == ["delivered"] * 2
         gate.open()
-        await stage.ended(handle)
-        assert await arrived(stage, handle.id) == ["one", "one"]
-        heard = [message.text for message in stage.provider.requests[-1].messages if message.role == "user"]
+        await harness.ended(handle)
+        assert await arrived(harness, handle.id) == ["one", "one"]
+        heard = [message.text for message in harness.provider.requests[-1].messages if message.role == "user"]
         assert heard[1:] == ["one"]
 
 
 async def test_what_is_said_before_the_start_is_heard_after_it_and_in_order(temporal: str, tmp_path: Path) -> None:
     nobody = await Client.connect(NO_TEMPORAL, data_converter=pydantic_data_converter, lazy=True, retry_config=RETRIES)
-    async with staged(temporal, tmp_path, HOLDS, tools(Gate())) as stage:
-        away, services = backstage(stage, nobody), backstage(stage)
+    async with harnessed(temporal, tmp_path, HOLDS, tools(Gate())) as harness:
+        away, services = service_harness(harness, nobody), service_harness(harness)
         given = order("hold")
         await away.service.start(Acceptance(given))
         assert await say(away, given.run_id, "one") == "accepted"
         assert await say(services, given.run_id, "two") == "accepted"
-        await away.service.cancel(await stage.row(given.run_id), Cancel(by="ann"))
+        await away.service.cancel(await harness.row(given.run_id), Cancel(by="ann"))
         await aged(away)
         await services.reconciler.round()
-        await stage.ended(stage.handle(given.run_id))
-        assert await arrived(stage, given.run_id) == ["one", "two", "cancel"]
+        await harness.ended(harness.handle(given.run_id))
+        assert await arrived(harness, given.run_id) == ["one", "two", "cancel"]

@@ -18,10 +18,10 @@ from longrun.store.db.tables import RunRow
 from longrun.store.outbox import Signal
 from longrun.store.runs import Acceptance
 from longrun.workflows.contract.runs import Cancel, Outcome, RunState, Said
-from tests.gateway.backstage import LONG_AGO, accept, aged, backstage, over, reconciling, tools
+from tests.gateway.service_harness import LONG_AGO, accept, aged, over, reconciling, service_harness, tools
+from tests.harness import harnessed, order, unserved, until
 from tests.provider_fake import Gate, call, in_turn, turn
 from tests.relay import relayed
-from tests.stage import order, staged, unserved, until
 
 pytestmark = pytest.mark.server
 
@@ -39,21 +39,21 @@ class FailingRun:
 async def test_what_is_said_while_the_line_is_cut_arrives_when_it_is_mended(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
     script = in_turn(turn(call("c1", "hold")))
-    async with relayed(temporal) as relay, staged(temporal, tmp_path, script, tools(gate)) as stage:
+    async with relayed(temporal) as relay, harnessed(temporal, tmp_path, script, tools(gate)) as harness:
         client = await Client.connect(relay.address, data_converter=pydantic_data_converter, retry_config=RETRIES)
-        services = backstage(stage, client)
-        handle = await stage.start(order("hold"))
+        services = service_harness(harness, client)
+        handle = await harness.start(order("hold"))
         await gate.reached.wait()
         await services.reconciler.round()
         relay.cut()
-        row = await stage.row(handle.id)
+        row = await harness.row(handle.id)
         assert await services.service.cancel(row, Cancel(by="ann")) == "accepted"
         await aged(services)
         with pytest.raises(TemporalUnavailableError):
             await services.reconciler.round()
         relay.mend()
         async with reconciling(services):
-            outcome, _ = await stage.ended(handle)
+            outcome, _ = await harness.ended(handle)
     assert outcome.status == "cancelled"
 
 
@@ -62,8 +62,8 @@ async def test_a_round_that_fails_is_told_and_the_next_one_comes(
 ) -> None:
     monkeypatch.setattr("longrun.gateway.reconcile.reconciler.INTERVAL", 0.01)
     caplog.set_level("INFO", "longrun.gateway.reconcile.reconciler")
-    async with staged(temporal, tmp_path, in_turn(turn("Done.")), tools(Gate())) as stage:
-        services = backstage(stage)
+    async with harnessed(temporal, tmp_path, in_turn(turn("Done.")), tools(Gate())) as harness:
+        services = service_harness(harness)
         given = await accept(services, order())
         await aged(services)
 
@@ -82,16 +82,16 @@ async def test_a_round_that_fails_is_told_and_the_next_one_comes(
 
 
 async def test_a_workflow_that_failed_ends_its_run_with_its_reason(temporal: str, tmp_path: Path) -> None:
-    async with unserved(temporal, tmp_path, in_turn(turn("Done."))) as stage:
-        services = backstage(stage)
+    async with unserved(temporal, tmp_path, in_turn(turn("Done."))) as harness:
+        services = service_harness(harness)
         broken = Worker(
-            stage.client,
-            task_queue=stage.settings.task_queue,
+            harness.client,
+            task_queue=harness.settings.task_queue,
             workflows=[FailingRun],
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
         async with broken:
-            handle = await stage.start(order())
+            handle = await harness.start(order())
             async with reconciling(services):
                 row = await over(services, handle.id)
     assert (row.status, row.stop_reason) == ("failed", "error")
@@ -101,16 +101,16 @@ async def test_a_workflow_that_failed_ends_its_run_with_its_reason(temporal: str
 
 async def test_a_signal_that_temporal_will_never_take_holds_nothing_up(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
-    async with staged(temporal, tmp_path, in_turn(turn(call("c1", "hold"))), tools(gate)) as stage:
-        services = backstage(stage)
-        handle = await stage.start(order("hold"))
+    async with harnessed(temporal, tmp_path, in_turn(turn(call("c1", "hold"))), tools(gate)) as harness:
+        services = service_harness(harness)
+        handle = await harness.start(order("hold"))
         await gate.reached.wait()
         body = '{"text": "%s", "id": "1"}' % ("x" * 3_000_000)
         await services.signals.accept(Signal(handle.id, "say:1", "say", body), now())
         await services.signals.accept(Signal(handle.id, "cancel:1", "cancel", '{"by": "ann"}'), now())
         await aged(services)
         await services.reconciler.round()
-        outcome, _ = await stage.ended(handle)
+        outcome, _ = await harness.ended(handle)
         assert outcome.status == "cancelled"
         assert not await services.signals.undelivered(now() + LONG_AGO)
 
@@ -119,11 +119,11 @@ async def test_what_is_said_to_a_workflow_that_was_just_terminated_is_said_to_be
     temporal: str, tmp_path: Path
 ) -> None:
     gate = Gate()
-    async with staged(temporal, tmp_path, in_turn(turn(call("c1", "hold"))), tools(gate)) as stage:
-        services = backstage(stage)
-        handle = await stage.start(order("hold"))
+    async with harnessed(temporal, tmp_path, in_turn(turn(call("c1", "hold"))), tools(gate)) as harness:
+        services = service_harness(harness)
+        handle = await harness.start(order("hold"))
         await gate.reached.wait()
-        row = await stage.row(handle.id)
+        row = await harness.row(handle.id)
         await handle.terminate()
         assert await services.service.say(row, Said(text="Wait!", by="ann", id="1")) == "over"
         assert not await services.signals.undelivered(now() + LONG_AGO)
@@ -133,9 +133,9 @@ async def test_what_is_said_to_a_workflow_that_was_just_terminated_is_said_to_be
 async def test_a_start_that_the_store_does_not_live_to_see_is_only_told(
     temporal: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with unserved(temporal, tmp_path, in_turn(turn("Done."))) as stage:
-        async with aclosing(stage.stores.database):
-            services = backstage(stage)
+    async with unserved(temporal, tmp_path, in_turn(turn("Done."))) as harness:
+        async with aclosing(harness.stores.database):
+            services = service_harness(harness)
             await services.service.start(Acceptance(order()))
         async with asyncio.timeout(20):
             while "waits: the store is closed" not in caplog.text:  # noqa: ASYNC110 - the service's own pace

@@ -28,7 +28,7 @@ async def test_options_win_over_settings_and_the_file(tmp_path: Path, monkeypatc
     assert plan.config is not None
     assert plan.ui == f"http://127.0.0.1:{plan.config.ui_port}"
     assert plan.temporal == f"127.0.0.1:{plan.config.port}"
-    assert [[recipe.name for recipe in stage] for stage in stages(plan, {})] == [
+    assert [[recipe.name for recipe in harness] for harness in stages(plan, {})] == [
         ["temporal"],
         ["gateway"],
         ["worker-1", "worker-2", "worker-3"],
@@ -42,7 +42,7 @@ async def test_a_server_that_is_given_is_not_started_and_keeps_its_environment(t
     plan = await make_plan(DevOptions(home=tmp_path, port=0), GIVEN, ROOT)
     inherited = {"TEMPORAL_ADDRESS": "far:7233", "TEMPORAL_API_KEY": "key"}
 
-    assert [[recipe.name for recipe in stage] for stage in stages(plan, inherited)] == [["gateway"], ["worker"]]
+    assert [[recipe.name for recipe in harness] for harness in stages(plan, inherited)] == [["gateway"], ["worker"]]
     assert plan.environ(inherited).items() >= inherited.items()
     assert (plan.temporal, plan.ui) == ("far:7233", None)
 

@@ -35,7 +35,7 @@ signal.pause()
 """
 
 
-class Stage:
+class Harness:
     """Services with their log, made from code."""
 
     def __init__(self, watchdog: Watchdog) -> None:
@@ -63,74 +63,74 @@ class Stage:
 
 
 @pytest_asyncio.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def harness() -> AsyncIterator[Harness]:
     watchdog = Watchdog()
     await watchdog.start()
-    yield Stage(watchdog)
+    yield Harness(watchdog)
     await watchdog.close()
 
 
-async def test_stages_come_up_in_order_and_go_down_in_reverse(stage: Stage) -> None:
+async def test_stages_come_up_in_order_and_go_down_in_reverse(harness: Harness) -> None:
     stop = asyncio.Event()
-    first, second = stage.part("first", POLITE), stage.part("second", POLITE)
+    first, second = harness.part("first", POLITE), harness.part("second", POLITE)
 
-    await stage.supervisor([first], [second]).run(stop.set, stop)
+    await harness.supervisor([first], [second]).run(stop.set, stop)
 
-    assert stage.heard == ["first: up", "second: up", "second: bye", "first: bye"]
+    assert harness.heard == ["first: up", "second: up", "second: bye", "first: bye"]
 
 
-async def test_a_part_that_is_killed_is_started_again_and_said_so(stage: Stage) -> None:
+async def test_a_part_that_is_killed_is_started_again_and_said_so(harness: Harness) -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
-    part = stage.part("worker", WAIT)
-    running = asyncio.create_task(stage.supervisor([part]).run(ready.set, stop))
+    part = harness.part("worker", WAIT)
+    running = asyncio.create_task(harness.supervisor([part]).run(ready.set, stop))
     await ready.wait()
     first = part.pid
     os.kill(first, signal.SIGKILL)
-    await stage.until(lambda: "worker: is ready again" in stage.heard)
+    await harness.until(lambda: "worker: is ready again" in harness.heard)
 
     assert part.pid != first
-    assert "worker: was killed by SIGKILL: starting it again in 0.01 s" in stage.heard
+    assert "worker: was killed by SIGKILL: starting it again in 0.01 s" in harness.heard
     stop.set()
     await running
 
 
-async def test_a_part_that_fails_to_come_back_is_tried_again_later(stage: Stage, tmp_path: Path) -> None:
+async def test_a_part_that_fails_to_come_back_is_tried_again_later(harness: Harness, tmp_path: Path) -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
-    part = stage.part("worker", FAILS_ONCE.format(path=str(tmp_path / "lives")))
-    running = asyncio.create_task(stage.supervisor([part]).run(ready.set, stop))
+    part = harness.part("worker", FAILS_ONCE.format(path=str(tmp_path / "lives")))
+    running = asyncio.create_task(harness.supervisor([part]).run(ready.set, stop))
     await ready.wait()
     os.kill(part.pid, signal.SIGKILL)
-    await stage.until(lambda: "worker: is ready again" in stage.heard)
+    await harness.until(lambda: "worker: is ready again" in harness.heard)
 
-    assert "worker: worker ended with status 5" in stage.heard
-    assert "worker: ended with status 5: starting it again in 0.02 s" in stage.heard
+    assert "worker: worker ended with status 5" in harness.heard
+    assert "worker: ended with status 5: starting it again in 0.02 s" in harness.heard
     stop.set()
     await running
 
 
-async def test_a_part_that_cannot_start_leaves_nothing_running(stage: Stage) -> None:
-    good, bad = stage.part("good", POLITE), stage.part("bad", "raise SystemExit('no')")
+async def test_a_part_that_cannot_start_leaves_nothing_running(harness: Harness) -> None:
+    good, bad = harness.part("good", POLITE), harness.part("bad", "raise SystemExit('no')")
 
     with pytest.raises(SetupError, match=r"bad ended with status 1; its last lines:\n  \| no"):
-        await stage.supervisor([good], [bad]).run(lambda: None, asyncio.Event())
+        await harness.supervisor([good], [bad]).run(lambda: None, asyncio.Event())
 
     assert (good.pid, bad.pid) == (0, 0)
-    assert stage.heard[-1] == "good: bye"
+    assert harness.heard[-1] == "good: bye"
 
 
-async def test_a_stop_during_the_start_ends_what_was_started(stage: Stage) -> None:
+async def test_a_stop_during_the_start_ends_what_was_started(harness: Harness) -> None:
     stop = asyncio.Event()
-    silent = stage.part("silent", "import signal; print('not yet', flush=True); signal.pause()")
-    running = asyncio.create_task(stage.supervisor([silent]).run(lambda: None, stop))
-    await stage.until(lambda: stage.heard)
+    silent = harness.part("silent", "import signal; print('not yet', flush=True); signal.pause()")
+    running = asyncio.create_task(harness.supervisor([silent]).run(lambda: None, stop))
+    await harness.until(lambda: harness.heard)
     stop.set()
     await running
     assert silent.pid == 0
 
 
-async def test_a_kill_does_not_wait_for_the_grace(stage: Stage) -> None:
+async def test_a_kill_does_not_wait_for_the_grace(harness: Harness) -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
-    supervisor = stage.supervisor([stage.part("deaf", DEAF, grace=50.0)])
+    supervisor = harness.supervisor([harness.part("deaf", DEAF, grace=50.0)])
     running = asyncio.create_task(supervisor.run(ready.set, stop))
     await ready.wait()
     stop.set()

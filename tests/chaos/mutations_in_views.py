@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from longrun.workflows.contract.events import type_of
+from tests.chaos.mutating import Change, Mutation, asked, observed, seen, shows
 from tests.chaos.observations import Frame, RunObserved
-from tests.chaos.planting import Change, Plant, asked, observed, seen, shows
 from tests.chaos.stories import paid, reset
 from tests.chaos.view_rules import (
     rebuilt_is_settled,
@@ -44,61 +44,65 @@ def _half_of_what_is_gone(run: RunObserved) -> RunObserved:
     return seen("pieces", lambda frames: sorted([*shown, *frames]), connection=-1)(run)
 
 
-PLANTS = {
-    "an event is lost": Plant(paid, seen("whole", lambda f: f[:9] + f[10:]), (viewers_miss_nothing,)),
-    "an event is lost after a reset": Plant(reset, seen("late", lambda f: f[:9] + f[10:]), (viewers_miss_nothing,)),
-    "an event is lost between two connections": Plant(
+MUTATIONS = {
+    "an event is lost": Mutation(paid, seen("whole", lambda f: f[:9] + f[10:]), (viewers_miss_nothing,)),
+    "an event is lost after a reset": Mutation(reset, seen("late", lambda f: f[:9] + f[10:]), (viewers_miss_nothing,)),
+    "an event is lost between two connections": Mutation(
         paid, seen("pieces", lambda f: f[1:], connection=1), (viewers_miss_nothing,)
     ),
-    "an event comes twice": Plant(paid, seen("whole", lambda f: [*f[:9], f[8], *f[9:]]), (viewers_see_nothing_twice,)),
-    "a connection begins with what was seen": Plant(
+    "an event comes twice": Mutation(
+        paid, seen("whole", lambda f: [*f[:9], f[8], *f[9:]]), (viewers_see_nothing_twice,)
+    ),
+    "a connection begins with what was seen": Mutation(
         paid, seen("late", lambda f: [*f[:5], *f[2:]]), (viewers_see_nothing_twice,)
     ),
-    "two events change places": Plant(
+    "two events change places": Mutation(
         paid, seen("whole", lambda f: [*f[:8], f[9], f[8], *f[10:]]), (viewers_read_in_order,)
     ),
-    "an event has another byte": Plant(
+    "an event has another byte": Mutation(
         paid,
         seen("whole", lambda f: [f[0]._replace(data=f[0].data.replace(b"hello", b"hallo")), *f[1:]]),
         (frames_are_the_log,),
     ),
-    "an event has another name": Plant(
+    "an event has another name": Mutation(
         paid, seen("late", lambda f: [f[0]._replace(event="custom"), *f[1:]]), (frames_are_the_log,)
     ),
-    "an event is shown that was never written": Plant(
+    "an event is shown that was never written": Mutation(
         paid,
         seen("whole", lambda f: [*f, Frame(1000, "custom", b"{}")]),
         (frames_are_the_log, streams_end_with_the_run),
     ),
-    "a raw view leaves out what was superseded": Plant(paid, _without_first_gone, (viewers_miss_nothing,)),
-    "a view shows half of what was superseded": Plant(paid, _half_of_what_is_gone, (viewers_miss_nothing,)),
-    "a settled view leaves out the notice": Plant(paid, seen("late", _unnoticed), (viewers_miss_nothing,)),
-    "a stream ends too early": Plant(
+    "a raw view leaves out what was superseded": Mutation(paid, _without_first_gone, (viewers_miss_nothing,)),
+    "a view shows half of what was superseded": Mutation(paid, _half_of_what_is_gone, (viewers_miss_nothing,)),
+    "a settled view leaves out the notice": Mutation(paid, seen("late", _unnoticed), (viewers_miss_nothing,)),
+    "a stream ends too early": Mutation(
         paid, seen("late", lambda f: f[:-3], end="ended"), (viewers_miss_nothing, streams_end_with_the_run)
     ),
-    "a stream ends at once": Plant(
+    "a stream ends at once": Mutation(
         paid, seen("late", lambda _: [], end="ended"), (viewers_miss_nothing, streams_end_with_the_run)
     ),
-    "a stream breaks off for good": Plant(
+    "a stream breaks off for good": Mutation(
         paid, seen("whole", lambda f: f[:20], end="closed"), (streams_end_with_the_run,)
     ),
-    "the settled view lacks an event": Plant(
+    "the settled view lacks an event": Mutation(
         paid,
         lambda run: replace(run, settled=_lost(run.settled), rebuilt=_lost(run.settled)),
         (settled_is_raw_without_what_is_gone,),
     ),
-    "the settled view shows what was superseded": Plant(
+    "the settled view shows what was superseded": Mutation(
         paid, lambda run: replace(run, settled=run.raw, rebuilt=run.raw), (settled_is_raw_without_what_is_gone,)
     ),
-    "history lacks an event": Plant(paid, lambda run: replace(run, rebuilt=_lost(run.settled)), (rebuilt_is_settled,)),
-    "history has another byte": Plant(
+    "history lacks an event": Mutation(
+        paid, lambda run: replace(run, rebuilt=_lost(run.settled)), (rebuilt_is_settled,)
+    ),
+    "history has another byte": Mutation(
         paid,
         lambda run: replace(run, rebuilt=(*run.settled[:-1], run.settled[-1].replace(b"t1w7", b"t1w8"))),
         (rebuilt_is_settled,),
     ),
-    "the database has one more": Plant(paid, lambda run: replace(run, stored=(*run.raw, b"{}")), (stored_is_raw,)),
-    "the run is shown as running": Plant(paid, shows(status="running"), (runs_are_shown_as_they_ended,)),
-    "the run is shown with another output": Plant(paid, shows(output="?"), (runs_are_shown_as_they_ended,)),
+    "the database has one more": Mutation(paid, lambda run: replace(run, stored=(*run.raw, b"{}")), (stored_is_raw,)),
+    "the run is shown as running": Mutation(paid, shows(status="running"), (runs_are_shown_as_they_ended,)),
+    "the run is shown with another output": Mutation(paid, shows(output="?"), (runs_are_shown_as_they_ended,)),
 }
 
 UNHARMED: dict[str, tuple[Callable[[], RunObserved], Change]] = {

@@ -18,10 +18,10 @@ from longrun.workflows.contract.runs import Verdict
 from tests import wire as wires
 from tests.activities.killing import WorkerProcess, worker_process
 from tests.build import Stores
+from tests.harness import until
 from tests.logcheck import parsed
 from tests.relay import Relay, relayed
 from tests.running import Front, serving
-from tests.stage import until
 from tests.tools import noted
 from tests.wire import Wire
 
@@ -74,7 +74,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class House:
+class Deployment:
     """A gateway over a store, a provider, and a way to Temporal; workers come and go."""
 
     front: Front
@@ -150,7 +150,7 @@ class House:
 
 
 @asynccontextmanager
-async def house(temporal: str, folder: Path) -> AsyncGenerator[House]:
+async def deployment(temporal: str, folder: Path) -> AsyncGenerator[Deployment]:
     """A system over a folder, without a worker."""
     settings = Settings(home=folder, task_queue=f"longrun-{new_id()}")
     (folder / "scripts").mkdir()
@@ -161,6 +161,6 @@ async def house(temporal: str, folder: Path) -> AsyncGenerator[House]:
         client = await Client.connect(temporal, data_converter=pydantic_data_converter)
         rebuilder = Rebuilder(client, stores.database, stores.runs, stores.log)
         try:
-            yield House(front, stores, wire, relay, rebuilder)
+            yield Deployment(front, stores, wire, relay, rebuilder)
         finally:
             await stores.database.aclose()

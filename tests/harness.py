@@ -72,7 +72,7 @@ Handle = WorkflowHandle[AgentRun, Outcome]
 
 
 @dataclass(frozen=True)
-class Stage:
+class Harness:
     """What a test of a run acts on."""
 
     client: Client
@@ -149,14 +149,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(
+async def harnessed(
     address: str,
     home: Path,
     script: Script,
     tools: Sequence[Tool] = (),
     **options: Any,  # noqa: ANN401 - Worker's own
-) -> AsyncGenerator[Stage]:
-    """A stage with a worker that serves it.
+) -> AsyncGenerator[Harness]:
+    """A harness with a worker that serves it.
 
     Args:
         address: The Temporal server's.
@@ -165,13 +165,13 @@ async def staged(
         tools: The tools there are.
         options: Of the worker.
     """
-    async with unserved(address, home, script, tools) as stage, worker(stage, **options):
-        yield stage
+    async with unserved(address, home, script, tools) as harness, worker(harness, **options):
+        yield harness
 
 
 @asynccontextmanager
-async def unserved(address: str, home: Path, script: Script, tools: Sequence[Tool] = ()) -> AsyncGenerator[Stage]:
-    """A stage whose worker the test starts itself."""
+async def unserved(address: str, home: Path, script: Script, tools: Sequence[Tool] = ()) -> AsyncGenerator[Harness]:
+    """A harness whose worker the test starts itself."""
     settings = Settings(home=home, task_queue=f"test-{new_id()}")
     migrate(settings.database)
     client = await Client.connect(address, data_converter=pydantic_data_converter)
@@ -179,18 +179,18 @@ async def unserved(address: str, home: Path, script: Script, tools: Sequence[Too
     process = Process(settings, client, FakeCatalog(provider), Toolbox(tools))
     stores = Stores.over(settings.database)
     try:
-        yield Stage(client, settings, process, provider, stores)
+        yield Harness(client, settings, process, provider, stores)
     finally:
         await process.aclose()
         await stores.database.aclose()
 
 
-def worker(stage: Stage, **options: Any) -> Worker:  # noqa: ANN401 - Worker's own
+def worker(harness: Harness, **options: Any) -> Worker:  # noqa: ANN401 - Worker's own
     """A worker like the process's own, which a test can end."""
-    options.setdefault("activities", stage.process.activities)
+    options.setdefault("activities", harness.process.activities)
     return Worker(
-        stage.client,
-        task_queue=stage.settings.task_queue,
+        harness.client,
+        task_queue=harness.settings.task_queue,
         workflows=[AgentRun],
         workflow_runner=sandbox(),
         max_heartbeat_throttle_interval=timedelta(seconds=0.2),

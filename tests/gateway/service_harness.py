@@ -1,4 +1,4 @@
-"""The gateway's services behind its doors, over a stage."""
+"""The gateway's services behind its doors, over a harness."""
 
 import asyncio
 import sqlite3
@@ -24,15 +24,15 @@ from longrun.store.outbox import Outbox
 from longrun.store.runs import Acceptance
 from longrun.workflows.contract.runs import Decision, RunOrder, Verdict
 from tests.build import Stores
+from tests.harness import Harness, until
 from tests.logcheck import parsed
 from tests.provider_fake import Gate
-from tests.stage import Stage, until
 
 LONG_AGO = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Backstage:
+class ServiceHarness:
     """What the gateway does without being asked over HTTP."""
 
     stores: Stores
@@ -87,18 +87,20 @@ class Backstage:
         await self.service.decide(run_id, Decision.model_validate(word))
 
 
-def backstage(stage: Stage, client: Client | None = None) -> Backstage:
-    """The services over a stage's store.
+def service_harness(harness: Harness, client: Client | None = None) -> ServiceHarness:
+    """The services over a harness's store.
 
     Args:
-        stage: The stage.
-        client: Another way to Temporal than the stage's.
+        harness: The harness.
+        client: Another way to Temporal than the harness's.
     """
-    stores, way = stage.stores, client or stage.client
+    stores, way = harness.stores, client or harness.client
     signals = Outbox(stores.database)
-    service = RunService(way, stage.settings.task_queue, stores.runs, stores.approvals, signals)
+    service = RunService(way, harness.settings.task_queue, stores.runs, stores.approvals, signals)
     rebuilder = Rebuilder(way, stores.database, stores.runs, stores.log)
-    return Backstage(stores, signals, service, rebuilder, Reconciler(service, stores.runs, signals, rebuilder, dict))
+    return ServiceHarness(
+        stores, signals, service, rebuilder, Reconciler(service, stores.runs, signals, rebuilder, dict)
+    )
 
 
 def tools(gate: Gate) -> list[Tool]:
@@ -126,7 +128,7 @@ def tools(gate: Gate) -> list[Tool]:
 
 
 @asynccontextmanager
-async def reconciling(services: Backstage) -> AsyncGenerator[None]:
+async def reconciling(services: ServiceHarness) -> AsyncGenerator[None]:
     """The reconciler goes round in the block."""
     task = asyncio.create_task(services.reconciler.serve())
     try:
@@ -136,23 +138,23 @@ async def reconciling(services: Backstage) -> AsyncGenerator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _is_over(services: Backstage, run_id: str) -> RunRow | None:
+async def _is_over(services: ServiceHarness, run_id: str) -> RunRow | None:
     row = await services.stores.runs.get(run_id)
     return row if row is not None and row.finished else None
 
 
-async def over(services: Backstage, run_id: str) -> RunRow:
+async def over(services: ServiceHarness, run_id: str) -> RunRow:
     """Wait until the store says that a run has ended."""
     return await until(lambda: _is_over(services, run_id), "the run's end")
 
 
-async def accept(services: Backstage, given: RunOrder) -> RunOrder:
+async def accept(services: ServiceHarness, given: RunOrder) -> RunOrder:
     """Accept a run as a gateway that died at once would have left it."""
     await services.stores.runs.accept(Acceptance(given))
     return given
 
 
-async def aged(services: Backstage) -> None:
+async def aged(services: ServiceHarness) -> None:
     """Let everything have been accepted some time ago."""
 
     def job(tx: Tx) -> None:

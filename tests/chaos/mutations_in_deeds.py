@@ -20,10 +20,9 @@ from tests.chaos.effect_rules import (
     one_decision_counts,
     results_had_their_effect,
 )
-from tests.chaos.observations import CancelSent, DecisionSent, EffectSeen, ExpectedTool, RunObserved
-from tests.chaos.planting import (
+from tests.chaos.mutating import (
     Change,
-    Plant,
+    Mutation,
     asked,
     billed_as,
     both,
@@ -36,6 +35,7 @@ from tests.chaos.planting import (
     tried,
     without,
 )
+from tests.chaos.observations import CancelSent, DecisionSent, EffectSeen, ExpectedTool, RunObserved
 from tests.chaos.stories import CALL, billed, cancelled, entry, paid, reattached, retold
 from tests.chaos.view_rules import runs_are_shown_as_they_ended
 
@@ -67,71 +67,71 @@ _answered = both(
     without("tool.started"), other("approval.decided", decision="answer"), _told(replace(ANN, decision="answer"))
 )
 
-PLANTS = {
-    "a call has its effect twice": Plant(paid, observed(effects=TWICE), (effects_happen_once,)),
-    "a call has its effect twice after one more question": Plant(
+MUTATIONS = {
+    "a call has its effect twice": Mutation(paid, observed(effects=TWICE), (effects_happen_once,)),
+    "a call has its effect twice after one more question": Mutation(
         paid, both(_asked_again, observed(effects=(*TWICE, EffectSeen(CALL, 3)))), (effects_happen_once,)
     ),
-    "an effect has no call": Plant(
+    "an effect has no call": Mutation(
         paid, observed(effects=(EffectSeen(CALL, 1), EffectSeen("x", 1))), (effects_happen_once,)
     ),
-    "a result comes without its effect": Plant(paid, observed(effects=()), (results_had_their_effect,)),
-    "two are told that theirs counts": Plant(
+    "a result comes without its effect": Mutation(paid, observed(effects=()), (results_had_their_effect,)),
+    "two are told that theirs counts": Mutation(
         paid, _told(ANN, BOB), (counted_decisions_are_logged, one_decision_counts)
     ),
-    "one is told that theirs counts, another's does": Plant(
+    "one is told that theirs counts, another's does": Mutation(
         paid, _told(replace(ANN, answered="error"), BOB), (counted_decisions_are_logged,)
     ),
-    "one is told that theirs is too late, and it counts": Plant(
+    "one is told that theirs is too late, and it counts": Mutation(
         paid, _told(replace(ANN, answered="refused")), (counted_decisions_are_logged,)
     ),
-    "a decision counts that nobody sent": Plant(paid, _told(), (one_decision_counts,)),
-    "a cancel is taken and forgotten": Plant(
+    "a decision counts that nobody sent": Mutation(paid, _told(), (one_decision_counts,)),
+    "a cancel is taken and forgotten": Mutation(
         paid, observed(cancels=(CancelSent("ann", "accepted", 5),)), (cancels_are_final,)
     ),
-    "a run is cancelled by nobody": Plant(
+    "a run is cancelled by nobody": Mutation(
         cancelled, observed(cancels=(CancelSent("ann", "over"),)), (cancels_are_final,)
     ),
-    "the provider counts a call that no attempt shows": Plant(
+    "the provider counts a call that no attempt shows": Mutation(
         paid, charged(billed(4, 0, status="abandoned")), (calls_are_attempts,)
     ),
-    "an attempt is charged that the provider did not count": Plant(
+    "an attempt is charged that the provider did not count": Mutation(
         paid, tried(entry(1, 2)), (charged_attempts_are_calls, billed_is_usage_and_rebilled)
     ),
-    "an attempt has an answer that the provider does not know": Plant(
+    "an attempt has an answer that the provider does not know": Mutation(
         reattached,
         tried(entry(1, 3, response_id="resp_9", recovered="reattached", **NOTHING)),
         (charged_attempts_are_calls,),
     ),
-    "what could be taken up is asked for again": Plant(
+    "what could be taken up is asked for again": Mutation(
         reattached,
         both(charged(billed(2, 0)), tried(entry(1, 3, recovered="reissued", **NOTHING))),
         (reattachable_calls_are_made_once, rebilled_is_told),
     ),
-    "what could be taken up is charged again": Plant(
+    "what could be taken up is charged again": Mutation(
         reattached,
         shows(tokens_rebilled=30, tokens_billed=60),
         (reattachable_calls_are_made_once, billed_is_usage_and_rebilled),
     ),
-    "what was charged again is hidden": Plant(
+    "what was charged again is hidden": Mutation(
         paid, shows(tokens_rebilled=0, tokens_billed=60), (billed_is_usage_and_rebilled, rebilled_is_told)
     ),
-    "what was charged again is left out": Plant(
+    "what was charged again is left out": Mutation(
         paid, shows(tokens_rebilled=None, tokens_billed=None), (rebilled_is_told,)
     ),
-    "the charge is not what stands and what was charged again": Plant(
+    "the charge is not what stands and what was charged again": Mutation(
         paid, shows(tokens_rebilled=5), (billed_is_usage_and_rebilled,)
     ),
-    "the run shows another usage": Plant(
+    "the run shows another usage": Mutation(
         paid,
         shows(usage={"input_tokens": 40, "output_tokens": 21}),
         (runs_are_shown_as_they_ended, usage_is_what_stands, billed_is_usage_and_rebilled),
     ),
-    "the provider counted other tokens": Plant(paid, billed_as(2, tokens_out=11), (usage_is_what_stands,)),
-    "a request broke the provider's rules": Plant(
+    "the provider counted other tokens": Mutation(paid, billed_as(2, tokens_out=11), (usage_is_what_stands,)),
+    "a request broke the provider's rules": Mutation(
         paid, billed_as(0, violations=("calls: no id twice",)), (requests_keep_the_rules,)
     ),
-    "the provider goes on after the run's end": Plant(
+    "the provider goes on after the run's end": Mutation(
         reattached, billed_as(0, status="running"), (usage_is_what_stands, calls_end_with_their_run)
     ),
 }

@@ -1,4 +1,4 @@
-"""How faults are planted into a run that has none."""
+"""How faults are injected into a run that has none."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Change = Callable[[RunObserved], RunObserved]
 
 
 @dataclass(frozen=True)
-class Plant:
+class Mutation:
     """A story, what is changed in it, and the rules that find it."""
 
     story: Callable[[], RunObserved]
