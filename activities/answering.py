@@ -10,13 +10,13 @@ from longrun.activities.delta_writer import DeltaWriter
 from longrun.activities.failures import ProviderFailure
 from longrun.activities.heartbeat import cancelled_by_run, leaving
 from longrun.activities.providers.provider import (
-    Begun,
     Completed,
     Delta,
     LostAnswerError,
     ModelRequest,
+    PartialAnswer,
     Provider,
-    RefusedPlaceError,
+    RefusedResumeError,
     Resumable,
     UnfitAnswerError,
 )
@@ -25,7 +25,7 @@ from longrun.runtime.ids import new_id
 from longrun.store.step_attempts import BegunStep, Left
 from longrun.store.steps import Steps
 from longrun.workflows import shielded
-from longrun.workflows.contract.attempts import Place, Recovery
+from longrun.workflows.contract.attempts import Recovery, ResumePoint
 from longrun.workflows.contract.events import Event
 from longrun.workflows.contract.messages import Message, Usage
 from longrun.workflows.contract.steps import ModelReply, Span, ToolPlan
@@ -82,14 +82,16 @@ class Answering:
             await self._steps.recovered(begun, how)
             resume = provider.reattach if how == "reattached" else provider.retrieve
             try:
-                deltas = resume(question.request, Begun(left.place, _texts(left.events)))
+                deltas = resume(question.request, PartialAnswer(left.resume_point, _texts(left.events)))
                 return await self._read(question, begun, deltas)
-            except RefusedPlaceError as refusal:
+            except RefusedResumeError as refusal:
                 logger.info("%s; waiting for the whole answer", refusal)
             except UnfitAnswerError as error:
                 logger.warning("%s; reading it from its beginning", error)
                 begun = await self._steps.restart(begun, now(), reissued=False)
-                left = Left(Place(response_id=left.place.response_id, cursor=_FROM_THE_BEGINNING, state=""))
+                left = Left(
+                    ResumePoint(response_id=left.resume_point.response_id, cursor=_FROM_THE_BEGINNING, state="")
+                )
             except LostAnswerError as error:
                 logger.warning("%s; asking again", error)
                 break
@@ -105,8 +107,8 @@ class Answering:
             if not cancelled_by_run():
                 await writer.stop()
                 raise
-            if writer.place:
-                await cancel_answer(question.provider, writer.place.response_id)
+            if writer.resume_point:
+                await cancel_answer(question.provider, writer.resume_point.response_id)
             writer.completed = writer.completed or Completed("cancelled", Usage())
         except BaseException:
             await writer.stop()
@@ -115,8 +117,8 @@ class Answering:
         return reply
 
     def _writer(self, question: Question, begun: BegunStep) -> DeltaWriter:
-        async def append(batch: int, events: Sequence[Event], place: Place | None) -> Span:
-            return await self._steps.append(begun, batch, events, place)
+        async def append(batch: int, events: Sequence[Event], resume_point: ResumePoint | None) -> Span:
+            return await self._steps.append(begun, batch, events, resume_point)
 
         taken = frozenset(part.call_id for message in question.request.messages for part in message.calls)
         return DeltaWriter(_named(begun), append, taken | begun.taken, begun.left)

@@ -9,7 +9,7 @@ from longrun.activities.failures import ProviderFailure
 from longrun.activities.providers.provider import Completed, Delta, PartCompleted, PartDelta, PartStarted
 from longrun.runtime.failpoints import reached
 from longrun.store.step_attempts import Left
-from longrun.workflows.contract.attempts import Place
+from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.events import Event, ReasoningDelta, TextDelta, ToolCallDelta
 from longrun.workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
 from longrun.workflows.contract.steps import Span
@@ -20,9 +20,9 @@ LARGEST_MESSAGE = 1024 * 1024
 
 
 class Appender(Protocol):
-    """Writes batch number ``batch`` of an attempt, with the place after it, and says where it went."""
+    """Writes batch number ``batch`` of an attempt, with the resume point after it, and says where it went."""
 
-    async def __call__(self, batch: int, events: Sequence[Event], place: Place | None) -> Span: ...  # noqa: D102
+    async def __call__(self, batch: int, events: Sequence[Event], resume_point: ResumePoint | None) -> Span: ...  # noqa: D102
 
 
 @dataclass
@@ -70,7 +70,7 @@ class DeltaWriter:
         self.completed: Completed | None = None
         self.marks: list[int] = []
         self.spans: list[Span] = []
-        self.place = self._kept_place = left.place if left else None
+        self.resume_point = self._kept_point = left.resume_point if left else None
         self.resumable = asyncio.Event()
         self._complete_to = 0
         if left:
@@ -110,8 +110,8 @@ class DeltaWriter:
             self._grow(delta)
         elif isinstance(delta, PartCompleted):
             self._complete(delta)
-        elif isinstance(delta, Place):
-            self.place, self._complete_to = delta, len(self._waiting)
+        elif isinstance(delta, ResumePoint):
+            self.resume_point, self._complete_to = delta, len(self._waiting)
             self.resumable.set()
             self._news.set()
         else:
@@ -157,13 +157,13 @@ class DeltaWriter:
 
     def _wait(self, part: int, text: str | None) -> None:
         self._waiting.append((part, text))
-        if self.place is None:
+        if self.resume_point is None:
             self._complete_to = len(self._waiting)
             self._news.set()
 
     def message(self, provider: str) -> Message:
         """The message as far as it has come; parts that are not complete are marked as cut."""
-        missing = _Draft(TextPart(text=""))  # of one that said nothing to a reader, the place
+        missing = _Draft(TextPart(text=""))  # of one that said nothing to a reader, the resume point
         parts = tuple(self._drafts.get(n, missing).value() for n in range(max(self._drafts, default=-1) + 1))
         return Message(id=self.attempt.message_id, role="assistant", parts=parts, provider=provider)
 
@@ -183,17 +183,17 @@ class DeltaWriter:
             self._writing.exception()  # seen: whoever stops for another reason does not ask again
 
     async def _write(self) -> None:
-        """Write what waits, up to the last place if there are places: the answer must go on where the log ends."""
+        """Write what waits, up to the last resume point if there are any: the answer must go on where the log ends."""
         while True:
             await self._news.wait()
             if self._stopping:
                 return
             self._news.clear()
-            if self._complete_to or self.place is not self._kept_place:
-                place, events = self.place, self._take()
+            if self._complete_to or self.resume_point is not self._kept_point:
+                resume_point, events = self.resume_point, self._take()
                 self._batches += 1
-                span = await self._append(self._batches, events, place)
-                self._kept_place = place
+                span = await self._append(self._batches, events, resume_point)
+                self._kept_point = resume_point
                 self.spans += [span] if events else []
                 _reached(events)
 

@@ -9,7 +9,7 @@ from sqlmodel import col
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import Value, as_time, insert_into, run_sql
 from longrun.store.db.tables import AttemptRow
-from longrun.workflows.contract.attempts import AttemptEntry, AttemptOutcome, Place, Recovery
+from longrun.workflows.contract.attempts import AttemptEntry, AttemptOutcome, Recovery, ResumePoint
 from longrun.workflows.contract.messages import Usage
 
 
@@ -36,7 +36,7 @@ def begin_attempt(tx: Tx, doing: Doing, attempt: int, by: tuple[str, datetime], 
         doing: The call.
         attempt: The number of the attempt, from 1.
         by: The worker, and when.
-        more: Other columns that are known already: ``provider``, ``recovered``, the place to go on from.
+        more: Other columns that are known already: ``provider``, ``recovered``, the resume point to go on from.
     """
     values: dict[str, str | int | None] = {"recovered": "none", **more}
     insert_into(
@@ -68,19 +68,19 @@ def recover(tx: Tx, doing: Doing, attempt: int, how: Recovery) -> None:
     _set(tx, doing, attempt, "recovered = ?", how)
 
 
-def set_place(tx: Tx, doing: Doing, attempt: int, place: Place) -> None:
-    """Keep the place from which the answer can be taken up."""
-    values = (place.response_id, place.cursor, place.state)
+def keep_resume_point(tx: Tx, doing: Doing, attempt: int, resume_point: ResumePoint) -> None:
+    """Keep the resume point from which the answer can be taken up."""
+    values = (resume_point.response_id, resume_point.cursor, resume_point.state)
     _set(tx, doing, attempt, "response_id = ?, provider_cursor = ?, provider_state = ?", *values)
 
 
-def drop_place(tx: Tx, doing: Doing, attempt: int) -> None:
+def drop_resume_point(tx: Tx, doing: Doing, attempt: int) -> None:
     """Say that the answer cannot be taken up any more."""
     _set(tx, doing, attempt, "provider_state = NULL")
 
 
-def place_of(tx: Tx, doing: Doing, attempt: int) -> Place | None:
-    """The place from which an attempt's answer can be taken up."""
+def resume_point_of(tx: Tx, doing: Doing, attempt: int) -> ResumePoint | None:
+    """The resume point from which an attempt's answer can be taken up."""
     find = (
         "SELECT response_id, provider_cursor, provider_state FROM attempts"
         " WHERE run_id = ? AND step = ? AND call_id = ? AND attempt = ? AND provider_state IS NOT NULL"
@@ -88,7 +88,7 @@ def place_of(tx: Tx, doing: Doing, attempt: int) -> Place | None:
     row = run_sql(tx, find, doing.run_id, doing.step, doing.call_id, attempt).first()
     if row is None:
         return None
-    return Place(response_id=row.response_id, cursor=row.provider_cursor, state=row.provider_state)
+    return ResumePoint(response_id=row.response_id, cursor=row.provider_cursor, state=row.provider_state)
 
 
 def charge(tx: Tx, doing: Doing, attempt: int, usage: Usage, *, estimated: bool = False) -> None:

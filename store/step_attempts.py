@@ -11,7 +11,7 @@ from longrun.store.attempts import Doing, charge
 from longrun.store.db.database import Tx
 from longrun.store.db.sql import run_sql
 from longrun.store.messages import answer_place
-from longrun.workflows.contract.attempts import Place
+from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.events import EVENT, Event
 from longrun.workflows.contract.messages import Usage
 from longrun.workflows.contract.steps import ModelReply, StepBegin, Superseded
@@ -30,7 +30,7 @@ def dump_superseded(gone: tuple[Superseded, ...]) -> str:
 class Left:
     """What the attempt before has left of an answer that can be taken up: the place, and all that it has written."""
 
-    place: Place
+    resume_point: ResumePoint
     events: tuple[Event, ...] = ()
 
 

@@ -9,13 +9,13 @@ from longrun.store.attempts import (
     begin_attempt,
     charge,
     charge_same_input,
-    drop_place,
+    drop_resume_point,
     end_attempt,
     entries_of,
+    keep_resume_point,
     last_attempt,
-    place_of,
     recover,
-    set_place,
+    resume_point_of,
 )
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import insert_into, run_sql
@@ -34,7 +34,7 @@ from longrun.store.step_attempts import (
     written,
 )
 from longrun.workflows import record
-from longrun.workflows.contract.attempts import AttemptOutcome, Place, Recovery
+from longrun.workflows.contract.attempts import AttemptOutcome, Recovery, ResumePoint
 from longrun.workflows.contract.events import Event
 from longrun.workflows.contract.steps import ModelCall, ModelReply, OpenStep, Span, Stamp, StepBegin, Superseded
 
@@ -77,19 +77,19 @@ class Steps:
             return known
         lock_open(tx, call.run_id)
         end_attempt(tx, known.doing, known.attempt, "lost", by[1])
-        place = place_of(tx, known.doing, known.attempt)
+        resume_point = resume_point_of(tx, known.doing, known.attempt)
         begun = replace(known, attempt=known.attempt + 1, failures=failures_of(tx, known))
-        if place is None:
+        if resume_point is None:
             begin_attempt(tx, begun.doing, begun.attempt, by, provider=model, recovered="reissued")
             return self._restart(tx, begun, by[1], charged=known.attempt)
         events = written(tx, known)
-        begun = replace(begun, asked=known.asked if events else begun.attempt, left=Left(place, events))
-        known_place = {
-            "response_id": place.response_id,
-            "provider_cursor": place.cursor,
-            "provider_state": place.state,
+        begun = replace(begun, asked=known.asked if events else begun.attempt, left=Left(resume_point, events))
+        known_point = {
+            "response_id": resume_point.response_id,
+            "provider_cursor": resume_point.cursor,
+            "provider_state": resume_point.state,
         }
-        begin_attempt(tx, begun.doing, begun.attempt, by, provider=model, **known_place)
+        begin_attempt(tx, begun.doing, begun.attempt, by, provider=model, **known_point)
         return self._hold(tx, begun)
 
     def _begin_first(self, tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> BegunStep:
@@ -146,7 +146,7 @@ class Steps:
             if not reissued:
                 return self._restart(tx, begun, now, charged=None)
             recover(tx, begun.doing, begun.attempt, "reissued")
-            drop_place(tx, begun.doing, begun.attempt)
+            drop_resume_point(tx, begun.doing, begun.attempt)
             return self._restart(tx, begun, now, charged=begun.attempt - 1)
 
         return await self._database.write(job)
@@ -173,7 +173,9 @@ class Steps:
         place = append(tx, Append(run_id, f"step:{step}:superseded:{begun.asked}", [notice], once=False))
         return (*begun.superseded, gone.model_copy(update={"notice": Stamp(first=place.first, at=now)}))
 
-    async def append(self, begun: BegunStep, batch: int, events: Sequence[Event], place: Place | None = None) -> Span:
+    async def append(
+        self, begun: BegunStep, batch: int, events: Sequence[Event], resume_point: ResumePoint | None = None
+    ) -> Span:
         """Add a batch of an attempt's deltas to the log, and with them the place after which its answer goes on.
 
         A batch may be a place alone; its span is empty then.
@@ -193,8 +195,8 @@ class Steps:
                 lock(tx, begun.run_id)
                 check(tx, fence)
                 span = Span(first=1, last=0)
-            if place:
-                set_place(tx, begun.doing, begun.attempt, place)
+            if resume_point:
+                keep_resume_point(tx, begun.doing, begun.attempt, resume_point)
             return span
 
         return await self._database.write(job)

@@ -15,15 +15,15 @@ from longrun.activities.providers.errors import ended_early, provider_failures
 from longrun.activities.providers.openai_responses_reader import Reader
 from longrun.activities.providers.openai_responses_request import responses_body
 from longrun.activities.providers.provider import (
-    Begun,
     Delta,
     LostAnswerError,
     ModelRequest,
-    RefusedPlaceError,
+    PartialAnswer,
+    RefusedResumeError,
     Resumable,
     UnfitAnswerError,
 )
-from longrun.workflows.contract.attempts import Place
+from longrun.workflows.contract.attempts import ResumePoint
 
 _POLL = 0.5
 _LONGEST_POLL = 4.0
@@ -53,42 +53,42 @@ class OpenAIResponses(Resumable):
                     yield delta
 
     @override
-    async def reattach(self, request: ModelRequest, begun: Begun) -> AsyncGenerator[Delta, None]:
+    async def reattach(self, request: ModelRequest, begun: PartialAnswer) -> AsyncGenerator[Delta, None]:
         asked = f"openai/{request.model}"
         reader = Reader(request, asked)
         with provider_failures(asked), _fits():
             for delta in reader.restore(begun):
                 yield delta
-            with _refusals(begun.place):
+            with _refusals(begun.resume_point):
                 stream = await self._client.responses.retrieve(
-                    begun.place.response_id, stream=True, starting_after=begun.place.cursor
+                    begun.resume_point.response_id, stream=True, starting_after=begun.resume_point.cursor
                 )
-            async with aclosing(_read(stream, reader, resumable=True, after=begun.place.cursor)) as deltas:
+            async with aclosing(_read(stream, reader, resumable=True, after=begun.resume_point.cursor)) as deltas:
                 async for delta in deltas:
                     yield delta
 
     @override
-    async def retrieve(self, request: ModelRequest, begun: Begun) -> AsyncGenerator[Delta, None]:
+    async def retrieve(self, request: ModelRequest, begun: PartialAnswer) -> AsyncGenerator[Delta, None]:
         asked = f"openai/{request.model}"
         reader = Reader(request, asked)
         with provider_failures(asked), _fits():
             for delta in reader.restore(begun):
                 yield delta
-            for delta in reader.take(await self._ended(begun.place)):
+            for delta in reader.take(await self._ended(begun.resume_point)):
                 yield delta
             if reader.completed:
                 yield reader.completed
 
-    async def _ended(self, place: Place) -> wire.Response:
+    async def _ended(self, resume_point: ResumePoint) -> wire.Response:
         """The whole answer, once the provider has ended it."""
         pause = _POLL
         while True:
-            with _refusals(place):
-                response = await self._client.responses.retrieve(place.response_id)
+            with _refusals(resume_point):
+                response = await self._client.responses.retrieve(resume_point.response_id)
             if response.status in ("completed", "incomplete"):
                 return response
             if response.status not in ("queued", "in_progress"):
-                raise LostAnswerError(f"{place.response_id} is {response.status}")
+                raise LostAnswerError(f"{resume_point.response_id} is {response.status}")
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_POLL)
 
@@ -105,7 +105,7 @@ class OpenAIResponses(Resumable):
 async def _read(
     stream: AsyncStream[wire.ResponseStreamEvent], reader: Reader, *, resumable: bool, after: int = -1
 ) -> AsyncGenerator[Delta, None]:
-    """What a stream adds after a place, to its terminal event; between its events nothing waits."""
+    """What a stream adds after a resume point, to its terminal event; between its events nothing waits."""
     async with stream:
         async for event in stream:
             number = _number_of(event)
@@ -120,25 +120,25 @@ async def _read(
                 yield reader.completed
                 return
             if resumable and (told or event.type == "response.created"):
-                yield reader.place(number)
+                yield reader.resume_point(number)
     raise ended_early(reader.asked)
 
 
 def _number_of(event: wire.ResponseStreamEvent) -> int:
-    """The event's place in its stream; hosts without background mode may leave it out."""
+    """The event's number in its stream; hosts without background mode may leave it out."""
     number: int | None = getattr(event, "sequence_number", None)
     return 0 if number is None else number
 
 
 @contextmanager
-def _refusals(place: Place) -> Generator[None]:
+def _refusals(resume_point: ResumePoint) -> Generator[None]:
     """Tell a provider that has lost an answer from one that only does not stream it."""
     try:
         yield
     except openai.NotFoundError as error:
-        raise LostAnswerError(f"{place.response_id} is gone") from error
+        raise LostAnswerError(f"{resume_point.response_id} is gone") from error
     except (openai.BadRequestError, openai.ConflictError, openai.UnprocessableEntityError) as error:
-        raise RefusedPlaceError(f"{place.response_id} is not streamed after {place.cursor}") from error
+        raise RefusedResumeError(f"{resume_point.response_id} is not streamed after {resume_point.cursor}") from error
 
 
 @contextmanager

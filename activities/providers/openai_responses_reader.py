@@ -8,9 +8,9 @@ from openai.types import responses as wire
 
 from longrun.activities.providers.assembly import Assembly, OpenPart, made_call_id
 from longrun.activities.providers.errors import reported
-from longrun.activities.providers.provider import Begun, Completed, Delta, ModelRequest, UnfitAnswerError
+from longrun.activities.providers.provider import Completed, Delta, ModelRequest, PartialAnswer, UnfitAnswerError
 from longrun.activities.providers.usage import count
-from longrun.workflows.contract.attempts import Place
+from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
 
 _BETWEEN = "\n\n"
@@ -54,23 +54,23 @@ class Reader:
         handler = self._handlers.get(event.type)
         return iter(()) if handler is None else handler(event)
 
-    def place(self, cursor: int) -> Place:
-        """The place after an event, when all of its deltas are taken."""
+    def resume_point(self, cursor: int) -> ResumePoint:
+        """The resume point after an event, when all of its deltas are taken."""
         changes = self._parts.changes + sum(map(len, self._sections.values()))
         if changes != self._dumped[0]:
             sections = [[index, list(known)] for index, known in self._sections.items()]
             self._dumped = (changes, json.dumps([self._parts.dump(), sections], separators=(",", ":")))
         state = f"{self._parts.chars} {self._dumped[1]}"
-        return Place(response_id=self._response_id, cursor=cursor, state=state)
+        return ResumePoint(response_id=self._response_id, cursor=cursor, state=state)
 
-    def restore(self, begun: Begun) -> Iterator[Delta]:
-        """Go on from a place.
+    def restore(self, begun: PartialAnswer) -> Iterator[Delta]:
+        """Go on from a resume point.
 
         Raises:
             UnfitAnswerError: The texts are not those that had come up to it.
         """
-        self._response_id = begun.place.response_id
-        chars, _, dumped = begun.place.state.partition(" ")
+        self._response_id = begun.resume_point.response_id
+        chars, _, dumped = begun.resume_point.state.partition(" ")
         if not dumped:
             return
         if sum(map(len, begun.texts.values())) != int(chars):

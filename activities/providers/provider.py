@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from longrun.workflows.contract.agents import ModelParams, ToolSpec
-from longrun.workflows.contract.attempts import Place
+from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.messages import (
     FinishReason,
     Message,
@@ -70,12 +70,12 @@ class Completed:
     usage: Usage
 
 
-Delta = PartStarted | PartDelta | PartCompleted | Completed | Place
-"""An answer that has shown a place shows the next one after all deltas of an event of the provider's, or its end."""
+Delta = PartStarted | PartDelta | PartCompleted | Completed | ResumePoint
+"""An answer with a resume point has the next one after all deltas of a provider's event, or its end."""
 
 
-class RefusedPlaceError(Exception):
-    """The provider does not stream this answer from this place (any more)."""
+class RefusedResumeError(Exception):
+    """The provider does not stream this answer from this resume point (any more)."""
 
 
 class LostAnswerError(Exception):
@@ -87,10 +87,10 @@ class UnfitAnswerError(Exception):
 
 
 @dataclass(frozen=True)
-class Begun:
-    """An answer to go on with: the place, and by number the text of each part that was written up to it."""
+class PartialAnswer:
+    """An answer to go on with: the resume point, and by number the text of each part that was written up to it."""
 
-    place: Place
+    resume_point: ResumePoint
     texts: Mapping[int, str]
 
 
@@ -116,20 +116,20 @@ class Resumable(Provider):
     """A provider that goes on with an answer when nobody listens, so that it can be taken up from any process."""
 
     @abstractmethod
-    def reattach(self, request: ModelRequest, begun: Begun) -> AsyncGenerator[Delta, None]:
+    def reattach(self, request: ModelRequest, begun: PartialAnswer) -> AsyncGenerator[Delta, None]:
         """Go on with the stream of an answer that was begun, as ``stream`` would have.
 
         What was complete before may be completed again, with the same text.
 
         Raises:
-            RefusedPlaceError: The provider does not stream it from there (any more); it may still have the answer.
+            RefusedResumeError: The provider does not stream it from there (any more); it may still have the answer.
             LostAnswerError: The provider does not have the answer (any more).
             UnfitAnswerError: What was written of it does not fit.
             ProviderFailure: As from ``stream``.
         """
 
     @abstractmethod
-    def retrieve(self, request: ModelRequest, begun: Begun) -> AsyncGenerator[Delta, None]:
+    def retrieve(self, request: ModelRequest, begun: PartialAnswer) -> AsyncGenerator[Delta, None]:
         """Wait for the whole answer, and yield what was missing of it.
 
         Raises:

@@ -10,7 +10,7 @@ from longrun.activities.delta_writer import LARGEST_MESSAGE, DeltaWriter
 from longrun.activities.failures import ProviderFailure
 from longrun.activities.providers.provider import Completed, Delta, PartCompleted, PartDelta, PartStarted
 from longrun.store.log import FencedError
-from longrun.workflows.contract.attempts import Place
+from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.events import Event, TextDelta, ToolCallCompleted, ToolCallDelta
 from longrun.workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
 from longrun.workflows.contract.steps import Span
@@ -29,12 +29,12 @@ class Log:
     gate: Gate = field(default_factory=Gate)
     refused: Exception | None = None
     batches: list[list[Event]] = field(default_factory=list[list[Event]])
-    places: list[Place | None] = field(default_factory=list["Place | None"])
+    places: list[ResumePoint | None] = field(default_factory=list["ResumePoint | None"])
 
-    async def append(self, batch: int, events: Sequence[Event], place: Place | None) -> Span:
+    async def append(self, batch: int, events: Sequence[Event], resume_point: ResumePoint | None) -> Span:
         assert batch == len(self.batches) + 1
         self.batches.append(list(events))
-        self.places.append(place)
+        self.places.append(resume_point)
         if self.refused:
             raise self.refused
         await self.gate.passed()

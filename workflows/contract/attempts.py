@@ -39,7 +39,7 @@ class AttemptEntry(Shape):
     recovered: Recovery = "none"
 
 
-class Place(Shape):
+class ResumePoint(Shape):
     """All of a provider's answer before this can be taken up again, by any process.
 
     ``response_id`` names the answer, ``cursor`` is the provider's own place in it, ``state`` what its adapter must know
