@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from sqlalchemy import select
 from sqlmodel import col
@@ -21,14 +20,13 @@ from longrun.store.steps import Steps
 from longrun.store.threads import next_run, pass_thread_on, take_thread
 from longrun.workflows import record
 from longrun.workflows.contract.messages import Message
-from longrun.workflows.contract.runs import FINAL, RunOrder
+from longrun.workflows.contract.runs import FINAL, OnBusy, RunOrder
 from longrun.workflows.contract.steps import Finish, Finished, Stamp
 
 _ENDING = (
     "SELECT r.thread_id, r.status, r.turn, r.finished, r.reopened, l.turn_id"
     " FROM runs AS r JOIN turns AS l ON l.run_id = r.id AND l.turn = r.turn WHERE r.id = ?"
 )
-OnBusy = Literal["queue", "reject"]
 
 
 class KeyReusedError(Exception):

@@ -124,4 +124,4 @@ async def test_while_the_file_cannot_be_read_nothing_is_answered_and_runs_wait(t
             talking.gate.open()
             await talking.refused("/api/runs", run, f"{run}/events", f"{run}/stream", "/api/approvals")
             ready = await talking.front.http.get("/api/ready")
-            assert (ready.status_code, ready.json()["store"]) == (503, "away")
+            assert (ready.status_code, ready.json()["store"]) == (503, "unavailable")
