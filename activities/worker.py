@@ -45,6 +45,7 @@ PURE = (
     "longrun.workflows.inbox",
     "longrun.workflows.interruption",
     "longrun.workflows.policy",
+    "longrun.workflows.positions",
     "longrun.workflows.presets",
     "longrun.workflows.record",
     "longrun.workflows.transcript",

@@ -8,21 +8,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from longrun.workflows import attributes, interruption, policy, presets, shielded
+from longrun.workflows.contract.requests import Answer, Answers, Finish, ModelCall, Pause, ToolCall, ToolPlan, Verdicts
+from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import Cancel, Decision, Outcome, PendingApproval, Phase, RunState, Said, Snapshot
-from longrun.workflows.contract.steps import (
-    Answer,
-    Answers,
-    Finish,
-    LifecycleSteps,
-    ModelCall,
-    ModelReply,
-    ModelSteps,
-    Pause,
-    ToolCall,
-    ToolPlan,
-    ToolSteps,
-    Verdicts,
-)
+from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
 from longrun.workflows.inbox import Inbox
 from longrun.workflows.interruption import Interrupted
 
@@ -36,7 +25,7 @@ class AgentRun:
         self._order = state.order
         self._began = state.began or workflow.now()
         self._step, self._turn = state.step, state.turn
-        self._answered = state.step
+        self._acknowledged = state.step
         self._usage = state.usage
         self._inbox = Inbox(state.decisions, state.heard, state.heard_ids)
         self._pause: Pause | None = None
@@ -145,7 +134,7 @@ class AgentRun:
         options = presets.model_call(self._order.agent.model)
         reply = await workflow.execute_activity_method(ModelSteps.call_model, call, **options)
         self._usage += reply.usage
-        self._answered = self._step
+        self._acknowledged = self._step
         return reply
 
     async def _ask_people(self, waiting: tuple[PendingApproval, ...]) -> dict[str, Decision | None]:
@@ -252,7 +241,11 @@ class AgentRun:
         self._pause = None
         self._enter("finishing", f"{outcome.status}: {outcome.stop_reason}")
         finish = Finish(
-            run_id=self._order.run_id, turn=self._turn, outcome=outcome, usage=self._usage, answered=self._answered
+            run_id=self._order.run_id,
+            turn=self._turn,
+            outcome=outcome,
+            usage=self._usage,
+            acknowledged=self._acknowledged,
         )
         ending = workflow.execute_local_activity_method(LifecycleSteps.finish_run, finish, **presets.WRITE)
         finished, _too_late = await shielded.ended(ending)

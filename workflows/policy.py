@@ -10,6 +10,8 @@ from pydantic import JsonValue
 from longrun.workflows.contract.agents import AgentSpec, Approval, ArgumentRule
 from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.messages import ToolCallPart
+from longrun.workflows.contract.requests import Answer, ToolCall, ToolPlan
+from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import (
     Cancel,
     Decision,
@@ -21,7 +23,6 @@ from longrun.workflows.contract.runs import (
     Snapshot,
     StopReason,
 )
-from longrun.workflows.contract.steps import Answer, ModelReply, ToolCall, ToolPlan
 from longrun.workflows.inbox import Inbox
 
 DENIED = "A reviewer denied this call."

@@ -19,8 +19,8 @@ from longrun.workflows.contract.events import (
     ToolStarted,
     TurnEnded,
 )
+from longrun.workflows.contract.requests import Verdicts
 from longrun.workflows.contract.runs import Cancel, Decision, Said
-from longrun.workflows.contract.steps import Verdicts
 from tests.harness import Harness, harnessed, order
 from tests.logcheck import of_type, parsed
 from tests.provider_fake import Gate, call, in_turn, text, turn

@@ -1,4 +1,4 @@
-"""A run whose calls were begun and left: nothing happens twice unless somebody says so."""
+"""A run whose calls were attempt and left: nothing happens twice unless somebody says so."""
 
 from pathlib import Path
 from typing import Any

@@ -1,10 +1,10 @@
-"""What becomes of calls that were begun and left."""
+"""What becomes of calls that were attempt and left."""
 
 import pytest
 
 from longrun.workflows.contract.messages import Message, ToolCallPart
+from longrun.workflows.contract.requests import Answer, ToolCall
 from longrun.workflows.contract.runs import Decision, PendingApproval, Verdict
-from longrun.workflows.contract.steps import Answer, ToolCall
 from longrun.workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED, Interrupted, questions, settled
 
 CALL = ToolCall(run_id="r", step=3, call_id="c1", name="pay")

@@ -10,8 +10,9 @@ from longrun.workflows import policy
 from longrun.workflows.contract.agents import AgentSpec, Approval, ArgumentRule, Operator
 from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.messages import FinishReason, Message, Part, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.requests import ToolCall, ToolPlan
+from longrun.workflows.contract.results import ModelReply, Stamp, StepOpened
 from longrun.workflows.contract.runs import Cancel, Decision, Limits, Outcome, RunState, Said, Snapshot, Verdict
-from longrun.workflows.contract.steps import ModelReply, Stamp, StepBegin, ToolCall, ToolPlan
 from longrun.workflows.inbox import Inbox
 from tests.build import START, order
 
@@ -26,11 +27,12 @@ def asks(name: str = "pay", arguments: str = "{}", call_id: str = "c1") -> ToolC
 def reply(*parts: Part, finish: FinishReason = "stop", plans: dict[str, ToolPlan] | None = None) -> ModelReply:
     """A message with what the run must know of it."""
     return ModelReply(
+        step=1,
         message=Message(id="m", role="assistant", parts=parts),
         finish_reason=finish,
         usage=Usage(),
         attempt=1,
-        begin=StepBegin(stamp=Stamp(first=2, at=START), model="scripted/x"),
+        opened=StepOpened(step=1, stamp=Stamp(first=2, at=START), model="scripted/x"),
         attempt_at=START,
         marks=(),
         spans=(),
