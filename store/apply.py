@@ -78,7 +78,8 @@ def _(result: ModelReply, tx: Tx, run_id: str, _last: int) -> None:
             " VALUES (?, ?, ?, ?, ?, ?, 0, FALSE) ON CONFLICT DO NOTHING"
         )
         run_sql(tx, add, run_id, call.call_id, result.step, index, call.name, call.arguments)
-    run_sql(tx, "UPDATE steps SET closed = TRUE WHERE run_id = ? AND step = ?", run_id, result.step)
+    close = "UPDATE steps SET closed = TRUE, author = ? WHERE run_id = ? AND step = ?"
+    run_sql(tx, close, result.attempt, run_id, result.step)
 
 
 @apply.register

@@ -118,12 +118,13 @@ def _attempts_of(result: Result) -> Sequence[AttemptEntry]:
 
 
 def _restore_ledger(tx: Tx, run_id: str, scheduled: Mapping[str, int]) -> None:
-    """Count the attempts of calls; one that was scheduled may have started, and counts as interrupted then."""
-    known = (
-        "UPDATE calls SET attempt = (SELECT COALESCE(MAX(a.attempt), 0) FROM attempts AS a"
-        " WHERE a.run_id = calls.run_id AND a.step = calls.step AND a.call_id = calls.call_id) WHERE run_id = ?"
-    )
-    run_sql(tx, known, run_id)
+    """Set the fences to the last attempts; a call that was scheduled may have started, and counts as interrupted."""
+    for table, call_id in (("steps", "''"), ("calls", "calls.call_id")):
+        last = (
+            f"SELECT MAX(a.attempt) FROM attempts AS a WHERE a.run_id = {table}.run_id"  # noqa: S608 - ours
+            f" AND a.step = {table}.step AND a.call_id = {call_id}"
+        )
+        run_sql(tx, f"UPDATE {table} SET attempt = COALESCE(({last}), attempt) WHERE run_id = ?", run_id)  # noqa: S608
     for call_id, attempt in scheduled.items():
         run_sql(tx, "UPDATE calls SET attempt = ? WHERE run_id = ? AND call_id = ?", attempt, run_id, call_id)
 
