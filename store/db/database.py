@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _READERS = 4
 _TOUCHED = "longrun_touched"
-_AWAY = (SQLAlchemyError, sqlite3.Error)  # SQLAlchemy does not wrap what fails while a connection is set up
+_UNAVAILABLE = (SQLAlchemyError, sqlite3.Error)  # SQLAlchemy does not wrap what fails while a connection is set up
 _NOTIFY = "SELECT pg_notify('longrun', run_id) FROM unnest(%s::text[]) AS run_id"
 
 
@@ -49,10 +49,10 @@ class _Write:
     loop: asyncio.AbstractEventLoop
 
     def reject(self, error: Exception) -> None:
-        if isinstance(error, _AWAY):
-            away = StoreUnavailableError(f"the store could not be written: {error}")
-            away.__cause__ = error
-            error = away
+        if isinstance(error, _UNAVAILABLE):
+            unavailable = StoreUnavailableError(f"the store could not be written: {error}")
+            unavailable.__cause__ = error
+            error = unavailable
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._fail, error)
 
@@ -93,7 +93,7 @@ class Database:
 
     Args:
         url: An SQLAlchemy URL of SQLite or PostgreSQL, without a driver.
-        committed: Told which logs grew, after each commit.
+        committed: Called with the runs whose logs grew, after each commit.
         patience: How many seconds a write waits for a lock that another process holds.
     """
 
@@ -139,15 +139,15 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, job)
 
     def _read(self, job: Callable[[Session], T]) -> T:
-        self._reopen_if_gone()
+        self._reopen_if_replaced()
         try:
             with Session(self._read_engine, expire_on_commit=False) as session:
                 return job(session)
-        except _AWAY as error:
+        except _UNAVAILABLE as error:
             raise StoreUnavailableError(f"the store could not be read: {error}") from error
 
     async def aclose(self) -> None:
-        """Finish what waits and close the connections; from now on the store is away."""
+        """Finish what waits and close the connections; from now on the store is unavailable."""
         self._closed = True
         if self._thread is not None:
             self._writes.put(None)
@@ -161,11 +161,11 @@ class Database:
         if self._closed:
             raise StoreUnavailableError("the store is closed")
 
-    def _reopen_if_gone(self) -> None:
-        if not self._reader_file.gone():
+    def _reopen_if_replaced(self) -> None:
+        if not self._reader_file.replaced():
             return
         with self._reopening:
-            if self._reader_file.gone():
+            if self._reader_file.replaced():
                 self._read_engine.dispose()
                 migrate(self.url)
                 self._reader_file.accept()
@@ -214,7 +214,7 @@ class Database:
             write.reject(error)
 
     def _transact(self, group: list[_Write]) -> None:
-        if self._writer_file.gone():
+        if self._writer_file.replaced():
             self._engine.dispose()
             migrate(self.url)
             self._writer_file.accept()
@@ -226,15 +226,15 @@ class Database:
                 if touched and not self.is_sqlite:
                     connection.exec_driver_sql(_NOTIFY, (list(touched),))
         _resolve(list(zip(group, results, strict=True)))
-        self._tell(touched)
+        self._notify(touched)
 
-    def _tell(self, touched: frozenset[str]) -> None:
+    def _notify(self, touched: frozenset[str]) -> None:
         if not touched or self._committed is None:
             return
         try:
             self._committed(touched)
         except Exception:
-            logger.exception("could not pass on the news of a commit")
+            logger.exception("could not notify of a commit")
 
 
 def _run(write: _Write, connection: Tx) -> object:

@@ -87,7 +87,7 @@ class FileWatch:
         except FileNotFoundError:
             return None
 
-    def gone(self) -> bool:
+    def replaced(self) -> bool:
         """Whether the file is missing, or another one than before."""
         now = self._look()
         return now is None or now != self._seen
