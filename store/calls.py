@@ -210,7 +210,7 @@ def _halt(
 
 def _closing(attempt: int, reason: str) -> str:
     if attempt:
-        return f"Interrupted: the run ended ({reason}) after the call had started, so it may have had its effect."
+        return f"Interrupted: the run ended ({reason}) after the call had begun, so it may have had its effect."
     return f"Not run: the run ended ({reason})."
 
 
