@@ -18,7 +18,6 @@ from longrun.store.log import LogReader
 from longrun.store.repair.restore import restore_run
 from longrun.store.repair.rewind import Rest, come_to_rest, load_reopenings
 from longrun.store.runs import Runs
-from longrun.workflows import record
 from longrun.workflows.contract.runs import FINAL
 from longrun.workflows.contract.steps import Finished
 
@@ -117,7 +116,7 @@ class Rebuilder:
         rest = Rest(run_id, execution, min(unknown, default=head + 1), head)
         if await self._reader.tip(run_id) != tip:
             return False
-        return await self._database.write(lambda tx: come_to_rest(tx, rest, now(), record))
+        return await self._database.write(lambda tx: come_to_rest(tx, rest, now()))
 
     async def repair(self, run_id: str, before: int) -> bool:
         """Put back what is missing of a run's log; true if it is complete now up to before ``before``.
