@@ -83,7 +83,7 @@ def test_the_command_line_carries_each_key(tmp_path: Path) -> None:
     assert "--ip 127.0.0.1 --port 7233 --namespace mine --ui-port 8233" in line
     assert f"--db-filename {tmp_path / 'temporal.db'} --log-level error" in line
     assert "--sqlite-pragma journal_mode=WAL" in line
-    assert "--dynamic-config-value system.enableActivityEagerExecution=true" in line
+    assert "--dynamic-config-value history.transferProcessorMaxPollRPS=2000" in line
     assert "--search-attribute RunStatus=Keyword" in line
     assert "--headless" in read_config(OURS).command(Path("/bin/temporal"), tmp_path, headless=True)
 
