@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from longrun.cli.main import app, main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HELLO = """
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -86,20 +86,6 @@ def test_the_values_of_a_dotenv_file_count_but_the_environment_wins(
     assert status_of_main("gateway") == 2
     assert "LONGRUN_PORT" in capsys.readouterr().err
     assert os.environ["OPENAI_API_KEY"] == "from-outside"
-
-
-async def test_worker_becomes_the_worker_process(tmp_path: Path) -> None:
-    (tmp_path / "activities").mkdir()
-    (tmp_path / "activities" / "__init__.py").touch()
-    (tmp_path / "activities" / "worker.py").write_text("import os; print('the worker', os.getpid())")
-    code = f"import sys; sys.path.append({str(ROOT)!r}); from longrun.cli.main import app; app(['worker'])"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", code),
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    output, _ = await process.communicate()
-    assert output.decode() == f"the worker {process.pid}\n"
 
 
 async def test_the_server_answers_where_the_settings_say_and_ends_on_sigterm(tmp_path: Path, free_port: int) -> None:
