@@ -43,12 +43,13 @@ PURE = (
     "longrun.workflows.contract",
     "longrun.workflows.deltas",
     "longrun.workflows.inbox",
-    "longrun.workflows.interruption",
     "longrun.workflows.policy",
     "longrun.workflows.presets",
     "longrun.workflows.record",
-    "longrun.workflows.transcript",
+    "longrun.workflows.run",
     "longrun.workflows.shielded",
+    "longrun.workflows.steps",
+    "longrun.workflows.transcript",
 )
 
 

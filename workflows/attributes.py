@@ -8,6 +8,6 @@ AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
 THREAD_ID = SearchAttributeKey.for_keyword("ThreadId")
 
 
-def standing(status: str, reason: str | None = None) -> list[SearchAttributeUpdate[str]]:
-    """The updates that show where a run stands, and why it ended."""
-    return [RUN_STATUS.value_set(status), *([STOP_REASON.value_set(reason)] if reason else [])]
+def status_updates(status: str, stop_reason: str | None = None) -> list[SearchAttributeUpdate[str]]:
+    """The updates that show a run's status, and why it ended."""
+    return [RUN_STATUS.value_set(status), *([STOP_REASON.value_set(stop_reason)] if stop_reason else [])]

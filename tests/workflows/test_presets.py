@@ -7,7 +7,7 @@ from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy, WorkflowIDR
 from temporalio.workflow import ActivityCancellationType
 
 from longrun.workflows import presets
-from longrun.workflows.attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID, standing
+from longrun.workflows.attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID, status_updates
 from longrun.workflows.start import start_options
 from tests.build import order
 
@@ -60,6 +60,6 @@ def test_the_summary_is_one_short_line_and_cuts_no_character(text: str, summary:
 
 
 def test_a_run_shows_why_it_ended_only_when_it_has() -> None:
-    assert [update.key for update in standing("running")] == [RUN_STATUS]
-    ended = standing("failed", "expired")
+    assert [update.key for update in status_updates("running")] == [RUN_STATUS]
+    ended = status_updates("failed", "expired")
     assert [(update.key, update.value) for update in ended] == [(RUN_STATUS, "failed"), (STOP_REASON, "expired")]

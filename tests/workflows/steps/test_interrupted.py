@@ -10,7 +10,7 @@ from longrun.gateway.service.reviews import Reviews, Ruling
 from longrun.workflows.contract.agents import OnInterrupt
 from longrun.workflows.contract.events import ApprovalDecided, ApprovalRequested, Event, ToolCompleted, TurnEnded
 from longrun.workflows.contract.runs import Cancel, Decision, PendingApproval
-from longrun.workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED
+from longrun.workflows.policy.interruption import HOW, NOT_AGAIN, NOT_DECIDED
 from tests.harness import Handle, Harness, harnessed, order, until
 from tests.logcheck import of_type
 from tests.provider_fake import call, in_turn, turn

@@ -11,12 +11,12 @@ from typing_extensions import override
 from longrun.activities.lifecycle import LifecycleActivities
 from longrun.runtime.clock import now
 from longrun.store.runs import Acceptance
-from longrun.workflows import policy
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.events import MessageCompleted, RunCancelled, ToolCompleted, ToolProgress
 from longrun.workflows.contract.messages import TextPart
 from longrun.workflows.contract.runs import Cancel, RunOrder
 from longrun.workflows.contract.steps import Finish, Finished
+from longrun.workflows.policy import limits, outcomes
 from longrun.workflows.transcript import paired
 from tests.build import Stores
 from tests.build import finish as end_of
@@ -115,7 +115,7 @@ async def test_a_queued_run_that_is_cancelled_never_starts(temporal: str, tmp_pa
         await gate.reached.wait()
         queued: RunOrder = order(thread_id="thread")
         await harness.stores.runs.accept(Acceptance(queued))
-        cancelled = end_of(queued.run_id, policy.cancelled(Cancel()))
+        cancelled = end_of(queued.run_id, outcomes.cancelled(Cancel()))
         assert await harness.stores.runs.finish_queued(cancelled, now())
         gate.open()
         await harness.ended(first)
@@ -179,7 +179,7 @@ async def test_a_deadline_ends_a_run(temporal: str, tmp_path: Path, stuck: Turn)
 
 async def test_a_deadline_shorter_than_a_timer_can_be_has_passed_at_the_start(temporal: str, tmp_path: Path) -> None:
     async with harnessed(temporal, tmp_path, in_turn(ENDS)) as harness:
-        handle = await harness.start(order(deadline=policy.SHORTEST / 2))
+        handle = await harness.start(order(deadline=limits.SHORTEST_TIMER / 2))
         outcome, _ = await harness.ended(handle)
     assert (outcome.status, outcome.stop_reason) == ("failed", "expired")
 

@@ -5,7 +5,7 @@ import pytest
 from longrun.workflows.contract.messages import Message, ToolCallPart
 from longrun.workflows.contract.runs import Decision, PendingApproval, Verdict
 from longrun.workflows.contract.steps import Answer, ToolCall
-from longrun.workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED, Interrupted, questions, settled
+from longrun.workflows.policy.interruption import HOW, NOT_AGAIN, NOT_DECIDED, Interrupted, questions, resolve
 
 CALL = ToolCall(run_id="r", step=3, call_id="c1", name="pay")
 EDITED = CALL.model_copy(update={"args": {"amount": 1}})
@@ -44,7 +44,7 @@ def test_a_person_is_asked_under_an_id_of_the_attempts_own(call: ToolCall, argum
 def test_a_call_that_is_approved_or_edited_runs_again(
     call: ToolCall, verdict: dict[str, Decision | None], args: dict[str, int] | None
 ) -> None:
-    answers, again = settled([left(call)], verdict)
+    answers, again = resolve([left(call)], verdict)
     assert answers == []
     assert again == [CALL.model_copy(update={"again": 2, "args": args})]
 
@@ -62,6 +62,6 @@ def test_a_call_that_is_approved_or_edited_runs_again(
     ],
 )
 def test_any_other_word_leaves_it(verdict: dict[str, Decision | None], status: str, content: str) -> None:
-    answers, again = settled([left()], verdict)
+    answers, again = resolve([left()], verdict)
     assert again == []
     assert answers == [Answer.model_validate({"call_id": "c1", "name": "pay", "status": status, "content": content})]

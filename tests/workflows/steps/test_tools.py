@@ -18,7 +18,7 @@ from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.events import ToolCompleted
 from longrun.workflows.contract.runs import Cancel, Decision
 from longrun.workflows.contract.steps import ToolCall, ToolOutcome, ToolSteps
-from longrun.workflows.interruption import NOT_AGAIN
+from longrun.workflows.policy.interruption import NOT_AGAIN
 from tests.harness import Harness, order, unserved, worker
 from tests.logcheck import of_type
 from tests.provider_fake import Gate, call, in_turn, turn

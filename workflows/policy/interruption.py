@@ -42,7 +42,7 @@ def questions(interrupted: Iterable[Interrupted], message: Message) -> tuple[Pen
     )
 
 
-def settled(
+def resolve(
     interrupted: Iterable[Interrupted], verdicts: Mapping[str, Decision | None]
 ) -> tuple[list[Answer], list[ToolCall]]:
     """What becomes of them: the answers of those that are left, and those that are run again."""
