@@ -177,22 +177,6 @@ class ApprovalExpired(_Event):
     call_id: str
 
 
-class ContextCompacted(_Event):
-    """The conversation was shortened before this step."""
-
-    type: Literal["context.compacted"] = "context.compacted"
-    messages_before: int
-    messages_after: int
-
-
-class Custom(_Event):
-    """Anything a tool or an integration wants to say to the readers."""
-
-    type: Literal["custom"] = "custom"
-    name: str
-    data: JsonValue = None
-
-
 class TurnEnded(_Event):
     """A turn ends at a pause or with the run; the next event is a ``run.*``."""
 
@@ -265,8 +249,6 @@ Event = Annotated[
     | ApprovalRequested
     | ApprovalDecided
     | ApprovalExpired
-    | ContextCompacted
-    | Custom
     | TurnEnded
     | RunWaiting
     | RunResumed

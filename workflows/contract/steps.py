@@ -12,7 +12,7 @@ from datetime import datetime
 from pydantic import Field, JsonValue
 from temporalio import activity
 
-from longrun.workflows.contract.agents import Approval, Effect
+from longrun.workflows.contract.agents import Approval
 from longrun.workflows.contract.attempts import AttemptEntry
 from longrun.workflows.contract.messages import FinishReason, Message, ResultStatus, Usage
 from longrun.workflows.contract.runs import Decision, Outcome, PendingApproval, Said
@@ -61,9 +61,8 @@ class ModelCall(Shape):
 
 
 class ToolPlan(Shape):
-    """What the run must know of a called tool: its effect, who must agree, how long it may take (seconds)."""
+    """What the run must know of a called tool: who must agree, and how long it may take (seconds)."""
 
-    effect: Effect
     approval: Approval
     timeout: float
 

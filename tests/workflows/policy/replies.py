@@ -33,7 +33,7 @@ def reply(*parts: Part, finish: FinishReason = "stop", plans: dict[str, ToolPlan
 
 def plan(approval: Approval = NEVER) -> ToolPlan:
     """A tool's plan."""
-    return ToolPlan(effect="read", approval=approval, timeout=1)
+    return ToolPlan(approval=approval, timeout=1)
 
 
 def spec(*tools: object) -> AgentSpec:

@@ -27,7 +27,7 @@ from tests.tools import TOOLS, held
 pytestmark = pytest.mark.server
 
 SOON = timedelta(milliseconds=50)
-FULL = ApplicationError("the disk is full", type="tool_error", non_retryable=True)
+FULL = ApplicationError("the disk is full", type="internal_error", non_retryable=True)
 SCRIPT = in_turn(turn(call("c1", "look", {"what": "sea"})), turn("Done."))
 
 
