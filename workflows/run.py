@@ -33,12 +33,12 @@ class Run:
         """A run at the start of an execution."""
         return cls(
             order=state.order,
-            started_at=state.began or now,
+            started_at=state.started_at or now,
             step=state.step,
             turn=state.turn,
             answered=state.step,
             usage=state.usage,
-            inbox=Inbox(state.decisions, state.heard, state.heard_ids),
+            inbox=Inbox(state.decisions, state.messages, state.message_ids),
         )
 
     def snapshot(self) -> Snapshot:

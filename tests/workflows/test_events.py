@@ -82,9 +82,9 @@ def test_a_type_that_nobody_knows_is_named() -> None:
         EVENT.validate_python({"type": "run.dreamed", **COMMON})
 
 
-def test_the_place_of_what_was_superseded_is_written_from_and_to() -> None:
-    gone = AttemptSuperseded(run_id="r", at=START, first=4, last=9)
-    assert json.loads(encode(gone))["from"] == 4
+def test_the_range_that_is_superseded_is_written_from_and_to() -> None:
+    notice = AttemptSuperseded(run_id="r", at=START, first=4, last=9)
+    assert json.loads(encode(notice))["from"] == 4
     assert EVENT.validate_python({"type": "attempt.superseded", **COMMON, "from": 4, "to": 9}) == EVENT.validate_python(
         {"type": "attempt.superseded", **COMMON, "first": 4, "last": 9}
     )

@@ -24,11 +24,11 @@ def carried(run: Run) -> RunState:
     )
     return RunState(
         order=without_texts,
-        began=run.started_at,
+        started_at=run.started_at,
         step=run.step,
         turn=run.turn,
         usage=run.usage,
         decisions=run.inbox.decisions,
-        heard=run.inbox.heard,
-        heard_ids=run.inbox.heard_ids,
+        messages=run.inbox.messages,
+        message_ids=run.inbox.message_ids,
     )

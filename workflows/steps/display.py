@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from longrun.workflows import attributes
+from longrun.workflows import search_attributes
 from longrun.workflows.contract.runs import Phase
 from longrun.workflows.run import Run
 
@@ -15,5 +15,5 @@ def enter(run: Run, phase: Phase, details: str) -> None:
 
 def show_status(status: str, stop_reason: str | None = None) -> None:
     """Show the status that runs can be listed and searched by."""
-    updates = attributes.status_updates(status, stop_reason)
+    updates = search_attributes.status_updates(status, stop_reason)
     workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType] # untyped upstream

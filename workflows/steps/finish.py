@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from longrun.workflows import presets, shielded
+from longrun.workflows import activity_options, shielded
 from longrun.workflows.contract.runs import Outcome
 from longrun.workflows.contract.steps import Finish, LifecycleSteps
 from longrun.workflows.run import Run
@@ -14,7 +14,7 @@ async def finish(run: Run, outcome: Outcome) -> Outcome:
     run.pause = None
     enter(run, "finishing", f"{outcome.status}: {outcome.stop_reason}")
     end = Finish(run_id=run.order.run_id, turn=run.turn, outcome=outcome, usage=run.usage, answered=run.answered)
-    writing = workflow.execute_local_activity_method(LifecycleSteps.finish_run, end, **presets.WRITE)
+    writing = workflow.execute_local_activity_method(LifecycleSteps.finish_run, end, **activity_options.WRITE)
     finished, _too_late = await shielded.ended(writing)
     written = finished.finish.outcome
     run.phase = "finished"

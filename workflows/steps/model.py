@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from longrun.workflows import presets
+from longrun.workflows import activity_options
 from longrun.workflows.contract.steps import ModelCall, ModelReply, ModelSteps
 from longrun.workflows.run import Run
 from longrun.workflows.steps.display import enter
@@ -13,8 +13,8 @@ async def ask_model(run: Run) -> ModelReply:
     run.step += 1
     model = run.order.agent.model
     enter(run, "model", f"asking {model}")
-    call = ModelCall(run_id=run.order.run_id, step=run.step, said=run.inbox.take_heard())
-    reply = await workflow.execute_activity_method(ModelSteps.call_model, call, **presets.model_call(model))
+    call = ModelCall(run_id=run.order.run_id, step=run.step, said=run.inbox.take_messages())
+    reply = await workflow.execute_activity_method(ModelSteps.call_model, call, **activity_options.model_call(model))
     run.usage += reply.usage
     run.answered = run.step
     return reply

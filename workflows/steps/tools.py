@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from longrun.workflows import presets
+from longrun.workflows import activity_options
 from longrun.workflows.contract.runs import Decision
 from longrun.workflows.contract.steps import (
     Answer,
@@ -53,7 +53,7 @@ async def _run_batch(
 
 async def _run_tool(run: Run, call: ToolCall, plan: ToolPlan) -> Answer | Interrupted | None:
     """Run one call; the answer to give it if its activity failed and is not retried."""
-    options = presets.tool_call(call.name, plan.timeout)
+    options = activity_options.tool_call(call.name, plan.timeout)
     try:
         await workflow.execute_activity_method(ToolSteps.run_tool, call, **options)
     except ActivityError as error:

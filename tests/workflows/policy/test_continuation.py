@@ -23,10 +23,10 @@ def test_a_continuation_carries_everything_but_texts() -> None:
     run.inbox.say(Said(text="hi", id="s1"))
     run.step, run.turn, run.usage = 7, 3, Usage(input_tokens=9)
     state = continuation.carried(run)
-    assert (state.step, state.turn, state.usage, state.began) == (7, 3, run.usage, START)
+    assert (state.step, state.turn, state.usage, state.started_at) == (7, 3, run.usage, START)
     assert [decision.call_id for decision in state.decisions] == ["c9"]
-    assert [said.text for said in state.heard] == ["hi"]
-    assert state.heard_ids == ("s1",)
+    assert [said.text for said in state.messages] == ["hi"]
+    assert state.message_ids == ("s1",)
     assert (state.order.agent.tools, state.order.limits) == (given.agent.tools, given.limits)
     assert (state.order.agent.system, state.order.input.parts, state.order.metadata) == ("", (), {})
 

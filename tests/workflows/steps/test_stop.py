@@ -1,4 +1,4 @@
-"""A run that is told to stop, wherever it stands: its end comes fast, and once."""
+"""A run that is stopped in any phase: its end comes fast, and once."""
 
 import asyncio
 from pathlib import Path
@@ -87,11 +87,11 @@ async def test_a_cancel_while_people_are_asked_ends_the_question(temporal: str, 
         await harness.phase(handle, "waiting")
         await stop(handle, way)
         outcome, events = await harness.ended(handle)
-        (asked,) = await harness.stores.approvals.find(run_id=handle.id)
+        (row,) = await harness.stores.approvals.find(run_id=handle.id)
         snapshot = await handle.query(AgentRun.status)
         assert noted(harness.settings.workspace_folder) == []
     assert outcome.status == "cancelled"
-    assert asked.status == "cancelled"
+    assert row.status == "cancelled"
     assert (snapshot.phase, snapshot.pending) == ("finished", ())
     assert len(of_type(events, "tool.completed")) == 1
 
@@ -99,10 +99,10 @@ async def test_a_cancel_while_people_are_asked_ends_the_question(temporal: str, 
 async def test_a_cancel_that_comes_with_the_start_asks_nobody(temporal: str, tmp_path: Path) -> None:
     async with unserved(temporal, tmp_path, in_turn(ENDS)) as harness:
         signalled = await harness.start(order(), start_signal="cancel", start_signal_args=[Cancel(by="ann")])
-        asked = await harness.start(order())
-        await asked.cancel()
+        requested = await harness.start(order())
+        await requested.cancel()
         async with worker(harness):
-            ends = [await harness.ended(handle) for handle in (signalled, asked)]
+            ends = [await harness.ended(handle) for handle in (signalled, requested)]
         assert harness.provider.requests == []
     assert [outcome.status for outcome, _ in ends] == ["cancelled", "cancelled"]
     assert [event.type for event in ends[0][1]] == ["run.accepted", "turn.ended", "run.cancelled"]
@@ -139,7 +139,7 @@ class _HeldEnd(LifecycleActivities):
 
 
 async def _cancel_nothing(_model: str, _response_id: str) -> None:
-    raise AssertionError("nothing was left at a provider")
+    raise AssertionError("no answer of a provider is to be cancelled")
 
 
 async def _start_nothing(following: RunOrder) -> None:

@@ -32,7 +32,7 @@ SCRIPT = in_turn(turn(call("c1", "look", {"what": "sea"})), turn("Done."))
 
 
 class _Broken(ToolSteps):
-    """Fails when its gate opens, or when it is told to stop."""
+    """Fails when its gate opens, or when it is cancelled."""
 
     def __init__(self) -> None:
         self.gate = Gate()

@@ -1,4 +1,4 @@
-"""What runs can be listed and searched by in the Web UI."""
+"""The search attributes of runs: what the Web UI lists and searches them by."""
 
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
