@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import run_sql
-from longrun.workflows.contract.steps import ToolOutcome
+from longrun.store.journal import find
+from longrun.workflows.contract.results import ToolOutcome
 
 MOST_BYTES = 16 * 1024 * 1024
 """Bytes of one result that are kept."""
@@ -46,11 +47,9 @@ class Blobs:
 
         def job(session: Session) -> KeptResult | None:
             tx = session.connection()
-            find = "SELECT outcome FROM calls WHERE run_id = ? AND call_id = ?"
-            kept: str | None = run_sql(tx, find, run_id, call_id).scalar()
-            if kept is None:
+            outcome = find(tx, run_id, f"call:{call_id}:outcome", ToolOutcome)
+            if outcome is None:
                 return None
-            outcome = ToolOutcome.model_validate_json(kept)
             if outcome.whole is None:
                 return KeptResult(outcome, outcome.content.encode())
             body: bytes | None = run_sql(tx, "SELECT body FROM blobs WHERE id = ?", outcome.whole).scalar()

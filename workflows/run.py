@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from longrun.workflows.contract.messages import Usage
+from longrun.workflows.contract.requests import Pause
 from longrun.workflows.contract.runs import Outcome, Phase, RunOrder, RunState, Snapshot
-from longrun.workflows.contract.steps import Pause
 from longrun.workflows.inbox import Inbox
 
 
@@ -13,15 +13,15 @@ from longrun.workflows.inbox import Inbox
 class Run:
     """What was ordered, how far the run has come, and what it waits for.
 
-    ``started_at`` is when the first execution started, ``answered`` the last step whose message the run has. ``pause``
-    is open while the run waits for people; ``stop`` is the outcome of a run that must not go on.
+    ``started_at`` is when the first execution started; ``acknowledged`` is the last step whose message the run has.
+    ``pause`` is open while the run waits for people; ``stop`` is the outcome of a run that must not go on.
     """
 
     order: RunOrder
     started_at: datetime
     step: int
     turn: int
-    answered: int
+    acknowledged: int
     usage: Usage
     inbox: Inbox
     phase: Phase = "starting"
@@ -36,7 +36,7 @@ class Run:
             started_at=state.started_at or now,
             step=state.step,
             turn=state.turn,
-            answered=state.step,
+            acknowledged=state.step,
             usage=state.usage,
             inbox=Inbox(state.decisions, state.messages, state.message_ids),
         )

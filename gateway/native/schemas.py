@@ -13,7 +13,6 @@ from longrun.workflows.contract.agents import AgentSpec, ModelParams, ToolUse
 from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.messages import Message, TextPart, Usage
 from longrun.workflows.contract.runs import Decision, Limits, PendingApproval, RunOrder, RunStatus, StopReason, Verdict
-from longrun.workflows.contract.steps import Finished
 
 MOST_TEXT = 1024 * 1024
 """Bytes of text in one message, as JSON: Temporal takes payloads of 2 MB."""
@@ -219,13 +218,12 @@ class RunView(BaseModel):
     output: str | None
     error: ErrorInfo | None
     pending_approvals: list[PendingApproval]
-    executions: Links
+    links: Links
 
     @classmethod
     def of(cls, row: RunRow, pending: list[ApprovalRow]) -> "RunView":
         """The view of a row and of the calls that wait."""
         order = RunOrder.model_validate_json(row.order)
-        finished = Finished.model_validate_json(row.finished) if row.finished else None
         return cls.model_validate(
             {
                 **row.model_dump(include={"id", "thread_id", "status", "stop_reason", "step", "turn", "output"}),
@@ -234,9 +232,9 @@ class RunView(BaseModel):
                 "usage": Usage.model_validate_json(row.usage),
                 "limits": order.limits,
                 "metadata": order.metadata,
-                "error": finished.finish.outcome.error if finished else None,
+                "error": ErrorInfo.model_validate_json(row.error) if row.error else None,
                 "pending_approvals": [PendingApproval.model_validate(each.model_dump()) for each in pending],
-                "executions": Links(stream=f"/api/runs/{row.id}/stream", events=f"/api/runs/{row.id}/events"),
+                "links": Links(stream=f"/api/runs/{row.id}/stream", events=f"/api/runs/{row.id}/events"),
             }
         )
 

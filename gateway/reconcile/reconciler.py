@@ -19,12 +19,12 @@ from longrun.store.db.database import StoreUnavailableError
 from longrun.store.db.tables import RunRow
 from longrun.store.log import FencedError
 from longrun.store.outbox import Outbox
-from longrun.store.repair.rewind import Arrival
+from longrun.store.repair.rewind import Origin
 from longrun.store.runs import Runs
 from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.messages import Usage
+from longrun.workflows.contract.requests import Finish
 from longrun.workflows.contract.runs import FINAL, Outcome, RunOrder
-from longrun.workflows.contract.steps import Finish
 
 logger = logging.getLogger(__name__)
 
@@ -192,10 +192,10 @@ class Reconciler:
             return
         if await self._rebuilder.catch_up(row.id):
             return
-        rebuilt = await self._rebuilder.rebuild(row.id)
-        usage = rebuilt.usage if rebuilt else Usage.model_validate_json(row.usage)
-        if rebuilt:  # an execution of which no activity has come: it is known as the one that a reset goes on from
-            await self._runs.arrive(Arrival(row.id, rebuilt.execution), now())
+        history = await self._rebuilder.rebuild(row.id)
+        usage = history.usage if history else Usage.model_validate_json(row.usage)
+        if history and history.executions:  # even without an activity, a reset may go on from the newest one
+            await self._runs.admit(Origin(row.id, history.executions[-1]), now())
         await self._finish(row.id, row.turn, outcome, usage)
 
     async def _finish(self, run_id: str, turn: int, outcome: Outcome, usage: Usage) -> None:

@@ -18,7 +18,8 @@ from longrun.store.log import Append, append
 from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.events import Event, ToolProgress
 from longrun.workflows.contract.messages import TextPart, Usage
-from longrun.workflows.contract.steps import ModelCall, ModelReply
+from longrun.workflows.contract.requests import ModelCall
+from longrun.workflows.contract.results import ModelReply
 from tests.build import Stores, agent, at, finish, order
 from tests.harness import until
 from tests.logcheck import parsed, settled_text
@@ -165,7 +166,7 @@ async def test_an_attempt_that_was_overtaken_writes_no_more_and_keeps_nothing(st
     gate.open()
     told = await failure(asking)
     assert told[:2] == ("fenced", False)
-    assert later.attempt == 2
+    assert later.number == 2
     assert [event.type for event in await one.events()][-1] == "attempt.superseded"
 
 
@@ -241,7 +242,7 @@ async def test_a_cancel_that_the_run_did_not_want_leaves_the_step_to_the_next_at
     with pytest.raises(asyncio.CancelledError):
         await asking
     assert [event.type for event in await one.events()][-1] == "text.delta"
-    assert (await stores.begin(ModelCall(run_id=one.run_id, step=1), at(1))).attempt == 2
+    assert (await stores.begin(ModelCall(run_id=one.run_id, step=1), at(1))).number == 2
 
 
 async def test_a_reply_names_every_stretch_of_the_log_that_is_its_own(stores: Stores) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from longrun.store.db.database import Database
 from longrun.store.log import Append, append
 from longrun.workflows.contract.events import ToolProgress
-from longrun.workflows.contract.steps import Span
+from longrun.workflows.contract.results import Span
 from tests.build import START
 
 

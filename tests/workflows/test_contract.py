@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from longrun.workflows.contract.agents import AgentSpec, Approval, ArgumentRule, ModelParams, ToolUse
 from longrun.workflows.contract.messages import Message, OpaquePart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.results import Stamp, ToolOutcome
 from longrun.workflows.contract.runs import Cancel, Decision, Limits, Outcome, RunState, Said
 from longrun.workflows.contract.shape import Shape
-from longrun.workflows.contract.steps import Stamp, ToolOutcome
 from tests.build import START, order
 from tests.workflows.message_parts import conversation
 
@@ -29,7 +29,7 @@ SHAPES: list[Shape] = [
         message_ids=("0", "1"),
     ),
     Outcome(status="cancelled", stop_reason="cancelled", cancel=Cancel(reason="enough", by="ann")),
-    ToolOutcome(step=1, call_id="c", name="look", status="ok", content="\x00", started=STAMP, completed=STAMP),
+    ToolOutcome(step=1, call_id="c", name="look", status="ok", content="\x00", started=STAMP, stamp=STAMP),
 ]
 
 

@@ -14,7 +14,7 @@ from temporalio.workflow import NondeterminismError
 
 from longrun.activities.worker import sandbox
 from longrun.gateway.history.decoder import ExecutionDecoder
-from longrun.gateway.history.log import rebuilt_from
+from longrun.gateway.history.log import history_from
 from longrun.gateway.history.results import Results
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
@@ -40,7 +40,7 @@ async def test_a_recorded_run_is_replayed(replayer: Replayer, name: str) -> None
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_log_of_a_recorded_run_is_rebuilt_to_the_same_bytes(kind: str) -> None:
     results = await results_of([load(path) for path in link_files(kind)])
-    rebuilt = rebuilt_from(results)
+    rebuilt = history_from(results)
     assert rebuilt is not None
     assert rebuilt.final
     lines = log_file(kind).read_bytes().splitlines()

@@ -2,8 +2,9 @@
 
 from longrun.workflows.contract.agents import AgentSpec, Approval
 from longrun.workflows.contract.messages import ToolCallPart
+from longrun.workflows.contract.requests import ToolPlan
+from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import PendingApproval
-from longrun.workflows.contract.steps import ModelReply, ToolPlan
 from longrun.workflows.policy import arguments
 from longrun.workflows.policy.calls import is_known, unreadable
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.messages import ResultStatus, ToolCallPart
+from longrun.workflows.contract.requests import Answer, ToolCall
+from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import Decision, Outcome, RunOrder
-from longrun.workflows.contract.steps import Answer, ModelReply, ToolCall
 from longrun.workflows.policy import arguments
 
 DENIED = "A reviewer denied this call."

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from longrun.workflows.contract.messages import Message
+from longrun.workflows.contract.requests import Answer, ToolCall
 from longrun.workflows.contract.runs import Decision, PendingApproval
-from longrun.workflows.contract.steps import Answer, ToolCall
 
 NOT_AGAIN = "This call was interrupted and may have had its effect. A reviewer decided not to run it again."
 NOT_DECIDED = "This call was interrupted and may have had its effect. It was not run again: nobody decided in time."

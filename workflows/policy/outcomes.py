@@ -1,8 +1,8 @@
 """How a run ends: the outcome that follows from a message, a cancellation, an expiry or a failure."""
 
 from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import Cancel, Outcome, StopReason
-from longrun.workflows.contract.steps import ModelReply
 
 MAX_STEPS = Outcome(status="completed", stop_reason="max_steps")
 PAST_DEADLINE = Outcome(

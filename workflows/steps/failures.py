@@ -2,8 +2,8 @@
 
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from longrun.workflows.contract.requests import ToolCall
 from longrun.workflows.contract.runs import Outcome
-from longrun.workflows.contract.steps import ToolCall
 from longrun.workflows.policy import outcomes
 from longrun.workflows.policy.interruption import Interrupted
 

@@ -3,7 +3,9 @@
 from temporalio import workflow
 
 from longrun.workflows import activity_options
-from longrun.workflows.contract.steps import ModelCall, ModelReply, ModelSteps
+from longrun.workflows.contract.requests import ModelCall
+from longrun.workflows.contract.results import ModelReply
+from longrun.workflows.contract.steps import ModelSteps
 from longrun.workflows.run import Run
 from longrun.workflows.steps.display import enter
 
@@ -16,5 +18,5 @@ async def ask_model(run: Run) -> ModelReply:
     call = ModelCall(run_id=run.order.run_id, step=run.step, said=run.inbox.take_messages())
     reply = await workflow.execute_activity_method(ModelSteps.call_model, call, **activity_options.model_call(model))
     run.usage += reply.usage
-    run.answered = run.step
+    run.acknowledged = run.step
     return reply

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from temporalio import workflow
 
+from longrun.workflows.contract.requests import Pause, Verdicts
 from longrun.workflows.contract.runs import Decision, PendingApproval
-from longrun.workflows.contract.steps import LifecycleSteps, Pause, Verdicts
+from longrun.workflows.contract.steps import LifecycleSteps
 from longrun.workflows.inbox import Inbox
 from longrun.workflows.policy import limits
 from longrun.workflows.run import Run

@@ -7,16 +7,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from longrun.workflows import activity_options
+from longrun.workflows.contract.requests import Answer, Answers, ToolCall, ToolPlan
+from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import Decision
-from longrun.workflows.contract.steps import (
-    Answer,
-    Answers,
-    LifecycleSteps,
-    ModelReply,
-    ToolCall,
-    ToolPlan,
-    ToolSteps,
-)
+from longrun.workflows.contract.steps import LifecycleSteps, ToolSteps
 from longrun.workflows.policy import calls, interruption
 from longrun.workflows.policy.interruption import Interrupted
 from longrun.workflows.run import Run

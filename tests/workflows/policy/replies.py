@@ -2,7 +2,8 @@
 
 from longrun.workflows.contract.agents import AgentSpec, Approval
 from longrun.workflows.contract.messages import FinishReason, Message, Part, ToolCallPart, Usage
-from longrun.workflows.contract.steps import ModelReply, Stamp, StepBegin, ToolPlan
+from longrun.workflows.contract.requests import ToolPlan
+from longrun.workflows.contract.results import ModelReply, Stamp, StepOpened
 from tests.build import START
 
 ALWAYS, NEVER = Approval(mode="always"), Approval(mode="never")
@@ -18,11 +19,12 @@ def call(name: str = "pay", arguments: str = "{}", call_id: str = "c1") -> ToolC
 def reply(*parts: Part, finish: FinishReason = "stop", plans: dict[str, ToolPlan] | None = None) -> ModelReply:
     """A message with what the run must know of it."""
     return ModelReply(
+        step=1,
         message=Message(id="m", role="assistant", parts=parts),
         finish_reason=finish,
         usage=Usage(),
         attempt=1,
-        begin=StepBegin(stamp=Stamp(first=2, at=START), model="scripted/x"),
+        opened=StepOpened(step=1, stamp=Stamp(first=2, at=START), model="scripted/x"),
         attempt_at=START,
         marks=(),
         spans=(),

@@ -2,8 +2,8 @@
 
 import pytest
 
+from longrun.workflows.contract.requests import ToolCall
 from longrun.workflows.contract.runs import Decision, Outcome
-from longrun.workflows.contract.steps import ToolCall
 from longrun.workflows.policy import calls, outcomes
 from tests.build import order
 from tests.workflows.policy.replies import ALWAYS, MALFORMED, call, plan, reply, spec

@@ -33,9 +33,9 @@ def test_a_continuation_carries_everything_but_texts() -> None:
 
 def test_the_next_execution_goes_on_where_the_one_before_ended() -> None:
     run = Run.started(RunState(order=order()), START)
-    run.step, run.answered = 7, 7
+    run.step, run.acknowledged = 7, 7
     run.inbox.say(Said(text="hi", id="s1"))
     following = Run.started(continuation.carried(run), START + timedelta(hours=1))
     following.inbox.say(Said(text="hi", id="s1"))
     assert continuation.carried(following) == continuation.carried(run)
-    assert (following.started_at, following.answered) == (START, 7)
+    assert (following.started_at, following.acknowledged) == (START, 7)

@@ -3,8 +3,8 @@
 import pytest
 
 from longrun.workflows.contract.messages import Message, ToolCallPart
+from longrun.workflows.contract.requests import Answer, ToolCall
 from longrun.workflows.contract.runs import Decision, PendingApproval, Verdict
-from longrun.workflows.contract.steps import Answer, ToolCall
 from longrun.workflows.policy.interruption import CHOICES, NOT_AGAIN, NOT_DECIDED, Interrupted, questions, resolve
 
 CALL = ToolCall(run_id="r", step=3, call_id="c1", name="pay")

@@ -4,8 +4,8 @@ import pytest
 
 from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.messages import TextPart
+from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import Cancel
-from longrun.workflows.contract.steps import ModelReply
 from longrun.workflows.policy import outcomes
 from tests.workflows.policy.replies import call, reply
 

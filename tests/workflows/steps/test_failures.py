@@ -4,7 +4,7 @@ import pytest
 from temporalio import exceptions
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutType
 
-from longrun.workflows.contract.steps import ToolCall
+from longrun.workflows.contract.requests import ToolCall
 from longrun.workflows.policy.interruption import Interrupted
 from longrun.workflows.steps.failures import failed, interrupted
 

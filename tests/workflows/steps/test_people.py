@@ -18,8 +18,8 @@ from longrun.workflows.contract.events import (
     ToolStarted,
     TurnEnded,
 )
+from longrun.workflows.contract.requests import Verdicts
 from longrun.workflows.contract.runs import Cancel, Decision, Said
-from longrun.workflows.contract.steps import Verdicts
 from longrun.workflows.search_attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID
 from tests.harness import Harness, harnessed, order
 from tests.logcheck import of_type, parsed

@@ -14,8 +14,9 @@ from longrun.store.runs import Acceptance
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.events import MessageCompleted, RunCancelled, ToolCompleted, ToolProgress
 from longrun.workflows.contract.messages import TextPart
+from longrun.workflows.contract.requests import Finish
+from longrun.workflows.contract.results import Finished
 from longrun.workflows.contract.runs import Cancel, RunOrder
-from longrun.workflows.contract.steps import Finish, Finished
 from longrun.workflows.policy import limits, outcomes
 from longrun.workflows.transcript import paired
 from tests.build import Stores

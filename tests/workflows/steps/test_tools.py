@@ -16,8 +16,10 @@ from longrun.activities.toolbox.registry import Tool, tool
 from longrun.store.attempts import Attempts
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.events import ToolCompleted
+from longrun.workflows.contract.requests import ToolCall
+from longrun.workflows.contract.results import ToolOutcome
 from longrun.workflows.contract.runs import Cancel, Decision
-from longrun.workflows.contract.steps import ToolCall, ToolOutcome, ToolSteps
+from longrun.workflows.contract.steps import ToolSteps
 from longrun.workflows.policy.interruption import NOT_AGAIN
 from tests.harness import Harness, order, unserved, worker
 from tests.logcheck import of_type
