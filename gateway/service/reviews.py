@@ -12,9 +12,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from longrun.gateway.history.reader import HistoryReader, Tip
 from longrun.runtime.temporal import RPC_TIMEOUT, answered, temporal_connection
 from longrun.workflows.agent_run import AgentRun
-from longrun.workflows.attributes import AGENT_NAME
 from longrun.workflows.contract.results import Recorded
 from longrun.workflows.contract.runs import Decision, PendingApproval, Snapshot
+from longrun.workflows.search_attributes import AGENT_NAME
 
 WAITING = "WorkflowType = 'AgentRun' AND RunStatus = 'waiting' AND ExecutionStatus = 'Running'"
 CONFIRMED_WITHIN = 10.0

@@ -1,4 +1,4 @@
-"""Messages that nobody thought of: random parts, cut at random places."""
+"""Random messages: random parts, cut at random positions."""
 
 import itertools
 import json
@@ -48,8 +48,8 @@ def some_message(seed: int) -> Message:
 
 def cuts(random: Random, text: str) -> list[str]:
     """A text in pieces, none of them empty."""
-    places = sorted({0, len(text), *(random.randint(0, len(text)) for _ in range(random.randint(0, 5)))})
-    return [text[start:end] for start, end in itertools.pairwise(places)]
+    positions = sorted({0, len(text), *(random.randint(0, len(text)) for _ in range(random.randint(0, 5)))})
+    return [text[start:end] for start, end in itertools.pairwise(positions)]
 
 
 def some_marks(message: Message, seed: int) -> Iterator[int]:
@@ -62,12 +62,12 @@ def some_marks(message: Message, seed: int) -> Iterator[int]:
     ]
     current = -1
     while streams:
-        index, left = random.choice(streams)
+        index, lengths = random.choice(streams)
         if index != current:
             yield -index - 1
             current = index
-        yield left.pop(0)
-        streams = [(i, lengths) for i, lengths in streams if lengths]
+        yield lengths.pop(0)
+        streams = [(i, remaining) for i, remaining in streams if remaining]
 
 
 def conversation(seed: int) -> list[Message]:

@@ -28,24 +28,24 @@ def long(request: ModelRequest) -> Turn:
 
 
 async def test_no_signal_is_lost_or_counted_twice_where_a_history_ends(impatient_temporal: str, tmp_path: Path) -> None:
-    words = [f"word {number}" for number in range(40)]
+    texts = [f"text {number}" for number in range(40)]
     async with harnessed(impatient_temporal, tmp_path, long, TOOLS) as harness:
         handle = await harness.start(order("look", "pay"))
         await handle.signal("decide", {"call_id": "bill", "decision": "approve", "by": "early"})
-        for place, word in enumerate(words):
+        for number, said in enumerate(texts):
             for _ in range(2):
-                await handle.signal(AgentRun.say, Said(text=word, id=str(place)))
+                await handle.signal(AgentRun.say, Said(text=said, id=str(number)))
             await harness.events(handle.id)
         outcome, events = await harness.ended(handle)
         first = handle.first_execution_run_id
         last = (await harness.handle(handle.id).describe()).run_id
         assert noted(harness.settings.workspace_folder) == ["3"]
-        told = [message.text for message in harness.provider.requests[-1].messages if message.role == "user"]
+        prompted = [message.text for message in harness.provider.requests[-1].messages if message.role == "user"]
     assert outcome.stop_reason == "end_turn"
     assert first != last
     received = [event.message.text for event in events if isinstance(event, MessageReceived)]
-    assert received == words
-    assert told == ["hello", *words]
+    assert received == texts
+    assert prompted == ["hello", *texts]
     assert [event.by for event in events if isinstance(event, ApprovalDecided)] == ["early"]
     assert settled_text(events).startswith("1 2 3 4 5 ")
 

@@ -13,8 +13,6 @@ from longrun.workflows.contract.events import (
     ApprovalExpired,
     ApprovalRequested,
     AttemptSuperseded,
-    ContextCompacted,
-    Custom,
     Event,
     MessageCompleted,
     MessageReceived,
@@ -188,14 +186,10 @@ def test_what_else_happens_is_one_line_each() -> None:
     given = order(text="and this")
     events: list[Event] = [
         MessageReceived(run_id=RUN, step=2, at=START, message=given.input, by="ann"),
-        ContextCompacted(run_id=RUN, step=2, at=START, messages_before=40, messages_after=5),
-        Custom(run_id=RUN, at=START, name="note", data=["é"]),
         TurnEnded(run_id=RUN, at=START, turn=1, turn_id=RUN, stop_reason="end_turn"),
     ]
     assert shown(events).splitlines() == [
         "> and this (said by ann)",
-        "the conversation was shortened from 40 to 5 messages",
-        'note: ["é"]',
     ]
 
 
