@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from sqlalchemy import select
 from sqlmodel import col
@@ -24,9 +23,7 @@ from longrun.store.turns import turn_id_of
 from longrun.workflows import record
 from longrun.workflows.contract.requests import Finish
 from longrun.workflows.contract.results import Finished, Stamp
-from longrun.workflows.contract.runs import FINAL, RunOrder
-
-OnBusy = Literal["queue", "reject"]
+from longrun.workflows.contract.runs import FINAL, OnBusy, RunOrder
 
 
 class KeyReusedError(Exception):
