@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from sqlmodel import col, select
 
@@ -23,9 +22,7 @@ from longrun.store.turns import turn_id_of
 from longrun.workflows import record
 from longrun.workflows.contract.requests import Finish
 from longrun.workflows.contract.results import Finished, Stamp
-from longrun.workflows.contract.runs import FINAL, RunOrder
-
-OnBusy = Literal["queue", "reject"]
+from longrun.workflows.contract.runs import FINAL, OnBusy, RunOrder
 
 
 class KeyReusedError(Exception):
