@@ -1,9 +1,10 @@
 """The rules of a run."""
 
-import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from longrun.workflows import policy
@@ -189,18 +190,15 @@ def test_only_calls_that_could_run_wait_for_a_person() -> None:
     assert [(call.call_id, call.step) for call in waiting] == [("a", 3)]
 
 
-@pytest.mark.parametrize(
-    ("verdict", "known", "expired"),
-    list(itertools.product((None, "approve", "deny", "edit", "answer"), (0, 1), (0, 1))),
-)
-def test_each_call_is_either_answered_or_run(verdict: Verdict | None, known: bool, expired: bool) -> None:
+@given(verdict=st.sampled_from((None, "approve", "deny", "edit", "answer")), known=st.booleans(), expired=st.booleans())
+def test_each_call_is_either_answered_or_run(verdict: Verdict | None, *, known: bool, expired: bool) -> None:
     decision = Decision(call_id="c1", decision=verdict, args={"a": 1}) if verdict else None
     given = reply(asks(), plans={"pay": plan()} if known else {})
     answers, approved = policy.settled(
         order(spec=spec("pay")), 1, given, {"c1": decision}, frozenset({"c1"} if expired else ())
     )
     assert len(answers) + len(approved) == 1
-    runs = bool(known) and not expired and verdict in (None, "approve", "edit")
+    runs = known and not expired and verdict in (None, "approve", "edit")
     assert bool(approved) is runs
     if runs:
         assert approved[0].args == ({"a": 1} if verdict == "edit" else None)
