@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlmodel import col
+from sqlmodel import col, select
 
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.tables import ApprovalRow
@@ -70,4 +69,5 @@ class Approvals:
         ):
             if value is not None:
                 query = query.where(col(column) == value)
-        return list(await self._database.read(lambda session: session.scalars(query).all()))
+        async with self._database.session() as session:
+            return list(await session.exec(query))

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlmodel import col
+from sqlmodel import col, select
 
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import Value, as_time, insert_into, insert_row, run_sql
@@ -170,5 +169,6 @@ class Attempts:
                 col(AttemptRow.started_at), col(AttemptRow.step), col(AttemptRow.call_id), col(AttemptRow.attempt)
             )
         )
-        rows = await self._database.read(lambda session: session.scalars(query).all())
+        async with self._database.session() as session:
+            rows = (await session.exec(query)).all()
         return [AttemptEntry.model_validate({**row.model_dump(), "call_id": row.call_id or None}) for row in rows]

@@ -4,10 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
+from sqlmodel import col, select
 
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import run_sql
+from longrun.store.db.tables import BlobRow
 from longrun.store.journal import find
 from longrun.workflows.contract.results import ToolOutcome
 
@@ -44,15 +45,12 @@ class Blobs:
         Raises:
             StoreUnavailableError: The database failed.
         """
-
-        def job(session: Session) -> KeptResult | None:
-            tx = session.connection()
-            outcome = find(tx, run_id, f"call:{call_id}:outcome", ToolOutcome)
+        async with self._database.session() as session:
+            connection = await session.connection()
+            outcome = await connection.run_sync(find, run_id, f"call:{call_id}:outcome", ToolOutcome)
             if outcome is None:
                 return None
             if outcome.whole is None:
                 return KeptResult(outcome, outcome.content.encode())
-            body: bytes | None = run_sql(tx, "SELECT body FROM blobs WHERE id = ?", outcome.whole).scalar()
-            return KeptResult(outcome, None if body is None else bytes(body))
-
-        return await self._database.read(job)
+            blob = select(col(BlobRow.body)).where(col(BlobRow.id) == outcome.whole)
+            return KeptResult(outcome, (await session.exec(blob)).first())

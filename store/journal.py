@@ -103,7 +103,8 @@ class Journal:
         Raises:
             StoreUnavailableError: The database failed.
         """
-        return await self._database.read(lambda session: rewinds(session.connection(), run_id))
+        async with self._database.session() as session:
+            return await (await session.connection()).run_sync(rewinds, run_id)
 
     async def end(self, run_id: str) -> Finished | None:
         """The end of a run.
@@ -111,7 +112,8 @@ class Journal:
         Raises:
             StoreUnavailableError: The database failed.
         """
-        return await self._database.read(lambda session: find(session.connection(), run_id, END, Finished))
+        async with self._database.session() as session:
+            return await (await session.connection()).run_sync(find, run_id, END, Finished)
 
 
 def _load(tx: Tx, run_id: str, row: Row[Any]) -> Result:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import cast
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from longrun.store.db.database import Database, Tx, touch
@@ -283,13 +282,11 @@ class LogReader:
             StoreUnavailableError: The database failed.
         """
         find = "SELECT last_seq FROM heads WHERE run_id = ?"
-        return await self._database.read(lambda session: run_sql(session.connection(), find, run_id).scalar())
+        return await self._database.read(lambda tx: run_sql(tx, find, run_id).scalar())
 
     async def _segments(self, sql: str, *values: str | int) -> list[Segment]:
-        def job(session: Session) -> list[Segment]:
-            rows = cast("Iterable[tuple[str, int, int, int, bytes]]", run_sql(session.connection(), sql, *values))
-            return [
-                Segment(run_id, first, last, bool(superseded), body) for run_id, first, last, superseded, body in rows
-            ]
+        def job(tx: Tx) -> list[Segment]:
+            rows = cast("Iterable[tuple[str, int, int, int, bytes]]", run_sql(tx, sql, *values))
+            return [Segment(run_id, first, last, bool(old), body) for run_id, first, last, old, body in rows]
 
         return await self._database.read(job)

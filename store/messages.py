@@ -1,9 +1,10 @@
 """The messages of runs, and the conversation of a thread."""
 
-from sqlalchemy.orm import Session
+from sqlmodel import col, select
 
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import insert_into, run_sql
+from longrun.store.db.tables import MessageRow
 from longrun.workflows.contract.messages import Message
 
 
@@ -42,8 +43,8 @@ class Messages:
             StoreUnavailableError: The database failed.
         """
 
-        def job(session: Session) -> list[str]:
-            rows = run_sql(session.connection(), _CONVERSATION, run_id).all()
+        def job(tx: Tx) -> list[str]:
+            rows = run_sql(tx, _CONVERSATION, run_id).all()
             return [
                 row.body
                 for row in rows
@@ -58,6 +59,10 @@ class Messages:
         Raises:
             StoreUnavailableError: The database failed.
         """
-        find = "SELECT body FROM messages WHERE run_id = ? ORDER BY step, position"
-        bodies = await self._database.read(lambda session: run_sql(session.connection(), find, run_id).scalars().all())
-        return [Message.model_validate_json(body) for body in bodies]
+        query = (
+            select(col(MessageRow.body))
+            .where(col(MessageRow.run_id) == run_id)
+            .order_by(col(MessageRow.step), col(MessageRow.position))
+        )
+        async with self._database.session() as session:
+            return [Message.model_validate_json(body) for body in await session.exec(query)]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, select, update
-from sqlmodel import col
+from sqlalchemy import ColumnElement, update
+from sqlmodel import col, select
 
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import find_row, insert_row, run_sql
@@ -72,5 +72,6 @@ class Outbox:
 
     async def _waiting(self, which: ColumnElement[bool]) -> list[Signal]:
         query = select(OutboxRow).where(col(OutboxRow.delivered_at).is_(None), which).order_by(col(OutboxRow.id))
-        rows = await self._database.read(lambda session: session.scalars(query).all())
+        async with self._database.session() as session:
+            rows = (await session.exec(query)).all()
         return [Signal(row.run_id, row.key, row.kind, row.body) for row in rows]  # pyright: ignore[reportArgumentType] # written from a SignalKind above

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
-from sqlalchemy import select
-from sqlmodel import col
+from sqlmodel import col, select
 
 from longrun.store.apply import apply_order
 from longrun.store.calls import close_open_calls
@@ -24,9 +22,7 @@ from longrun.store.turns import turn_id_of
 from longrun.workflows import record
 from longrun.workflows.contract.requests import Finish
 from longrun.workflows.contract.results import Finished, Stamp
-from longrun.workflows.contract.runs import FINAL, RunOrder
-
-OnBusy = Literal["queue", "reject"]
+from longrun.workflows.contract.runs import FINAL, OnBusy, RunOrder
 
 
 class KeyReusedError(Exception):
@@ -98,7 +94,7 @@ class Runs:
             FencedError: A reset has ended the execution that it comes from.
             StoreUnavailableError: The database failed.
         """
-        if not await self._database.read(lambda session: is_newest(session.connection(), origin)):
+        if not await self._database.read(lambda tx: is_newest(tx, origin)):
             await self._database.write(lambda tx: admit(tx, origin, now))
 
     async def dispatched(self, run_id: str) -> None:
@@ -136,14 +132,13 @@ class Runs:
 
     async def get(self, run_id: str) -> RunRow | None:
         """One run."""
-        return await self._database.read(lambda session: session.get(RunRow, run_id))
+        async with self._database.session() as session:
+            return await session.get(RunRow, run_id)
 
     async def order(self, run_id: str) -> RunOrder | None:
         """What a run was started with."""
         find = 'SELECT "order" FROM runs WHERE id = ?'
-        order: str | None = await self._database.read(
-            lambda session: run_sql(session.connection(), find, run_id).scalar()
-        )
+        order: str | None = await self._database.read(lambda tx: run_sql(tx, find, run_id).scalar())
         return RunOrder.model_validate_json(order) if order else None
 
     async def find(self, which: RunFilter) -> list[RunRow]:
@@ -158,7 +153,8 @@ class Runs:
                 query = query.where(col(column) == value)
         if which.before is not None:
             query = query.where(col(RunRow.id) < which.before)
-        return list(await self._database.read(lambda session: session.scalars(query).all()))
+        async with self._database.session() as session:
+            return list(await session.exec(query))
 
     async def undispatched(self, before: datetime) -> list[RunOrder]:
         """Runs that were accepted before a time, have their thread, and whose workflow nobody has started."""
@@ -168,13 +164,14 @@ class Runs:
             .where(col(RunRow.status) == "queued", col(RunRow.dispatched).is_(False), col(RunRow.created_at) < before)
             .order_by(col(RunRow.id))
         )
-        orders = await self._database.read(lambda session: session.scalars(query).all())
-        return [RunOrder.model_validate_json(order) for order in orders]
+        async with self._database.session() as session:
+            return [RunOrder.model_validate_json(order) for order in await session.exec(query)]
 
     async def active(self) -> list[RunRow]:
         """Runs whose workflow was started and that have not ended."""
         query = select(RunRow).where(col(RunRow.status).not_in(FINAL), col(RunRow.dispatched).is_(True))
-        return list(await self._database.read(lambda session: session.scalars(query).all()))
+        async with self._database.session() as session:
+            return list(await session.exec(query))
 
 
 def insert_run(tx: Tx, order: RunOrder, position: int, idempotency: tuple[str | None, str | None]) -> None:

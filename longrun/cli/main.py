@@ -90,7 +90,7 @@ def run(  # noqa: PLR0913 - one argument for each option
     if agent and (model or system or tool):
         raise typer.BadParameter("goes without --model, --system and --tool", param_hint="--agent")
     inline = {"system": system, "tools": tool or [], **({"model": model} if model else {})}
-    order = {"agent": agent or inline, "input": prompt, **({"thread_id": thread} if thread else {})}
+    order = watch.Order(agent or inline, prompt, thread)
     raise typer.Exit(asyncio.run(watch.run(order, _watch(url, as_json=as_json), watching=watching)))
 
 

@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from longrun.client import AnyEvent, UnknownEvent
 from longrun.terminal.wording import MOST_ARGUMENTS, clean, counted, shortened, signature
 from longrun.workflows.contract.events import (
     ApprovalDecided,
     ApprovalExpired,
     ApprovalRequested,
     AttemptSuperseded,
-    Event,
     MessageCompleted,
     MessageReceived,
     ReasoningCompleted,
@@ -106,9 +106,9 @@ class View:
         """Leave the terminal as it was."""
         self.pause()
 
-    def show(self, event: Event) -> None:
-        """Show the next event."""
-        if show := self._shows.get(event.type):
+    def show(self, event: AnyEvent) -> None:
+        """Show the next event, if it is of a kind that this version knows."""
+        if not isinstance(event, UnknownEvent) and (show := self._shows.get(event.type)):
             show(event)
 
     def pause(self) -> None:
@@ -120,6 +120,10 @@ class View:
         """Show a line that is no event."""
         self._end_line()
         self._console.print(Text(clean(text), style), soft_wrap=True)
+
+    def retrying(self, reason: str) -> None:
+        """Show why an interrupted request is sent again."""
+        self.say(f"{reason}; trying again", "yellow")
 
     def ask(self, question: str) -> None:
         """Show a question that a person answers on the same line."""

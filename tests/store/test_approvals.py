@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from sqlmodel import col, select
 
 from longrun.store.db.tables import TurnRow
 from longrun.store.log import FencedError
@@ -28,8 +29,10 @@ def verdicts(run_id: str, *decisions: Decision, resume: bool, turn: int = 1, exp
 
 
 async def turns(store: Stores, run_id: str) -> list[tuple[int, str, int, int | None, str | None]]:
-    rows = await store.database.read(lambda session: [session.get(TurnRow, (run_id, turn)) for turn in (1, 2, 3)])
-    return [(row.turn, row.turn_id, row.first_seq, row.last_seq, row.stop_reason) for row in rows if row]
+    query = select(TurnRow).where(col(TurnRow.run_id) == run_id).order_by(col(TurnRow.turn))
+    async with store.database.session() as session:
+        rows = await session.exec(query)
+        return [(row.turn, row.turn_id, row.first_seq, row.last_seq, row.stop_reason) for row in rows]
 
 
 async def statuses(store: Stores, run_id: str) -> dict[str, str]:

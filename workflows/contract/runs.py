@@ -37,6 +37,9 @@ Phase = Literal["starting", "model", "tools", "waiting", "finishing", "finished"
 
 Verdict = Literal["approve", "deny", "edit", "answer"]
 
+OnBusy = Literal["queue", "reject"]
+"""What becomes of a start on a thread that works on another run: it waits, or it is refused."""
+
 
 _MAX_SECONDS = 10 * 366 * 24 * 3600.0
 

@@ -154,4 +154,4 @@ async def test_the_gateway_lives_without_temporal_but_is_not_ready(stand: Stand)
     assert (await stand.front.http.get("/api/health")).json() == {"status": "ok"}
     response = await stand.front.http.get("/api/ready")
     assert response.status_code == 503
-    assert response.json() == {"status": "not_ready", "temporal": "away", "store": "ok"}
+    assert response.json() == {"status": "not_ready", "temporal": "unavailable", "store": "ok"}

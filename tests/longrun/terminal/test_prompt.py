@@ -9,24 +9,24 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from longrun.client import open_api
+from longrun.client import AsyncClient
 from longrun.terminal.prompt import Approver, Keyboard, os_user
 from longrun.terminal.view import View
 from longrun.workflows.contract.events import ApprovalDecided, RunWaiting
 from longrun.workflows.contract.messages import Usage
 from longrun.workflows.contract.runs import PendingApproval
 from tests.build import START
-from tests.gateway.answering import QUICK, Played, plain, playing, problem
+from tests.gateway.answering import DELIVERED, QUICK, RUN, Played, plain, playing, problem
 from tests.longrun.pseudo_terminal import Terminal, terminal
 
 WAITS = RunWaiting(run_id="r", at=START, usage=Usage())
-TAKEN = plain("200 OK", {})
+TAKEN = plain("202 Accepted", DELIVERED)
 QUESTION = "[s]kip? "
 
 
 def run_that_waits(*call_ids: str) -> bytes:
     calls = [PendingApproval(call_id=each, name="write", arguments='{"a": 1}', step=1) for each in call_ids]
-    return plain("200 OK", {"pending_approvals": [call.model_dump(mode="json") for call in calls]})
+    return plain("200 OK", {**RUN, "pending_approvals": [call.model_dump(mode="json") for call in calls]})
 
 
 def decided(call_id: str) -> ApprovalDecided:
@@ -52,16 +52,21 @@ class Sitting:
         async with asyncio.timeout(10):
             while True:
                 if len(self.played.bodies) > count:
-                    return self.played.bodies[1:]
+                    return [
+                        {name: given for name, given in body.items() if name != "id"} for body in self.played.bodies[1:]
+                    ]
                 await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
 async def sitting(answers: Sequence[bytes]) -> AsyncGenerator[Sitting]:
     with terminal() as screen, os.fdopen(os.dup(screen.inside), "w") as file:
-        async with playing(*answers) as (_, played), open_api(played.url, pytest.fail, QUICK) as api:
+        async with (
+            playing(*answers) as played,
+            AsyncClient(played.url, retry=QUICK, on_interruption=pytest.fail) as client,
+        ):
             view = View(Console(file=file, width=100, color_system=None))
-            approver = Approver(api, view, Keyboard(screen.inside), "ann")
+            approver = Approver(client, view, Keyboard(screen.inside), "ann")
             yield Sitting(screen, approver, view, played)
             await approver.aclose()
 
@@ -89,7 +94,7 @@ async def test_denying_asks_for_the_reason_that_the_model_is_told() -> None:
 async def test_an_interrupted_call_is_asked_about_with_the_reason_and_may_be_given_its_result() -> None:
     reason = "Its worker died."
     call = PendingApproval(call_id="c1~2", name="pay", arguments="{}", step=1, reason=reason, interrupted="c1")
-    waits = plain("200 OK", {"pending_approvals": [call.model_dump(mode="json")]})
+    waits = plain("200 OK", {**RUN, "pending_approvals": [call.model_dump(mode="json")]})
     async with sitting([waits, TAKEN]) as person:
         person.approver.see(WAITS)
         await person.answers("g\n")
