@@ -173,7 +173,7 @@ async def follow(
 
 def whole_log(row: RunRow) -> Place:
     """The run's log from its beginning, as a reader of it sees it by default."""
-    return Place(row, 0, "settled" if row.status in FINAL or row.reopened else "raw")
+    return Place(row, 0, "settled" if row.status in FINAL or row.rewound else "raw")
 
 
 async def _place(request: Request, query: StreamQuery) -> tuple[Place, int]:

@@ -6,9 +6,9 @@ from longrun.store.db.tables import AgentRow, ApprovalRow, RunRow
 from longrun.workflows.billing import bill
 from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.attempts import AttemptEntry
+from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.messages import Usage
 from longrun.workflows.contract.runs import Decision, PendingApproval, RunOrder
-from longrun.workflows.contract.steps import Finished
 from longrun.workflows.contract.views import AgentView, ApprovalView, Links, RunDetails, RunView
 
 
@@ -27,7 +27,6 @@ def approval_view(row: ApprovalRow) -> ApprovalView:
 def run_view(row: RunRow, pending: Iterable[ApprovalRow]) -> RunView:
     """A run with the calls that wait."""
     order = RunOrder.model_validate_json(row.order)
-    finished = Finished.model_validate_json(row.finished) if row.finished else None
     return RunView.model_validate(
         {
             **row.model_dump(include={"id", "thread_id", "status", "stop_reason", "step", "turn", "output"}),
@@ -36,7 +35,7 @@ def run_view(row: RunRow, pending: Iterable[ApprovalRow]) -> RunView:
             "usage": Usage.model_validate_json(row.usage),
             "limits": order.limits,
             "metadata": order.metadata,
-            "error": finished.finish.outcome.error if finished else None,
+            "error": ErrorInfo.model_validate_json(row.error) if row.error else None,
             "pending_approvals": [PendingApproval.model_validate(each.model_dump()) for each in pending],
             "links": Links(stream=f"/api/runs/{row.id}/stream", events=f"/api/runs/{row.id}/events"),
         }

@@ -15,8 +15,6 @@ from longrun.workflows.contract.events import (
     ApprovalExpired,
     ApprovalRequested,
     AttemptSuperseded,
-    ContextCompacted,
-    Custom,
     MessageCompleted,
     MessageReceived,
     ReasoningCompleted,
@@ -95,8 +93,6 @@ class View:
             "approval.decided": self._approval_decided,
             "approval.expired": self._approval_expired,
             "run.resumed": self._run_resumed,
-            "context.compacted": self._context_compacted,
-            "custom": self._custom,
             "run.completed": self._run_completed,
             "run.failed": self._run_failed,
             "run.cancelled": self._run_cancelled,
@@ -274,12 +270,6 @@ class View:
 
     def _approval_expired(self, event: ApprovalExpired) -> None:
         self.say(f"nobody decided in time · call {event.call_id}", "yellow")
-
-    def _context_compacted(self, event: ContextCompacted) -> None:
-        self.say(f"the conversation was shortened from {event.messages_before} to {event.messages_after} messages")
-
-    def _custom(self, event: Custom) -> None:
-        self.say(f"{event.name}: {shortened(json.dumps(event.data, ensure_ascii=False), _MOST_LINE)}")
 
     def _run_completed(self, event: RunCompleted) -> None:
         self._end(f"completed ({event.stop_reason})", event.usage, "green")

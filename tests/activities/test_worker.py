@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from tests.build import Stores
 from tests.harness import until
 
 OWN_TOOL = """
-from longrun.activities.toolbox.definition import tool
+from longrun import tool
 
 @tool()
 async def greet(name: str) -> str:
@@ -93,14 +94,15 @@ async def test_tools_that_cannot_be_loaded_keep_a_worker_from_coming_up(
 
 
 @pytest.mark.server
-async def test_tools_are_found_where_the_worker_is_started_and_hide_nothing_of_ours(
+async def test_the_worker_command_finds_tools_where_it_is_started_beside_packages_named_like_ours(
     temporal: str, tmp_path: Path
 ) -> None:
     (tmp_path / "activities").mkdir()
     (tmp_path / "activities" / "__init__.py").touch()
     (tmp_path / "own_tools.py").write_text(OWN_TOOL)
     settings = Settings(home=tmp_path / "home", task_queue=f"longrun-{new_id()}")
-    async with worker_process(settings, temporal, {"LONGRUN_TOOLS": "own_tools"}, tmp_path):
+    command = (str(Path(sys.executable).with_name("longrun")), "worker")
+    async with worker_process(settings, temporal, {"LONGRUN_TOOLS": "own_tools"}, tmp_path, command):
         stores = Stores.over(settings.database)
         offered = {spec.name for spec in await stores.agents.tools()}
         await stores.database.aclose()

@@ -12,7 +12,7 @@ from longrun.gateway.native.stream import frames
 from longrun.gateway.streaming.tail import Chunk
 from longrun.runtime.settings import Settings
 from longrun.workflows.contract.events import EVENT
-from longrun.workflows.contract.steps import ModelCall
+from longrun.workflows.contract.requests import ModelCall
 from tests.build import START, Stores, finish, says
 from tests.gateway.native.conftest import Stand, complete, wait_for
 from tests.gateway_process import gateway_process

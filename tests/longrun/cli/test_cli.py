@@ -13,7 +13,7 @@ from longrun.cli.main import app, main
 from longrun.runtime.settings import Settings
 from tests.build import Stores
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OWN_TOOL = """
 from longrun import tool
 
