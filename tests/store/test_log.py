@@ -55,7 +55,7 @@ async def test_two_processes_that_append_to_a_run_leave_a_dense_and_complete_log
     assert [await child.wait() for child in children] == [0, 0]
     events = [json.loads(line) for line in await store.lines(run.run_id, most=7)]
     assert [event["seq"] for event in events] == list(range(1, 242))
-    assert sorted(event["name"] for event in events[1:]) == ["left"] * 120 + ["right"] * 120
+    assert sorted(event["call_id"] for event in events[1:]) == ["left"] * 120 + ["right"] * 120
 
 
 async def test_an_unknown_run_is_not_written_to(store: Stores) -> None:
