@@ -125,16 +125,6 @@ class View:
         self._end_line()
         self._console.print(Text(clean(text), style), soft_wrap=True)
 
-    def ask(self, question: str) -> None:
-        """Show a question that a person answers on the same line."""
-        self.pause()
-        self._inline = "question"
-        self._console.print(Text(question, "bold"), end="", soft_wrap=True)
-
-    def answered(self) -> None:
-        """The person has ended the line."""
-        self._inline = None
-
     def _turn(self, doing: str | None) -> None:
         """Show what goes on now, by a spinner under the text; ``None`` for nothing."""
         if not self._console.is_terminal:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from longrun.client import Api, Line, open_api
-from longrun.terminal.prompt import Approver, Keyboard, os_user
+from longrun.terminal.prompt import Approver, os_user
 from longrun.terminal.status import standing
 from longrun.terminal.view import View
 
@@ -114,7 +114,7 @@ def _attended() -> bool:
 async def _watch(api: Api, view: View, run_id: str, how: Watch) -> int:
     last: Line | None = None
     asked = _attended() and not how.as_json
-    approver = Approver(api, view, Keyboard(sys.stdin.fileno()), os_user()) if asked else None
+    approver = Approver(api, view, os_user()) if asked else None
     try:
         async with aclosing(api.follow(run_id, how.after)) as lines:
             async for line in lines:
