@@ -1,6 +1,5 @@
 """Agents that runs can be started with, and the tools that they may use."""
 
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -8,23 +7,13 @@ from longrun.gateway.http.incoming import check, read_json
 from longrun.gateway.http.operations import Answer, Operation
 from longrun.gateway.http.problems import FieldError, ProblemError, wrong
 from longrun.gateway.http.rendering import as_json
-from longrun.gateway.native.schemas import AgentBody, AgentPatch, AgentView
+from longrun.gateway.native.schemas import AgentBody, AgentPatch
+from longrun.gateway.native.views import agent_view
 from longrun.gateway.services import Services, services_of
 from longrun.runtime.clock import now
 from longrun.store.db.tables import AgentRow
-from longrun.workflows.contract.agents import AgentSpec, ToolSpec
-
-
-class AgentList(BaseModel):
-    """All agents, by name."""
-
-    agents: list[AgentView]
-
-
-class ToolList(BaseModel):
-    """The tools that workers offer, by name; none before the first worker started."""
-
-    tools: list[ToolSpec]
+from longrun.workflows.contract.agents import AgentSpec
+from longrun.workflows.contract.views import AgentList, AgentView, ToolList
 
 
 async def checked_tools(services: Services, spec: AgentSpec, field: str) -> AgentSpec:
@@ -58,18 +47,18 @@ async def create_agent(request: Request) -> Response:
     body = check(AgentBody, await read_json(request))
     spec = await checked_tools(services, body.spec(services.settings.model), "tools")
     row = await services.agents.create(spec, now())
-    return as_json(AgentView.of(row), 201, {"Location": f"/api/agents/{row.id}"})
+    return as_json(agent_view(row), 201, {"Location": f"/api/agents/{row.id}"})
 
 
 async def list_agents(request: Request) -> Response:
     """List all agents by name."""
     rows = await services_of(request).agents.all()
-    return as_json(AgentList(agents=[AgentView.of(row) for row in rows]))
+    return as_json(AgentList(agents=tuple(map(agent_view, rows))))
 
 
 async def get_agent(request: Request) -> Response:
     """One agent, by id or by name."""
-    return as_json(AgentView.of(await _agent_of(request)))
+    return as_json(agent_view(await _agent_of(request)))
 
 
 async def change_agent(request: Request) -> Response:
@@ -80,7 +69,7 @@ async def change_agent(request: Request) -> Response:
     merged = {**AgentSpec.model_validate_json(row.spec).model_dump(), **patch.model_dump(exclude_unset=True)}
     spec = await checked_tools(services, check(AgentBody, merged).spec(services.settings.model), "tools")
     await services.agents.update(row.id, spec, now())
-    return as_json(AgentView.of(await _agent_by_id(services, row.id)))
+    return as_json(agent_view(await _agent_by_id(services, row.id)))
 
 
 async def _agent_by_id(services: Services, agent_id: str) -> AgentRow:
@@ -99,7 +88,7 @@ async def delete_agent(request: Request) -> Response:
 
 async def list_tools(request: Request) -> Response:
     """List the tools that workers offer."""
-    return as_json(ToolList(tools=await services_of(request).agents.tools()))
+    return as_json(ToolList(tools=tuple(await services_of(request).agents.tools())))
 
 
 OPERATIONS = (

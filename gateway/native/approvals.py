@@ -1,7 +1,5 @@
 """Approvals: the calls that wait for a person, and the person's word."""
 
-from typing import Literal
-
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,15 +8,16 @@ from longrun.gateway.http.incoming import check, find_run, read_json, read_query
 from longrun.gateway.http.operations import Answer, Operation
 from longrun.gateway.http.problems import wrong
 from longrun.gateway.http.rendering import as_json
-from longrun.gateway.native.schemas import ApprovalView, DecideBody, Delivered
+from longrun.gateway.native.schemas import DecideBody
+from longrun.gateway.native.views import approval_view
 from longrun.gateway.service.runs import AlreadyDecidedError, RunOverError
 from longrun.gateway.services import services_of
 from longrun.runtime.ids import new_id
 from longrun.store.db.tables import ApprovalRow
 from longrun.workflows.contract.runs import FINAL, Decision
+from longrun.workflows.contract.views import ApprovalList, ApprovalStatus, ApprovalView, Delivered
 
 _LONGEST_CALL_ID = 256 + len("~9999")
-ApprovalStatus = Literal["pending", "approved", "denied", "edited", "answered", "expired", "cancelled"]
 
 
 class ApprovalsQuery(BaseModel):
@@ -29,18 +28,12 @@ class ApprovalsQuery(BaseModel):
     limit: int = Field(default=100, ge=1, le=500)
 
 
-class ApprovalList(BaseModel):
-    """Approvals, oldest first."""
-
-    approvals: list[ApprovalView]
-
-
 async def list_approvals(request: Request) -> Response:
     """List the calls that wait, or waited, for a person."""
     query = read_query(request, ApprovalsQuery)
     run_id = uuid_of(query.run_id, "run_id") if query.run_id else None
     rows = await services_of(request).approvals.find(status=query.status, run_id=run_id, most=query.limit)
-    return as_json(ApprovalList(approvals=[ApprovalView.of(row) for row in rows]))
+    return as_json(ApprovalList(approvals=tuple(map(approval_view, rows))))
 
 
 async def decide(request: Request) -> Response:
@@ -61,7 +54,7 @@ async def decide(request: Request) -> Response:
     row = await services_of(request).service.decide(run_id, decision)
     if row is None:
         return as_json(Delivered(run_id=run_id, delivery="accepted"), 202)
-    return as_json(ApprovalView.of(row))
+    return as_json(approval_view(row))
 
 
 async def _run_that_asks(request: Request, call_id: str, run_id: str | None) -> str:

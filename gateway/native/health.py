@@ -1,9 +1,7 @@
 """Whether the gateway lives, and whether it can do its work."""
 
 import asyncio
-from typing import Literal
 
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,22 +9,7 @@ from longrun.gateway.http.operations import Answer, Operation
 from longrun.gateway.http.rendering import as_json
 from longrun.gateway.service.readiness import store_answers, temporal_answers
 from longrun.gateway.services import services_of
-
-State = Literal["ok", "away"]
-
-
-class Health(BaseModel):
-    """The process answers."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Readiness(BaseModel):
-    """What the gateway stands on. Without Temporal runs are accepted and streams of what is stored work."""
-
-    status: Literal["ready", "not_ready"]
-    temporal: State
-    store: State
+from longrun.workflows.contract.views import Availability, Health, Readiness
 
 
 async def health(_request: Request) -> Response:
@@ -43,8 +26,8 @@ async def ready(request: Request) -> Response:
     return as_json(found, 200 if well else 503, {} if well else {"Retry-After": "2"})
 
 
-def _state(answers: bool) -> State:  # noqa: FBT001 - what was found out
-    return "ok" if answers else "away"
+def _state(answers: bool) -> Availability:  # noqa: FBT001 - what was found out
+    return "ok" if answers else "unavailable"
 
 
 OPERATIONS = (
@@ -54,6 +37,6 @@ OPERATIONS = (
         "/api/ready",
         ready,
         "Readiness",
-        (Answer(200, "All is there", Readiness), Answer(503, "Something is away", Readiness)),
+        (Answer(200, "All is there", Readiness), Answer(503, "Something is unavailable", Readiness)),
     ),
 )

@@ -13,9 +13,9 @@ from longrun.gateway.http.operations import Answer, Operation
 from longrun.gateway.http.problems import wrong
 from longrun.gateway.http.rendering import as_json
 from longrun.gateway.native.agents import checked_tools
-from longrun.gateway.native.details import RunDetails
-from longrun.gateway.native.schemas import CancelBody, CreateRun, Delivered, RunView, SayBody
+from longrun.gateway.native.schemas import CancelBody, CreateRun, SayBody
 from longrun.gateway.native.stream import follow, whole_log
+from longrun.gateway.native.views import run_details, run_view
 from longrun.gateway.services import Services, services_of
 from longrun.runtime.clock import now
 from longrun.runtime.ids import new_id
@@ -23,6 +23,7 @@ from longrun.store.db.tables import ApprovalRow, RunRow
 from longrun.store.runs import Acceptance, Accepted, RunFilter
 from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.runs import Cancel, RunOrder, RunStatus, Said
+from longrun.workflows.contract.views import Delivered, RunDetails, RunPage, RunView
 
 _MOST_KEY = 255
 
@@ -41,13 +42,6 @@ class RunsQuery(BaseModel):
     thread: str | None = None
     limit: int = Field(default=50, ge=1, le=200)
     before: UUID | None = None
-
-
-class RunPage(BaseModel):
-    """Runs, newest first. ``next`` is the cursor of the next page, if there may be one."""
-
-    runs: list[RunView]
-    next: str | None
 
 
 async def create_run(request: Request) -> Response:
@@ -110,13 +104,13 @@ async def _row(services: Services, accepted: Accepted) -> RunRow:
 
 async def view(services: Services, row: RunRow) -> RunView:
     """A run with the calls that wait."""
-    return RunView.of(row, await _pending(services, row))
+    return run_view(row, await _pending(services, row))
 
 
 async def details(services: Services, row: RunRow) -> RunDetails:
     """A run with the calls that wait and its attempts, of which one that is queued has none yet."""
     attempts = [] if row.status == "queued" else await services.attempts.of_run(row.id)
-    return RunDetails.with_attempts(row, await _pending(services, row), attempts)
+    return run_details(row, await _pending(services, row), attempts)
 
 
 async def _pending(services: Services, row: RunRow) -> list[ApprovalRow]:
@@ -131,7 +125,8 @@ async def list_runs(request: Request) -> Response:
     which = RunFilter(query.status, query.agent, query.thread, before, query.limit)
     rows = await services.runs.find(which)
     following = rows[-1].id if len(rows) == query.limit else None
-    return as_json(RunPage(runs=[await view(services, row) for row in rows], next=following))
+    views = [await view(services, row) for row in rows]
+    return as_json(RunPage(runs=tuple(views), next=following))
 
 
 async def get_run(request: Request) -> Response:

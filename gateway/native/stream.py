@@ -22,12 +22,13 @@ from longrun.gateway.http.incoming import read_query, run_of
 from longrun.gateway.http.operations import Answer, Operation
 from longrun.gateway.http.problems import wrong
 from longrun.gateway.services import Services, services_of
-from longrun.gateway.streaming.tail import Chunk, GoneError, Tail, View
+from longrun.gateway.streaming.tail import Chunk, GoneError, Tail
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.db.database import StoreUnavailableError
 from longrun.store.db.tables import RunRow
 from longrun.workflows.contract.events import Event, type_of
 from longrun.workflows.contract.runs import FINAL
+from longrun.workflows.contract.views import LogView
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class StreamQuery(BaseModel):
     starting_after: Annotated[int, BeforeValidator(lambda given: given if given not in {"", "null"} else 0)] = Field(
         default=0, ge=0
     )
-    view: View | None = None
+    view: LogView | None = None
 
 
 class EventsQuery(StreamQuery):
@@ -70,7 +71,7 @@ class Place:
 
     row: RunRow
     after: int
-    view: View
+    view: LogView
 
     @property
     def over(self) -> bool:
@@ -172,7 +173,7 @@ async def follow(
 
 def whole_log(row: RunRow) -> Place:
     """The run's log from its beginning, as a reader of it sees it by default."""
-    return Place(row, 0, "settled" if row.status in FINAL or row.reopened else "raw")
+    return Place(row, 0, "settled" if row.status in FINAL or row.rewound else "raw")
 
 
 async def _place(request: Request, query: StreamQuery) -> tuple[Place, int]:

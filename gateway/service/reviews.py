@@ -12,8 +12,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from longrun.gateway.history.reader import HistoryReader, Tip
 from longrun.runtime.temporal import RPC_TIMEOUT, answered, temporal_connection
 from longrun.workflows.agent_run import AgentRun
-from longrun.workflows.attributes import AGENT_NAME
+from longrun.workflows.contract.results import Recorded
 from longrun.workflows.contract.runs import Decision, PendingApproval, Snapshot
+from longrun.workflows.search_attributes import AGENT_NAME
 
 WAITING = "WorkflowType = 'AgentRun' AND RunStatus = 'waiting' AND ExecutionStatus = 'Running'"
 CONFIRMED_WITHIN = 10.0
@@ -170,7 +171,7 @@ class Reviews:
             decided = [each for each in snapshot.decided if each.call_id == call_id]
             return decided[0] if decided else "open"
         results = await self._history.results(run_id, await self._tip(run_id))
-        for recorded in results.verdicts.values():
+        for recorded in results.of(Recorded):
             if call_id in recorded.verdicts.expired:
                 return "expired"
             if decided := [each for each in recorded.verdicts.decisions if each.call_id == call_id]:

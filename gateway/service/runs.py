@@ -21,8 +21,8 @@ from longrun.store.outbox import Outbox, Signal, SignalKind
 from longrun.store.runs import Acceptance, Accepted, Runs
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.messages import Usage
+from longrun.workflows.contract.requests import Finish
 from longrun.workflows.contract.runs import FINAL, Cancel, Decision, Outcome, RunOrder, RunState, Said
-from longrun.workflows.contract.steps import Finish
 from longrun.workflows.start import start_options
 
 logger = logging.getLogger(__name__)

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from longrun.gateway.streaming.hub import Hub, Subscription
 from longrun.store.log import LogReader, Segment
 from longrun.workflows.contract.events import TERMINAL, type_of
+from longrun.workflows.contract.views import LogView
 
-View = Literal["settled", "raw"]
 RETRY_REPAIR = 0.5
 """Seconds before a gap that history could not fill yet is looked at again."""
 
@@ -60,7 +59,7 @@ class Tail:
         self._hub = hub
         self._repair = repair
 
-    async def read(self, run_id: str, after: int, view: View, most: int = 500) -> list[Chunk]:
+    async def read(self, run_id: str, after: int, view: LogView, most: int = 500) -> list[Chunk]:
         """The next segments that are in the log already; an empty list at its end.
 
         Raises:
@@ -79,7 +78,7 @@ class Tail:
             raise GoneError(upto)
         return self._chunks(page, after, view)
 
-    async def follow(self, run_id: str, after: int, view: View) -> AsyncGenerator[Chunk]:
+    async def follow(self, run_id: str, after: int, view: LogView) -> AsyncGenerator[Chunk]:
         """Everything after ``after``, to the run's end; waits for what is not there yet.
 
         Raises:
@@ -94,7 +93,7 @@ class Tail:
                     if chunk.ends:
                         return
 
-    async def _both(self, run_id: str, cursor: int, view: View, news: Subscription) -> AsyncGenerator[Chunk]:
+    async def _both(self, run_id: str, cursor: int, view: LogView, news: Subscription) -> AsyncGenerator[Chunk]:
         """First the store, then the news, until there is a gap in them."""
         async for chunk in self._stored(run_id, cursor, view):
             cursor = chunk.last
@@ -108,7 +107,7 @@ class Tail:
             if fresh and cursor < fresh[-1].last:
                 return
 
-    async def _stored(self, run_id: str, cursor: int, view: View) -> AsyncGenerator[Chunk]:
+    async def _stored(self, run_id: str, cursor: int, view: LogView) -> AsyncGenerator[Chunk]:
         while True:
             try:
                 chunks = await self.read(run_id, cursor, view)
@@ -129,7 +128,7 @@ class Tail:
         return any(chunk.ends for chunk in last)
 
     @staticmethod
-    def _chunks(segments: list[Segment], after: int, view: View) -> list[Chunk]:
+    def _chunks(segments: list[Segment], after: int, view: LogView) -> list[Chunk]:
         """The segments up to the first gap, without what the view leaves out."""
         chunks: list[Chunk] = []
         for segment in segments:

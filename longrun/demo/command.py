@@ -17,7 +17,7 @@ from rich.text import Text
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from longrun.client import ClientError, open_api
+from longrun.client import AsyncClient, ClientError
 from longrun.demo.proofs import Proof
 from longrun.demo.reviewer import Reviewer
 from longrun.demo.show import REAL, SCRIPTED, DemoError, Show
@@ -122,12 +122,12 @@ async def _demonstrate(options: DemoOptions, console: Console, home: Path) -> in
 
 
 async def _play(options: DemoOptions, console: Console, stack: Stack, *, attended: bool) -> Show:
-    client = await Client.connect(stack.plan.temporal, data_converter=pydantic_data_converter, lazy=True)
+    temporal = await Client.connect(stack.plan.temporal, data_converter=pydantic_data_converter, lazy=True)
     with View(console, most=console.width - 4) as view:
-        async with open_api(stack.plan.api, lambda why: view.say(f"{why}; trying again", "yellow")) as api:
-            reviewer = Reviewer(Reviews(client), view, attended, os_user())
+        async with AsyncClient(stack.plan.api, on_interruption=view.retrying) as client:
+            reviewer = Reviewer(Reviews(temporal), view, attended, os_user())
             cues = SCRIPTED if options.model == MODEL else REAL
-            show = Show(stack, api, view, reviewer, cues)
+            show = Show(stack, client, view, reviewer, cues)
             try:
                 await show.play(options.model)
             except (DemoError, ClientError, ReviewError, TemporalUnavailableError) as error:

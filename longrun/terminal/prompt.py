@@ -7,10 +7,10 @@ import os
 from typing import Any, Literal
 from uuid import uuid4
 
-from longrun.client import Api, ApiError, ClientError
+from longrun.client import AnyEvent, ApiError, AsyncClient, ClientError
 from longrun.terminal.view import View
 from longrun.terminal.wording import clean, whole
-from longrun.workflows.contract.events import ApprovalDecided, ApprovalExpired, Event, RunWaiting
+from longrun.workflows.contract.events import ApprovalDecided, ApprovalExpired, RunWaiting
 from longrun.workflows.contract.runs import Decision, PendingApproval, Verdict
 
 _CONFLICT = 409
@@ -50,20 +50,20 @@ class Approver:
     """Asks about each waiting call of a run and sends the answer.
 
     Args:
-        api: Where the answers go.
+        client: Where the answers go.
         view: Where the calls are shown.
         by: The person's name.
     """
 
-    def __init__(self, api: Api, view: View, by: str) -> None:
-        self._api = api
+    def __init__(self, client: AsyncClient, view: View, by: str) -> None:
+        self._client = client
         self._view = view
         self._by = by
         self._job: asyncio.Task[None] | None = None
         self._settled: set[str] = set()
         self._asking: tuple[str, asyncio.Task[Decision | None]] | None = None
 
-    def see(self, event: Event) -> None:
+    def see(self, event: AnyEvent) -> None:
         """Ask when the run begins to wait; ask no longer about a call that somebody else has decided."""
         if isinstance(event, RunWaiting):
             self._job = asyncio.create_task(self._review(event.run_id, self._job))
@@ -83,9 +83,9 @@ class Approver:
             await before
         try:
             # A log that is read again asks for what was decided long ago: only what waits now is asked about.
-            run = await self._api.get(run_id)
-            for given in run["pending_approvals"]:
-                await self._review_call(run_id, PendingApproval.model_validate(given))
+            run = await self._client.get_run(run_id)
+            for call in run.pending_approvals:
+                await self._review_call(run_id, call)
         except ClientError as error:
             self._view.say(f"could not ask for decisions: {error}", "red")
 
@@ -110,7 +110,7 @@ class Approver:
 
     async def _send(self, run_id: str, decision: Decision) -> None:
         try:
-            await self._api.decide(run_id, decision)
+            await self._client.decide(decision, run_id)
         except ApiError as error:
             if error.status != _CONFLICT:
                 raise

@@ -12,7 +12,7 @@ from temporalio.client import Client
 
 from longrun.activities.toolbox.registry import Tool, tool
 from longrun.activities.toolbox.tool import ToolContext
-from longrun.gateway.history.rebuilder import Rebuilder, Rebuilt
+from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.gateway.reconcile.reconciler import Reconciler
 from longrun.gateway.service.runs import RunService
 from longrun.runtime.clock import now
@@ -21,6 +21,7 @@ from longrun.store.db.database import Tx
 from longrun.store.db.tables import OutboxRow, RunRow
 from longrun.store.log import Segment
 from longrun.store.outbox import Outbox
+from longrun.store.repair.restore import RunHistory
 from longrun.store.runs import Acceptance
 from longrun.workflows.contract.runs import Decision, RunOrder, Verdict
 from tests.build import Stores
@@ -49,7 +50,7 @@ class ServiceHarness:
         """The run's log as it is kept."""
         return await self.stores.log.page(run_id, 0, 10_000)
 
-    async def rebuilt(self, run_id: str) -> Rebuilt:
+    async def rebuilt(self, run_id: str) -> RunHistory:
         """The run from its history, which must have it."""
         rebuilt = await self.rebuilder.rebuild(run_id)
         assert rebuilt is not None
@@ -140,7 +141,7 @@ async def reconciling(services: ServiceHarness) -> AsyncGenerator[None]:
 
 async def _is_over(services: ServiceHarness, run_id: str) -> RunRow | None:
     row = await services.stores.runs.get(run_id)
-    return row if row is not None and row.finished else None
+    return row if row is not None and row.ended_at else None
 
 
 async def over(services: ServiceHarness, run_id: str) -> RunRow:

@@ -11,7 +11,7 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from longrun.client import ApiError, open_api
+from longrun.client import ApiError, AsyncClient
 from longrun.runtime.ids import new_id
 from longrun.store.db.database import Tx
 from tests.build import Stores
@@ -125,9 +125,9 @@ async def test_whoever_waits_for_events_that_are_gone_is_told_when_the_run_is_ov
     await front.waiting(run_id)
     await forget(temporal, run_id)
     await lose(front, run_id, 2)
-    async with open_api(front.base_url, lambda _: None) as api, asyncio.timeout(20):
+    async with AsyncClient(front.base_url) as client, asyncio.timeout(20):
         with pytest.raises(ApiError, match="are gone") as refused:
-            async for _ in api.follow(run_id):
+            async for _ in client.stream_run(run_id):
                 pass
     assert refused.value.status == 410
     run = await front.run(run_id)

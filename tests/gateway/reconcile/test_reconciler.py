@@ -157,7 +157,7 @@ async def test_a_run_that_was_reset_is_not_over(temporal: str, tmp_path: Path) -
         await reset(harness, handle.id)
         await harness.seen(handle.id, "run.resumed")
         await services.reconciler.round()
-        assert (await harness.row(handle.id)).finished is None
+        assert (await harness.row(handle.id)).ended_at is None
         again = harness.handle(handle.id)
         (pending,) = (await harness.phase(again, "waiting")).pending
         await services.decide(handle.id, pending.call_id, "approve")
@@ -218,12 +218,12 @@ async def test_a_run_that_ended_behind_an_old_copy_of_the_database_is_caught_up(
     async with behind(temporal, tmp_path, WAITS) as (harness, services):
         handle = await harness.start(order("note"))
         await until(lambda: services.told(handle.id, "run.waiting"), "the pause in history")
-        rows, lines = await services.rebuilt(handle.id), await services.settled(handle.id)
+        history, lines = await services.rebuilt(handle.id), await services.settled(handle.id)
         await services.decide(handle.id, "c1", "approve")
         await harness.ended(handle)
         whole = services.rows()
         (tmp_path / "longrun.db").unlink()
-        await services.stores.database.write(lambda tx: restore_run(tx, rows.rows, rows.lines, rows.last_seq))
+        await services.stores.database.write(lambda tx: restore_run(tx, history))
         assert await services.settled(handle.id) == lines
         await services.reconciler.round()
         assert services.rows() == whole

@@ -95,8 +95,8 @@ async def test_a_workflow_that_failed_ends_its_run_with_its_reason(temporal: str
             async with reconciling(services):
                 row = await over(services, handle.id)
     assert (row.status, row.stop_reason) == ("failed", "error")
-    assert row.finished is not None
-    assert f"the workflow failed: run {handle.id} cannot go on" in row.finished
+    assert row.error is not None
+    assert f"the workflow failed: run {handle.id} cannot go on" in row.error
 
 
 async def test_a_signal_that_temporal_will_never_take_holds_nothing_up(temporal: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from longrun.gateway.streaming.hub import Hub
 from longrun.gateway.streaming.tail import Chunk, Tail
 from longrun.runtime.settings import Settings
 from longrun.store.db.schema import migrate
-from longrun.workflows.contract.steps import ModelCall
+from longrun.workflows.contract.requests import ModelCall
 from tests.build import Stores, finish, says
 from tests.logcheck import check_log, parsed
 
@@ -92,10 +92,10 @@ async def test_a_reader_that_does_not_keep_up_is_sent_back_to_the_store(stores: 
     async with serving(hub), asyncio.timeout(30), aclosing(tail.follow(run_id, 0, "raw")) as chunks:
         seen: list[Chunk] = [await anext(chunks)]
         following = asyncio.ensure_future(anext(chunks))
-        begun = await stores.begin(ModelCall(run_id=run_id, step=1))
+        attempt = await stores.begin(ModelCall(run_id=run_id, step=1))
         seen.append(await following)
         with hub.subscribe(run_id, 0) as other:
-            await stores.babble(ModelCall(run_id=run_id, step=1), begun, ["ha "] * (hubs.LONGEST_QUEUE + 50))
+            await stores.babble(ModelCall(run_id=run_id, step=1), attempt, ["ha "] * (hubs.LONGEST_QUEUE + 50))
             hub.notify([run_id])
             while not other.lagging:  # noqa: ASYNC110 - the hub's own pace
                 await asyncio.sleep(0.01)

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx2
@@ -10,8 +11,19 @@ import pytest
 from typer.testing import CliRunner
 
 from longrun.cli.main import app, main
+from longrun.runtime.settings import Settings
+from tests.build import Stores
 
 ROOT = Path(__file__).parents[3]
+OWN_TOOL = """
+from longrun import tool
+
+
+@tool()
+async def greet(name: str) -> str:
+    '''Greet somebody.'''
+    return f"Hello, {name}!"
+"""
 HELLO = """
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -92,6 +104,27 @@ def test_the_values_of_a_dotenv_file_count_but_the_environment_wins(
 def test_no_command_waits_for_a_library_that_few_need() -> None:
     code = "import sys, longrun.cli.main; print({'prompt_toolkit', 'openai', 'anthropic'} & sys.modules.keys())"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"  # noqa: S603 - our own command
+
+
+@pytest.mark.server
+async def test_a_worker_loads_the_tools_of_its_folder_and_no_package_of_it(temporal: str, tmp_path: Path) -> None:
+    (tmp_path / "activities.py").write_text("raise RuntimeError('not longrun.activities')")
+    (tmp_path / "my_tools.py").write_text(OWN_TOOL)
+    environ = {**os.environ, "LONGRUN_TOOLS": "my_tools", "TEMPORAL_ADDRESS": temporal}
+    process = await asyncio.create_subprocess_exec(
+        *(Path(sys.executable).with_name("longrun"), "worker"),
+        cwd=tmp_path,
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    async with asyncio.timeout(30):
+        assert await process.stdout.readline() == b"longrun worker ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    stores = Stores.over(Settings(home=tmp_path / ".longrun").database)
+    async with aclosing(stores.database):
+        assert "greet" in [tool.name for tool in await stores.agents.tools()]
 
 
 async def test_the_server_answers_where_the_settings_say_and_ends_on_sigterm(tmp_path: Path, free_port: int) -> None:

@@ -10,24 +10,24 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from longrun.client import open_api
+from longrun.client import AsyncClient
 from longrun.terminal.prompt import Approver, os_user
 from longrun.terminal.view import View
 from longrun.workflows.contract.events import ApprovalDecided, RunWaiting
 from longrun.workflows.contract.messages import Usage
 from longrun.workflows.contract.runs import PendingApproval
 from tests.build import START
-from tests.gateway.answering import QUICK, Played, plain, playing, problem
+from tests.gateway.answering import DELIVERED, QUICK, RUN, Played, plain, playing, problem
 from tests.longrun.pseudo_terminal import CLEAR, LEFT, Terminal, own_terminal, terminal
 
 WAITS = RunWaiting(run_id="r", at=START, usage=Usage())
-TAKEN = plain("200 OK", {})
+TAKEN = plain("202 Accepted", DELIVERED)
 QUESTION = "[s]kip?"
 
 
 def run_that_waits(*call_ids: str) -> bytes:
     calls = [PendingApproval(call_id=each, name="write", arguments='{"a": 1}', step=1) for each in call_ids]
-    return plain("200 OK", {"pending_approvals": [call.model_dump(mode="json") for call in calls]})
+    return plain("200 OK", {**RUN, "pending_approvals": [call.model_dump(mode="json") for call in calls]})
 
 
 def decided(call_id: str) -> ApprovalDecided:
@@ -53,16 +53,20 @@ class Sitting:
         async with asyncio.timeout(10):
             while True:
                 if len(self.played.bodies) > count:
-                    return self.played.bodies[1:]
+                    return [
+                        {name: given for name, given in body.items() if name != "id"} for body in self.played.bodies[1:]
+                    ]
                 await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
 async def sitting(answers: Sequence[bytes]) -> AsyncGenerator[Sitting]:
     with own_terminal() as screen:
-        async with playing(*answers) as (_, played), open_api(played.url, pytest.fail, QUICK) as api:
-            view = View(Console(width=100, color_system=None))
-            approver = Approver(api, view, "ann")
+        async with (
+            playing(*answers) as played,
+            AsyncClient(played.url, retry=QUICK, on_interruption=pytest.fail) as client,
+        ):
+            approver = Approver(client, view := View(Console(width=100, color_system=None)), "ann")
             try:
                 yield Sitting(screen, approver, view, played)
             finally:
@@ -105,7 +109,7 @@ async def test_what_happens_while_a_person_types_is_shown_above_the_line() -> No
 async def test_an_interrupted_call_is_asked_about_with_the_reason_and_may_be_given_its_result() -> None:
     reason = "Its worker died."
     call = PendingApproval(call_id="c1~2", name="pay", arguments="{}", step=1, reason=reason, interrupted="c1")
-    waits = plain("200 OK", {"pending_approvals": [call.model_dump(mode="json")]})
+    waits = plain("200 OK", {**RUN, "pending_approvals": [call.model_dump(mode="json")]})
     async with sitting([waits, TAKEN]) as person:
         person.approver.see(WAITS)
         await person.answers("g\n")
