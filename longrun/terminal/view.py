@@ -125,16 +125,6 @@ class View:
         """Show why an interrupted request is sent again."""
         self.say(f"{reason}; trying again", "yellow")
 
-    def ask(self, question: str) -> None:
-        """Show a question that a person answers on the same line."""
-        self.pause()
-        self._inline = "question"
-        self._console.print(Text(question, "bold"), end="", soft_wrap=True)
-
-    def answered(self) -> None:
-        """The person has ended the line."""
-        self._inline = None
-
     def _turn(self, doing: str | None) -> None:
         """Show what goes on now, by a spinner under the text; ``None`` for nothing."""
         if not self._console.is_terminal:

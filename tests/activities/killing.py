@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,6 @@ from tests.harness import until
 
 _ROOT = Path(__file__).parents[2]
 _BOOT = 40.0
-_COMMAND = (sys.executable, "-m", "longrun.activities.worker")
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,7 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def worker_process(
-    settings: Settings,
-    address: str,
-    environ: Mapping[str, str],
-    folder: Path = _ROOT,
-    command: Sequence[str] = _COMMAND,
+    settings: Settings, address: str, environ: Mapping[str, str], folder: Path = _ROOT
 ) -> AsyncGenerator[WorkerProcess]:
     """A worker, started in a folder, that is ready when the block begins and is no more when it has ended."""
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -57,7 +52,7 @@ async def worker_process(
     }
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *(sys.executable, "-m", "longrun.activities.worker"),
             env={**os.environ, **ours, **environ},
             cwd=folder,
             stdout=output,

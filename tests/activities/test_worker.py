@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,22 +17,9 @@ from longrun.activities.worker import PURE, READY, Process, work
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
-from tests.activities.killing import worker_process
 from tests.build import Stores
 from tests.harness import until
 
-OWN_TOOL = """
-from longrun import tool
-
-@tool()
-async def greet(name: str) -> str:
-    \"\"\"Greet somebody.
-
-    Args:
-        name: Who.
-    \"\"\"
-    return f"Hello {name}"
-"""
 PORTS = (ModelSteps, ToolSteps, LifecycleSteps)
 
 
@@ -91,19 +77,3 @@ async def test_tools_that_cannot_be_loaded_keep_a_worker_from_coming_up(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-
-@pytest.mark.server
-async def test_the_worker_command_finds_tools_where_it_is_started_beside_packages_named_like_ours(
-    temporal: str, tmp_path: Path
-) -> None:
-    (tmp_path / "activities").mkdir()
-    (tmp_path / "activities" / "__init__.py").touch()
-    (tmp_path / "own_tools.py").write_text(OWN_TOOL)
-    settings = Settings(home=tmp_path / "home", task_queue=f"longrun-{new_id()}")
-    command = (str(Path(sys.executable).with_name("longrun")), "worker")
-    async with worker_process(settings, temporal, {"LONGRUN_TOOLS": "own_tools"}, tmp_path, command):
-        stores = Stores.over(settings.database)
-        offered = {spec.name for spec in await stores.agents.tools()}
-        await stores.database.aclose()
-    assert {"greet", "list_files"} <= offered

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from contextlib import aclosing
 from pathlib import Path
@@ -98,6 +99,11 @@ def test_the_values_of_a_dotenv_file_count_but_the_environment_wins(
     assert status_of_main("gateway") == 2
     assert "LONGRUN_PORT" in capsys.readouterr().err
     assert os.environ["OPENAI_API_KEY"] == "from-outside"
+
+
+def test_no_command_waits_for_a_library_that_few_need() -> None:
+    code = "import sys, longrun.cli.main; print({'prompt_toolkit', 'openai', 'anthropic'} & sys.modules.keys())"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"  # noqa: S603 - our own command
 
 
 @pytest.mark.server

@@ -229,17 +229,6 @@ def test_without_a_terminal_nothing_turns() -> None:
     assert shown([asked(), tool_started("c1")]) == ""
 
 
-def test_a_question_keeps_its_line_until_it_is_answered_or_something_else_is_shown() -> None:
-    output = StringIO()
-    view = View(Console(file=output, width=80))
-    view.ask("why? ")
-    view.answered()
-    view.say("because")
-    view.ask("and? ")
-    view.say("decided elsewhere")
-    assert output.getvalue() == "why? because\nand? \ndecided elsewhere\n"
-
-
 def test_calls_are_written_so_that_they_can_be_read() -> None:
     assert signature("f", "not json") == "f(not json)"
     assert signature("f", "[1]") == "f([1])"
