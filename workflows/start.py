@@ -1,16 +1,20 @@
 """How the workflow of a run is started: once per run, readable in the Web UI."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TypedDict
 
+from temporalio.client import Client
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from longrun.workflows.contract.runs import RunOrder
+from longrun.workflows.agent_run import AgentRun
+from longrun.workflows.contract.runs import RunOrder, RunState
 from longrun.workflows.search_attributes import AGENT_NAME, RUN_STATUS, THREAD_ID
 
 TASK_TIMEOUT = timedelta(seconds=5)
@@ -45,3 +49,15 @@ def start_options(order: RunOrder) -> StartOptions:
             ]
         ),
     )
+
+
+async def start_run(client: Client, order: RunOrder, task_queue: str, rpc_timeout: timedelta | None = None) -> None:
+    """Start the workflow of an accepted run; one that was started before is left as it is.
+
+    Raises:
+        RPCError: Temporal refused, or did not answer.
+    """
+    with suppress(WorkflowAlreadyStartedError):
+        await client.start_workflow(
+            AgentRun.run, RunState(order=order), task_queue=task_queue, rpc_timeout=rpc_timeout, **start_options(order)
+        )

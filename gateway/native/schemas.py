@@ -2,8 +2,9 @@
 
 import json
 from typing import Annotated, Literal
+from uuid import UUID
 
-from pydantic import BaseModel, Discriminator, Field, JsonValue, Tag, field_validator
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, JsonValue, Tag, WithJsonSchema, field_validator
 from pydantic_core import to_json
 
 from longrun.workflows.contract.agents import AgentSpec
@@ -16,6 +17,17 @@ MOST_METADATA = 16 * 1024
 """Bytes of metadata, as JSON."""
 
 _CALL_ID = r"^[\x21-\x7e]{1,256}$"
+
+
+def _one_spelling(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError as error:
+        raise ValueError("is not a UUID") from error
+
+
+Id = Annotated[str, AfterValidator(_one_spelling), WithJsonSchema({"type": "string", "format": "uuid"})]
+"""The id of a run."""
 
 
 def _bounded(text: str) -> str:
@@ -82,7 +94,7 @@ def _shape_of(given: object) -> str:
     return "<name>" if isinstance(given, str) else "<inline>"
 
 
-def _words_or_message(given: object) -> str:
+def _text_or_message(given: object) -> str:
     return "<text>" if isinstance(given, str) else "<message>"
 
 
@@ -100,7 +112,7 @@ class CreateRun(BaseModel):
     ]
     input: Annotated[
         Annotated[str, Field(min_length=1), Tag("<text>")] | Annotated[InputMessage, Tag("<message>")],
-        Discriminator(_words_or_message),
+        Discriminator(_text_or_message),
     ]
     thread_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")
     limits: Limits = Limits()
@@ -134,7 +146,7 @@ class CancelBody(BaseModel):
 
 
 class SayBody(BaseModel):
-    """A user's words for a run that is under way. ``id`` makes a repeat harmless."""
+    """A user's message to a run that is under way. ``id`` makes a repeat harmless."""
 
     text: str = Field(min_length=1)
     by: str = Field(default="api", min_length=1, max_length=200)
@@ -147,7 +159,7 @@ class SayBody(BaseModel):
 
 
 class DecideBody(BaseModel):
-    """A reviewer's word on a call.
+    """A reviewer's decision on a call.
 
     ``edit`` needs ``args``, which replace the model's; ``answer`` needs ``answer``, which becomes the call's result.
     ``run_id`` is needed where two runs wait with the same call id, and for a decision before the call is known.
@@ -159,7 +171,7 @@ class DecideBody(BaseModel):
     answer: str | None = None
     reason: str | None = Field(default=None, max_length=20_000)
     by: str = Field(default="api", min_length=1, max_length=200)
-    run_id: str | None = None
+    run_id: Id | None = None
     id: str | None = Field(default=None, pattern=_CALL_ID)
 
     @field_validator("args", "answer")

@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.gateway.reconcile.resets import ResetWatch
+from longrun.gateway.service.delivery import Delivery
 from longrun.gateway.service.executions import VANISHED
 from longrun.gateway.service.runs import RunService
 from longrun.runtime.clock import now
@@ -18,7 +19,6 @@ from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.db.database import StoreUnavailableError
 from longrun.store.db.tables import RunRow
 from longrun.store.log import FencedError
-from longrun.store.outbox import Outbox
 from longrun.store.repair.rewind import Origin
 from longrun.store.runs import Runs
 from longrun.workflows.contract.errors import ErrorInfo
@@ -46,19 +46,19 @@ class Reconciler:
     """Compares the store with Temporal, again and again.
 
     Args:
-        service: Talks to workflows.
+        service: Starts runs, and finds how they ended.
         runs: The store's runs.
-        signals: The outbox.
+        delivery: Delivers the outbox.
         rebuilder: Brings back what the store has lost.
         watched: The runs that have viewers, each with the last seq that they have.
     """
 
     def __init__(
-        self, service: RunService, runs: Runs, signals: Outbox, rebuilder: Rebuilder, watched: Watched
+        self, service: RunService, runs: Runs, delivery: Delivery, rebuilder: Rebuilder, watched: Watched
     ) -> None:
         self._service = service
         self._runs = runs
-        self._signals = signals
+        self._delivery = delivery
         self._rebuilder = rebuilder
         self._watched = watched
         self._seen: Mapping[str, int] = {}
@@ -138,9 +138,8 @@ class Reconciler:
 
     async def _deliver_signals(self) -> None:
         """Deliver in order; what must wait holds back only its own run's later signals."""
-        waiting = await self._signals.undelivered(now() - timedelta(seconds=INTERVAL))
-        for run_id in dict.fromkeys(signal.run_id for signal in waiting):
-            await self._service.deliver(run_id)
+        for run_id in await self._delivery.waiting(now() - timedelta(seconds=INTERVAL)):
+            await self._delivery.deliver(run_id)
 
     async def _end_abrupt(self) -> None:
         moment = now()

@@ -22,7 +22,9 @@ from longrun.demo.proofs import Proof
 from longrun.demo.reviewer import Reviewer
 from longrun.demo.show import REAL, SCRIPTED, DemoError, Show
 from longrun.demo.stack import Stack, notify_folder, running
+from longrun.gateway.history.reader import HistoryReader
 from longrun.gateway.service.reviews import ReviewError, Reviews
+from longrun.gateway.service.workflows import Workflows
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.terminal.prompt import ask, os_user
 from longrun.terminal.view import View
@@ -125,7 +127,7 @@ async def _play(options: DemoOptions, console: Console, stack: Stack, *, attende
     temporal = await Client.connect(stack.plan.temporal, data_converter=pydantic_data_converter, lazy=True)
     with View(console, most=console.width - 4) as view:
         async with AsyncClient(stack.plan.api, on_interruption=view.retrying) as client:
-            reviewer = Reviewer(Reviews(temporal), view, attended, os_user())
+            reviewer = Reviewer(Reviews(Workflows(temporal), HistoryReader(temporal)), view, attended, os_user())
             cues = SCRIPTED if options.model == MODEL else REAL
             show = Show(stack, client, view, reviewer, cues)
             try:

@@ -8,8 +8,6 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from longrun.gateway.native.stream import frames
-from longrun.gateway.streaming.tail import Chunk
 from longrun.runtime.settings import Settings
 from longrun.workflows.contract.events import EVENT
 from longrun.workflows.contract.requests import ModelCall
@@ -177,7 +175,3 @@ async def test_a_log_that_is_lost_while_temporal_is_away_is_no_end(stand: Stand)
     assert response.status_code == 503
     with pytest.raises(httpx2.RemoteProtocolError):
         await stand.front.http.get(f"/api/runs/{run_id}/stream")
-
-
-def test_lines_without_events_make_no_frame() -> None:
-    assert frames(Chunk((), 7)) == b""

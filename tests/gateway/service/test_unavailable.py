@@ -17,7 +17,7 @@ from longrun.runtime.temporal import RETRIES, TemporalUnavailableError
 from longrun.store.db.tables import RunRow
 from longrun.store.outbox import Signal
 from longrun.store.runs import Acceptance
-from longrun.workflows.contract.runs import Cancel, Outcome, RunState, Said
+from longrun.workflows.contract.runs import Outcome, RunState
 from tests.gateway.service_harness import LONG_AGO, accept, aged, over, reconciling, service_harness, tools
 from tests.harness import harnessed, order, unserved, until
 from tests.provider_fake import Gate, call, in_turn, turn
@@ -46,8 +46,7 @@ async def test_what_is_said_while_the_line_is_cut_arrives_when_it_is_mended(temp
         await gate.reached.wait()
         await services.reconciler.round()
         relay.cut()
-        row = await harness.row(handle.id)
-        assert await services.service.cancel(row, Cancel(by="ann")) == "accepted"
+        assert await services.cancel(handle.id) == "accepted"
         await aged(services)
         with pytest.raises(TemporalUnavailableError):
             await services.reconciler.round()
@@ -123,9 +122,8 @@ async def test_what_is_said_to_a_workflow_that_was_just_terminated_is_said_to_be
         services = service_harness(harness)
         handle = await harness.start(order("hold"))
         await gate.reached.wait()
-        row = await harness.row(handle.id)
         await handle.terminate()
-        assert await services.service.say(row, Said(text="Wait!", by="ann", id="1")) == "over"
+        assert await services.say(handle.id, "Wait!") == "over"
         assert not await services.signals.undelivered(now() + LONG_AGO)
         gate.open()
 

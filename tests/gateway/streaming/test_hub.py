@@ -1,8 +1,8 @@
 """News of logs that grow: nobody misses any, whatever becomes of the pokes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from longrun.runtime.settings import Settings
 from longrun.store.db.schema import migrate
 from longrun.workflows.contract.requests import ModelCall
 from tests.build import Stores, finish, says
+from tests.gateway.service_harness import serving
 from tests.logcheck import check_log, parsed
 
 
@@ -26,16 +27,6 @@ async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
     stores = Stores.over(settings.database)
     yield stores
     await stores.database.aclose()
-
-
-@asynccontextmanager
-async def serving(hub: Hub) -> AsyncGenerator[None]:
-    task = asyncio.create_task(hub.serve())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def run(stores: Stores) -> str:
@@ -60,7 +51,7 @@ async def test_a_run_whose_pokes_are_lost_is_found_while_others_are_busy(stores:
             hub.notify([busy])
             await asyncio.sleep(hubs.POLL / 20)
 
-    async with serving(hub):
+    async with serving(hub.serve()):
         poking = asyncio.create_task(notify())
         with hub.subscribe(busy, 1), hub.subscribe(quiet, 1) as news:
             await asyncio.sleep(0)
@@ -74,7 +65,7 @@ async def test_a_run_whose_pokes_are_lost_is_found_while_others_are_busy(stores:
 async def test_viewers_wait_while_the_store_is_away(stores: Stores, caplog: pytest.LogCaptureFixture) -> None:
     hub = Hub(stores.log)
     run_id = await run(stores)
-    async with serving(hub), asyncio.timeout(10):
+    async with serving(hub.serve()), asyncio.timeout(10):
         with hub.subscribe(run_id, 1) as news:
             await stores.database.write(lambda tx: tx.exec_driver_sql("ALTER TABLE segments RENAME TO away"))
             while "viewers wait" not in caplog.text:  # noqa: ASYNC110 - the hub's own pace
@@ -89,7 +80,7 @@ async def test_a_reader_that_does_not_keep_up_is_sent_back_to_the_store(stores: 
     hub = Hub(stores.log)
     run_id = await run(stores)
     tail = Tail(stores.log, hub, repaired)
-    async with serving(hub), asyncio.timeout(30), aclosing(tail.follow(run_id, 0, "raw")) as chunks:
+    async with serving(hub.serve()), asyncio.timeout(30), aclosing(tail.follow(run_id, 0, "raw")) as chunks:
         seen: list[Chunk] = [await anext(chunks)]
         following = asyncio.ensure_future(anext(chunks))
         attempt = await stores.begin(ModelCall(run_id=run_id, step=1))

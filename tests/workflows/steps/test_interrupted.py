@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from longrun.activities.tools import INTERRUPTED
+from longrun.gateway.history.reader import HistoryReader
 from longrun.gateway.service.reviews import Reviews, Ruling
+from longrun.gateway.service.workflows import Workflows
 from longrun.workflows.contract.agents import OnInterrupt
 from longrun.workflows.contract.events import ApprovalDecided, ApprovalRequested, Event, ToolCompleted, TurnEnded
 from longrun.workflows.contract.runs import Cancel, Decision, PendingApproval
@@ -111,7 +113,7 @@ async def test_a_reviewer_at_the_command_line_decides_on_an_interrupted_call_onc
     async with harnessed(temporal, tmp_path, in_turn(SNAPS, ENDS), [look, snapping()]) as harness:
         handle = await harness.start(order("snap", "look"))
         await question(harness, handle)
-        reviews = Reviews(harness.client)
+        reviews = Reviews(Workflows(harness.client), HistoryReader(harness.client))
         (pending,) = (await reviews.of_run(handle.id)).pending
         decisions = [Decision(call_id=pending.call_id, decision="approve", by=who, id=who) for who in ("ann", "bob")]
         rulings = [await reviews.decide(handle.id, decision) for decision in decisions]

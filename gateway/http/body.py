@@ -1,37 +1,31 @@
-"""What a request carries: a JSON body of bounded size, checked query parameters, the run that its path names."""
+"""The body of a request: JSON of bounded size and depth, without what a database cannot keep."""
 
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from math import isfinite
-from typing import TypeVar, cast
-from uuid import UUID
+from typing import cast
 
-from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 
-from longrun.gateway.http.problems import invalid, wrong
-from longrun.gateway.services import services_of
-from longrun.store.db.tables import RunRow
+from longrun.gateway.http.errors import wrong
 
 MOST_BYTES = 8 * 1024 * 1024
 MOST_DEPTH = 100
-"""Levels of a body: what holds it on its way, in the store and in Temporal, adds levels, and parsers end at 200."""
+"""Levels of a body: the documents that hold it in the store and in Temporal add levels, and parsers end at 200."""
 
 CURLS_OWN = "application/x-www-form-urlencoded"
 _PARSED_DEPTH = 200
 _SUSPECT = re.compile(rb"\\u0000|[eE]\+?\d{3}|\d{200}")
 """What a body has that is worth a walk through it: it may hold a NUL character or a number beyond all floats."""
 
-M = TypeVar("M", bound=BaseModel)
-
 
 async def read_json(request: Request) -> object:
     """The body as JSON; an empty one is an empty object.
 
     Raises:
-        ProblemError: It is too large (found without reading all of it), of another type, or not JSON.
+        RequestError: It is too large (found without reading all of it), of another type, or not JSON.
     """
     raw = await _read(request)
     if not raw:
@@ -85,74 +79,3 @@ async def _read(request: Request) -> bytes:
         if len(body) > MOST_BYTES:
             raise too_large
     return bytes(body)
-
-
-def check(shape: type[M], given: object) -> M:
-    """A body as its shape; a field that the shape does not have is an error too.
-
-    Raises:
-        ProblemError: Names each wrong field.
-    """
-    try:
-        return shape.model_validate(given, extra="forbid")
-    except ValidationError as error:
-        raise invalid(error, "body") from error
-
-
-def read_query(request: Request, shape: type[M]) -> M:
-    """The query parameters as their shape.
-
-    Raises:
-        ProblemError: Names each wrong parameter.
-    """
-    try:
-        return shape.model_validate(dict(request.query_params), extra="forbid")
-    except ValidationError as error:
-        raise invalid(error, "query") from error
-
-
-def refuse_nul(request: Request) -> None:
-    """Refuse a path or a query with a NUL character, which PostgreSQL can neither keep nor look for.
-
-    Raises:
-        ProblemError: Names the parameter.
-    """
-    for name, value in [*request.path_params.items(), *request.query_params.multi_items()]:
-        if "\0" in name + value:
-            raise wrong(name, "has a NUL character")
-
-
-def uuid_of(text: str, field: str) -> str:
-    """An id in its one spelling.
-
-    Raises:
-        ProblemError: It is none.
-    """
-    try:
-        return str(UUID(text))
-    except ValueError as error:
-        raise wrong(field, "is not a UUID") from error
-
-
-async def run_of(request: Request) -> RunRow:
-    """The run that the path names, brought back from its history if the store has lost it.
-
-    Raises:
-        ProblemError: There is none.
-    """
-    return await find_run(request, uuid_of(request.path_params["run_id"], "run_id"))
-
-
-async def find_run(request: Request, run_id: str) -> RunRow:
-    """A run by its id, brought back from its history if the store has lost it.
-
-    Raises:
-        ProblemError: There is none.
-    """
-    services = services_of(request)
-    row = await services.runs.get(run_id)
-    if row is None and await services.rebuilder.restore_unknown(run_id):
-        row = await services.runs.get(run_id)
-    if row is None:
-        raise wrong("run_id", f"there is no run {run_id}: neither the store nor Temporal knows it (any more)", 404)
-    return row
