@@ -33,8 +33,8 @@ STRUCK: Mapping[str, Any] = {
     "struck and told": {"decision": "answer", "answer": "it struck"},
 }
 """What is said of calls with an effect that are interrupted."""
-LATE_TEXT = r"step:1:1:\w+ of run \S+ was overtaken"
-LATE_RESULT = r"call:\S+:completed of run \S+ was overtaken"
+LATE_TEXT = r"step:1:(1:\w+|reply) of run \S+ was overtaken"
+LATE_RESULT = r"call:\S+:outcome of run \S+ was overtaken"
 
 
 def _told() -> tuple[Answer, Stall]:
