@@ -34,7 +34,7 @@ STRUCK: Mapping[str, Any] = {
 }
 """What is said of calls with an effect that are interrupted."""
 LATE_TEXT = r"step:1:1:\w+ of run \S+ was overtaken"
-LATE_RESULT = r"call:\S+:completed of run \S+ was overtaken"
+LATE_RESULT = r"call:\S+:outcome of run \S+ was overtaken"
 
 
 def _told() -> tuple[Answer, Stall]:
