@@ -236,7 +236,7 @@ def _merged(waiting: list[tuple[int, str | None]]) -> list[tuple[int, str | None
 def _reached(events: Sequence[Event]) -> None:
     """Say what the last commit was about."""
     if not events:
-        reached("answer named")
+        reached("answer identified")
     elif any(isinstance(event, ToolCallDelta) for event in events):
         reached("arguments written")
     elif any(isinstance(event, TextDelta) for event in events):

@@ -103,9 +103,9 @@ class ToolActivities(ToolSteps):
         tool = self._toolbox.find(call.name)
         writes = tool is not None and tool.spec.effect == "write"
         async with heartbeats():
-            reached("write begun" if writes else "read begun")
+            reached("write started" if writes else "read started")
             result = await self._toolbox.run(call.name, attempt.arguments, self._context(call, attempt.number))
-            reached("write done" if writes else "read done")
+            reached("write ended" if writes else "read ended")
             return result
 
     async def _keep(

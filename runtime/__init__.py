@@ -1,1 +1,1 @@
-"""What every process stands on: settings, the clock, ids, failpoints, the connection to Temporal. A leaf."""
+"""What every process uses: settings, the clock, ids, failpoints, the connection to Temporal. A leaf."""

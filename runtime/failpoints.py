@@ -1,10 +1,10 @@
-"""Named places of the product, at which a process can be told to stop, so that it is killed exactly there.
+"""Failpoints: named lines of the product at which a process can be made to stop, so that it is killed exactly there.
 
-``LONGRUN_STOP_AT`` names a place, or by ``PLACE#3`` the third time that the process comes to it. The process then adds
-a line to the file ``LONGRUN_STOP_FILE``, the place and its own pid, and stops itself by SIGSTOP before anything else of
-it runs. Whoever watches the file kills it, or kills another process and lets this one go on by SIGCONT. It stops once;
-if the file has been taken away when it goes on, it stops the next time, too.
-Both variables are read when this module is imported; without them a place costs one comparison.
+``LONGRUN_STOP_AT`` names a failpoint; ``NAME#3`` is the third time that the process reaches it. The process then
+appends a line to the file ``LONGRUN_STOP_FILE``, the failpoint and its own pid, and stops itself by SIGSTOP before
+anything else in it runs. The test that watches the file kills it, or kills another process and continues this one by
+SIGCONT. It stops once; if the test has removed the file before it continues, it stops the next time, too.
+Both variables are read when this module is imported; without them a failpoint costs one comparison.
 """
 
 import os
@@ -14,20 +14,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-Place = Literal[
+Failpoint = Literal[
     "run accepted",  # gateway: committed, its workflow is not started
     "decision accepted",  # gateway: in the outbox, not sent
     "decision delivered",  # gateway: sent, the outbox does not know it
     "cancel accepted",  # gateway: in the outbox, not sent
-    "model asked",  # worker: the provider has answered with nothing yet; without background mode
-    "answer named",  # worker: the answer can be taken up again, nothing of it has come
+    "model called",  # worker: the provider has sent nothing yet; without background mode
+    "answer identified",  # worker: the answer has a resume point, and no text yet
     "text written",  # worker: a delta of text is committed
     "arguments written",  # worker: a delta of a call's arguments is committed
     "message written",  # worker: the message is committed, Temporal does not know it
-    "read begun",  # worker: a tool that only reads is about to run
-    "read done",  # worker: it has run, its result is not committed
-    "write begun",  # worker: a tool with an effect is about to run
-    "write done",  # worker: it has run, its result is not committed
+    "read started",  # worker: a tool that only reads is about to run
+    "read ended",  # worker: it has run, its result is not committed
+    "write started",  # worker: a tool with an effect is about to run
+    "write ended",  # worker: it has run, its result is not committed
     "result written",  # worker: a tool's result is committed, Temporal does not know it
     "pause written",  # worker: the question is committed, Temporal does not know it
     "verdict written",  # worker: a decision is committed, Temporal does not know it
@@ -38,23 +38,23 @@ Place = Literal[
 
 
 class _Stop:
-    """Stops this process when it comes to a place for the nth time."""
+    """Stops this process when it reaches a failpoint for the nth time."""
 
     def __init__(self, at: str, file: Path) -> None:
-        self._place, _, number = at.partition("#")
-        self._left = int(number or 1)
+        self._failpoint, _, number = at.partition("#")
+        self._remaining = int(number or 1)
         self._file = file
 
-    def pass_by(self, place: Place) -> None:
-        if place != self._place:
+    def reach(self, failpoint: Failpoint) -> None:
+        if failpoint != self._failpoint:
             return
-        self._left -= 1
-        if self._left == 0:
+        self._remaining -= 1
+        if self._remaining == 0:
             with self._file.open("a") as file:
-                file.write(f"{place}\t{os.getpid()}\n")
+                file.write(f"{failpoint}\t{os.getpid()}\n")
             # To this thread: it must not run on while another one takes the signal.
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
-            self._left = 0 if self._file.exists() else 1
+            self._remaining = 0 if self._file.exists() else 1
 
 
 def _stop(environ: Mapping[str, str]) -> _Stop | None:
@@ -65,7 +65,7 @@ def _stop(environ: Mapping[str, str]) -> _Stop | None:
 _STOP = _stop(os.environ)
 
 
-def reached(place: Place) -> None:
-    """Say that this process is at a place; it stops there if it was told to."""
+def reached(failpoint: Failpoint) -> None:
+    """Mark a failpoint; the process stops here if ``LONGRUN_STOP_AT`` names it."""
     if _STOP is not None:
-        _STOP.pass_by(place)
+        _STOP.reach(failpoint)

@@ -1,4 +1,4 @@
-"""What every process of ours must know of its surroundings: the only place that reads the environment for it."""
+"""The settings of every process of longrun, from its environment; nothing else reads the environment for them."""
 
 import hashlib
 import tempfile
@@ -13,8 +13,8 @@ class Settings(BaseSettings):
 
     ``home`` is the data folder; ``database_url`` an SQLAlchemy URL, by default ``longrun.db`` in it; ``model`` the
     model of agents that name none; ``url`` where the command line finds a gateway that is elsewhere;
-    ``keep_alive`` the seconds between the comments that keep an idle stream open; ``grace`` the seconds that a worker
-    which is shut down lets calls go on that nobody could take up.
+    ``keep_alive`` the seconds between the comments that keep an idle stream open; ``grace`` the seconds for which a
+    worker that is shut down continues calls that no other worker could resume.
     """
 
     model_config = SettingsConfigDict(env_prefix="LONGRUN_", env_file=".env", extra="ignore")
@@ -51,6 +51,6 @@ class Settings(BaseSettings):
 
     @property
     def notify_folder(self) -> Path:
-        """Where gateways on this machine listen for news of the log: a short path, for sockets allow no long one."""
+        """The folder of the sockets that notify gateways of this machine: a short path, as sockets require."""
         name = hashlib.sha256(str(self.home.absolute()).encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"longrun-{name}"

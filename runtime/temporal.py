@@ -1,4 +1,4 @@
-"""The connection to Temporal: where it is, how long its answers may take, and its silence as one error."""
+"""The connection to Temporal: its address, its timeouts, and one error for a server that does not answer."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from temporalio.envconfig import ClientConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 RPC_TIMEOUT = timedelta(seconds=5)
-"""For one attempt of a call of Temporal."""
+"""For one attempt of an RPC."""
 RETRIES = RetryConfig(max_elapsed_time_millis=2000)
-"""Of one call. Somebody waits for its answer over HTTP; what must arrive is sent again by the reconciler."""
+"""Of one RPC. An HTTP request waits for it; the reconciler sends again what must be delivered."""
 
 _ANSWERS = frozenset(
     {
@@ -24,7 +24,7 @@ _ANSWERS = frozenset(
         RPCStatusCode.UNAUTHENTICATED,
     }
 )
-"""Refusals that asking again would not change; all others mean that nobody is there to answer."""
+"""Refusals that a retry would not change; all other statuses mean that the server is unavailable."""
 
 
 def temporal_connection() -> dict[str, Any]:

@@ -50,7 +50,7 @@ class OpenAIChat(Provider):
                 stream=True,
                 stream_cls=AsyncStream[object],
             )
-            reached("model asked")
+            reached("model called")
             async with stream:
                 async for chunk in stream:
                     for delta in reader.read(cast("Chunk", chunk)):

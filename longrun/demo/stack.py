@@ -11,18 +11,18 @@ from typing import TextIO
 
 from longrun.dev.child import ChildProcess, Listener, Watchdog
 from longrun.dev.command import only_one
-from longrun.dev.plan import DevOptions, Plan, make_plan, stages
+from longrun.dev.plan import DevOptions, Plan, make_plan, start_order
 from longrun.dev.supervisor import Supervisor
 from longrun.dev.temporal.find import TemporalFinder
 from longrun.runtime.settings import Settings
 
 _GRACE = 2.0
-"""Seconds for a part to end: nothing that it could still write is kept."""
+"""Seconds for a child process to end: nothing that it could still write is kept."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What runs: ``worker`` is the part that may be killed."""
+    """What runs; ``worker`` is the child process that may be killed."""
 
     plan: Plan
     worker: ChildProcess
@@ -42,7 +42,7 @@ class Stack:
         return f"{self.plan.ui}/namespaces/default/workflows/{run_id}"
 
     def kill_worker(self) -> int:
-        """Kill the worker as nothing can be killed more suddenly; its process id."""
+        """Kill the worker by SIGKILL; its process id."""
         pid = self.worker.pid
         os.kill(pid, signal.SIGKILL)
         return pid
@@ -62,7 +62,7 @@ async def running(home: Path, model: str, say: Callable[[str], None]) -> AsyncGe
     """Run Temporal, the gateway and a worker over a folder, on free ports; their logs go to ``demo.log`` in it.
 
     Raises:
-        SetupError: Something cannot be started; nothing is left running.
+        SetupError: Something cannot be started; no child process runs any more.
     """
     environ = surroundings(os.environ, home)
     found = await TemporalFinder(environ, say).find()
@@ -71,7 +71,7 @@ async def running(home: Path, model: str, say: Callable[[str], None]) -> AsyncGe
         watchdog = Watchdog()
         await watchdog.start()
         try:
-            async with _kept_running(_parts(plan, environ, _listen_to(log), watchdog), _listen_to(log)) as worker:
+            async with _kept_running(_groups(plan, environ, _listen_to(log), watchdog), _listen_to(log)) as worker:
                 yield Stack(plan, worker)
         finally:
             await watchdog.close()
@@ -90,21 +90,21 @@ def _listen_to(log: TextIO) -> Listener:
     return listen
 
 
-def _parts(plan: Plan, environ: Mapping[str, str], listener: Listener, watchdog: Watchdog) -> list[list[ChildProcess]]:
-    recipes = [[replace(recipe, grace=_GRACE) for recipe in stage] for stage in stages(plan, environ)]
-    return [[ChildProcess(recipe, listener, watchdog) for recipe in stage] for stage in recipes]
+def _groups(plan: Plan, environ: Mapping[str, str], listener: Listener, watchdog: Watchdog) -> list[list[ChildProcess]]:
+    order = [[replace(recipe, grace=_GRACE) for recipe in recipes] for recipes in start_order(plan, environ)]
+    return [[ChildProcess(recipe, listener, watchdog) for recipe in recipes] for recipes in order]
 
 
 @asynccontextmanager
-async def _kept_running(parts: list[list[ChildProcess]], listener: Listener) -> AsyncGenerator[ChildProcess]:
+async def _kept_running(groups: list[list[ChildProcess]], listener: Listener) -> AsyncGenerator[ChildProcess]:
     """The worker, once all are ready."""
     ready, stop = asyncio.Event(), asyncio.Event()
-    supervised = asyncio.create_task(Supervisor(parts, listener).run(ready.set, stop))
+    supervised = asyncio.create_task(Supervisor(groups, listener).run(ready.set, stop))
     waiting = asyncio.create_task(ready.wait())
     try:
         await asyncio.wait({supervised, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if ready.is_set():
-            yield parts[-1][0]
+            yield groups[-1][0]
     finally:
         waiting.cancel()
         stop.set()
@@ -112,5 +112,5 @@ async def _kept_running(parts: list[list[ChildProcess]], listener: Listener) -> 
 
 
 def notify_folder(home: Path) -> Path:
-    """What the demo's processes leave behind outside of the folder."""
+    """The folder of sockets that the demo's processes make outside of its own folder."""
     return Settings.model_construct(home=home).notify_folder

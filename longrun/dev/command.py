@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from longrun.dev.child import ChildProcess, Listener, Watchdog
-from longrun.dev.plan import DevOptions, Plan, make_plan, stages
+from longrun.dev.plan import DevOptions, Plan, make_plan, start_order
 from longrun.dev.supervisor import Supervisor
 from longrun.dev.temporal.config import SetupError
 from longrun.dev.temporal.find import TemporalFinder
@@ -26,10 +26,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def only_one(home: Path) -> Generator[None]:
-    """Hold the folder against a second ``longrun dev``.
+    """Lock the folder against a second ``longrun dev``.
 
     Raises:
-        SetupError: Another one has it, or it cannot be written.
+        SetupError: Another one holds the lock, or the folder cannot be written.
     """
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def only_one(home: Path) -> Generator[None]:
 
 
 def listen_on(console: Console) -> Listener:
-    """A listener that prints each line behind the name of its part."""
+    """A listener that prints each line behind the name of its child process."""
 
     def listen(name: str, text: str) -> None:
         console.print(Text(f"{name:>9} │ ", _COLOURS.get(name, "green")) + Text.from_ansi(text), soft_wrap=True)
@@ -58,11 +58,11 @@ async def develop(options: DevOptions, console: Console, patience: float = _GIVE
 
     Args:
         options: What the command line says.
-        console: Where the parts' logs go.
-        patience: Seconds that a server which is not ours may take to answer.
+        console: Where the output of the child processes is printed.
+        patience: Seconds that a server which is given may take to answer.
 
     Raises:
-        SetupError: It cannot be started; nothing is left running.
+        SetupError: It cannot be started; no child process runs any more.
     """
     listener = listen_on(console)
     environ = dict(os.environ)
@@ -74,8 +74,9 @@ async def develop(options: DevOptions, console: Console, patience: float = _GIVE
         watchdog = Watchdog()
         await watchdog.start()
         try:
-            parts = [[ChildProcess(recipe, listener, watchdog) for recipe in stage] for stage in stages(plan, environ)]
-            supervisor = Supervisor(parts, listener)
+            order = start_order(plan, environ)
+            groups = [[ChildProcess(recipe, listener, watchdog) for recipe in recipes] for recipes in order]
+            supervisor = Supervisor(groups, listener)
             with _stop_on_signals(supervisor, listener) as stop:
                 await supervisor.run(lambda: _announce(plan, listener), stop)
         finally:
@@ -84,7 +85,7 @@ async def develop(options: DevOptions, console: Console, patience: float = _GIVE
 
 
 async def _reach(plan: Plan, patience: float) -> None:
-    """Wait a little for a server that is not ours. Its retention and attributes are its operator's."""
+    """Wait a little for a server that is given. Its retention and search attributes are its operator's."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience):
             while True:
@@ -98,7 +99,7 @@ async def _reach(plan: Plan, patience: float) -> None:
 def _stop_on_signals(supervisor: Supervisor, listener: Listener) -> Generator[asyncio.Event]:
     stop = asyncio.Event()
 
-    def heard() -> None:
+    def on_signal() -> None:
         if stop.is_set():
             supervisor.kill()
             return
@@ -106,10 +107,10 @@ def _stop_on_signals(supervisor: Supervisor, listener: Listener) -> Generator[as
         listener("longrun", "stopping; once more to kill")
 
     loop = asyncio.get_running_loop()
-    # Not what is ignored on purpose: nohup leaves SIGHUP so.
+    # Not a signal that is ignored on purpose, as SIGHUP is under nohup.
     numbers = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     for number in numbers:
-        loop.add_signal_handler(number, heard)
+        loop.add_signal_handler(number, on_signal)
     try:
         yield stop
     finally:

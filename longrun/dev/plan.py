@@ -17,12 +17,12 @@ from longrun.dev.temporal.server import connect_when_up, ensure_retention, ensur
 from longrun.runtime.settings import Settings
 
 WORKER_READY = "longrun worker ready"
-"""A line of a worker's output that holds these words says that it takes work."""
+"""What a worker prints when it polls for tasks."""
 
 
 @dataclass(frozen=True)
 class DevOptions:
-    """What the command line overrides; ``None`` leaves it to the settings and the file. A port 0 is any."""
+    """What the command line overrides; ``None`` leaves it to the settings and the file. Port 0 is any free one."""
 
     home: Path | None = None
     host: str | None = None
@@ -65,12 +65,12 @@ class Plan:
         ours = {"LONGRUN_HOME": str(self.home), "LONGRUN_HOST": self.host, "LONGRUN_PORT": str(self.port)}
         kept = inherited
         if self.config:
-            # Keys and certificates for another server would keep a client from ours.
+            # Keys and certificates of another server would keep a client from ours.
             kept = {name: value for name, value in inherited.items() if not _of_another_server(name)}
             ours |= {"TEMPORAL_ADDRESS": self.temporal, "TEMPORAL_CONFIG_FILE": os.devnull}
         if self.model:
             ours["LONGRUN_MODEL"] = self.model
-        # Who presses Ctrl-C does not wait: calls are given back before their worker would be killed.
+        # A short grace, so that Ctrl-C takes effect soon: calls are handed over before their worker would be killed.
         return {**kept, **ours, "LONGRUN_GRACE": "2", "PYTHONUNBUFFERED": "1"}
 
 
@@ -100,17 +100,20 @@ async def make_plan(options: DevOptions, found: Found, folder: Path) -> Plan:
     return Plan(home, host, ports[0], found, config, options.model, options.workers)
 
 
-def stages(plan: Plan, inherited: Mapping[str, str]) -> list[list[Recipe]]:
-    """What is started, in order. The gateway goes before the workers, so that one process alone makes the schema."""
+def start_order(plan: Plan, inherited: Mapping[str, str]) -> list[list[Recipe]]:
+    """The groups of child processes, in the order in which they are started.
+
+    The gateway is started before the workers, so that a single process migrates the database.
+    """
     environ = plan.environ(inherited)
     gateway = [sys.executable, "-m", "longrun.cli.main", "gateway"]
     worker = [sys.executable, "-m", "longrun.activities.worker"]
     names = ["worker"] if plan.workers == 1 else [f"worker-{number}" for number in range(1, plan.workers + 1)]
-    ours = [
+    groups = [
         [Recipe("gateway", gateway, environ, probe=answers(f"{plan.api}/api/ready"))],
         [Recipe(name, worker, environ, ready_line=WORKER_READY) for name in names],
     ]
-    return [[_temporal(plan.config, plan, inherited)], *ours] if plan.config else ours
+    return [[_temporal(plan.config, plan, inherited)], *groups] if plan.config else groups
 
 
 def _temporal(config: TemporalConfig, plan: Plan, inherited: Mapping[str, str]) -> Recipe:

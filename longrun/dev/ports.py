@@ -1,4 +1,4 @@
-"""The ports that ``longrun dev`` needs: free, or a word about which option changes them."""
+"""The ports that ``longrun dev`` needs: free, or an error that names the option that changes them."""
 
 import errno
 import socket
@@ -10,7 +10,7 @@ from longrun.dev.temporal.config import SetupError
 
 @dataclass(frozen=True)
 class Wanted:
-    """One port: 0 takes any that is free; ``option`` is what sets it."""
+    """One port, 0 for any free one; ``option`` is the command line option that sets it."""
 
     host: str
     port: int
@@ -21,7 +21,7 @@ class Wanted:
 def choose_ports(wanted: list[Wanted]) -> list[int]:
     """The ports to use, in the order asked for.
 
-    All are held together while they are tried, so that two parts that were given the same port are told.
+    All are held together while they are tried, so that the same port twice is refused.
 
     Raises:
         SetupError: Names the port that cannot be had and the option that sets another.
@@ -39,12 +39,12 @@ def _bind(wanted: Wanted, held: ExitStack) -> int:
         probe.bind(address)
         probe.listen()
     except OSError as error:
-        raise SetupError(_complaint(wanted, error)) from error
+        raise SetupError(_error_text(wanted, error)) from error
     port: int = probe.getsockname()[1]
     return port
 
 
-def _complaint(wanted: Wanted, error: OSError) -> str:
+def _error_text(wanted: Wanted, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {wanted.port} is taken, {wanted.what} needs it: end what uses it, or set {wanted.option}"
     if error.errno == errno.EACCES:

@@ -1,4 +1,4 @@
-"""Keeps the parts of ``longrun dev`` alive: in order up, again when one dies, in reverse order down."""
+"""Starts the child processes of ``longrun dev`` in order, again when one dies, and ends them in reverse order."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,18 +12,18 @@ _STEADY = 10.0
 
 
 class Supervisor:
-    """Runs stages of parts; a stage is started when all parts of the one before are ready.
+    """Runs groups of child processes; a group is started when the whole group before it is ready.
 
     Args:
-        stages: What to run.
-        listener: Is told what happens to a part.
-        first_delay: Seconds before a part that died is started again; doubled each time that it dies young.
+        groups: The groups, in the order in which they are started.
+        listener: Takes what happens to a child process.
+        first_delay: Seconds before a child process that died is started again; doubled each time that it dies soon.
     """
 
     def __init__(
-        self, stages: list[list[ChildProcess]], listener: Listener, *, first_delay: float = _FIRST_DELAY
+        self, groups: list[list[ChildProcess]], listener: Listener, *, first_delay: float = _FIRST_DELAY
     ) -> None:
-        self._stages = stages
+        self._groups = groups
         self._listener = listener
         self._first_delay = first_delay
 
@@ -31,7 +31,7 @@ class Supervisor:
         """Start everything, call ``when_ready``, keep it running until ``stop`` is set, end everything.
 
         Raises:
-            SetupError: A part could not be started; nothing is left running.
+            SetupError: A child process could not be started; all others have ended.
         """
         running = asyncio.create_task(self._run(when_ready))
         stopping = asyncio.create_task(stop.wait())
@@ -46,44 +46,44 @@ class Supervisor:
             running.result()
 
     def kill(self) -> None:
-        """Do not wait any longer for a part to end by itself."""
-        for part in self._parts():
-            part.kill()
+        """Kill all child processes, without waiting for them to end by themselves."""
+        for child in self._children():
+            child.kill()
 
     async def _run(self, when_ready: Callable[[], None]) -> None:
-        for stage in self._stages:
-            for part in stage:
-                await part.start()
-            await asyncio.gather(*(part.ready() for part in stage))
+        for group in self._groups:
+            for child in group:
+                await child.start()
+            await asyncio.gather(*(child.ready() for child in group))
         when_ready()
-        await asyncio.gather(*(self._keep(part) for part in self._parts()))
+        await asyncio.gather(*(self._keep(child) for child in self._children()))
 
-    async def _keep(self, part: ChildProcess) -> None:
+    async def _keep(self, child: ChildProcess) -> None:
         clock = asyncio.get_running_loop().time
         delay = self._first_delay
         while True:
-            born = clock()
-            how = await part.ended()
-            delay = self._first_delay if clock() - born > _STEADY else delay
-            self._listener(part.name, f"{how}: starting it again in {delay:g} s")
+            started = clock()
+            ending = await child.ended()
+            delay = self._first_delay if clock() - started > _STEADY else delay
+            self._listener(child.name, f"{ending}: starting it again in {delay:g} s")
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST_DELAY)
-            await self._start_again(part)
+            await self._start_again(child)
 
-    async def _start_again(self, part: ChildProcess) -> None:
+    async def _start_again(self, child: ChildProcess) -> None:
         try:
-            await part.start()
-            await part.ready()
+            await child.start()
+            await child.ready()
         except SetupError as error:
-            self._listener(part.name, str(error).splitlines()[0])
-            part.kill()
+            self._listener(child.name, str(error).splitlines()[0])
+            child.kill()
         else:
-            self._listener(part.name, "is ready again")
+            self._listener(child.name, "is ready again")
 
     async def _stop(self) -> None:
-        # Temporal goes last: workers report to it what they could not finish.
-        for stage in reversed(self._stages):
-            await asyncio.gather(*(part.stop() for part in stage))
+        # Temporal ends last: workers report to it what they could not finish.
+        for group in reversed(self._groups):
+            await asyncio.gather(*(child.stop() for child in group))
 
-    def _parts(self) -> list[ChildProcess]:
-        return [part for stage in self._stages for part in stage]
+    def _children(self) -> list[ChildProcess]:
+        return [child for group in self._groups for child in group]

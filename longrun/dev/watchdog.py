@@ -1,8 +1,8 @@
-"""Ends the parts of ``longrun dev`` when ``longrun dev`` itself was killed and could not.
+"""Ends the child processes of ``longrun dev`` when ``longrun dev`` itself was killed and could not.
 
 A process of its own, on the standard library alone. It reads ``+PID`` and ``-PID`` lines from a pipe whose other end
-only ``longrun dev`` holds: when the pipe ends, in whatever way, each process group that is still on the list is killed.
-This works on every Unix, where a parent-death signal would need Linux and a launcher around each part.
+only ``longrun dev`` holds: when the pipe ends, each process group that is still on the list is killed.
+This works on every Unix, where a parent-death signal would need Linux and a launcher around each child process.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 
 def kill_what_remains(lines: Iterable[str]) -> set[int]:
-    """Follow the list to its end, then kill the groups that are on it; returns them."""
+    """Read the list to its end, then kill the groups that are on it; returns them."""
     groups: set[int] = set()
     for line in lines:
         change = groups.add if line.startswith("+") else groups.discard

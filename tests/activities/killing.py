@@ -38,10 +38,8 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def worker_process(
-    settings: Settings, address: str, environ: Mapping[str, str], folder: Path = _ROOT
-) -> AsyncGenerator[WorkerProcess]:
-    """A worker, started in a folder, that is ready when the block begins and is no more when it has ended."""
+async def worker_process(settings: Settings, address: str, environ: Mapping[str, str]) -> AsyncGenerator[WorkerProcess]:
+    """A worker that is ready when the block begins and is no more when it has ended."""
     settings.home.mkdir(parents=True, exist_ok=True)
     log = settings.home / f"worker-{len(list(settings.home.glob('worker-*.log'))) + 1}.log"
     ours = {
@@ -54,7 +52,7 @@ async def worker_process(
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "longrun.activities.worker"),
             env={**os.environ, **ours, **environ},
-            cwd=folder,
+            cwd=_ROOT,
             stdout=output,
             stderr=output,
         )

@@ -40,8 +40,8 @@ def tell(kill: Kill) -> None:
     """A line for each round, and one for each fault."""
     recovery = " ".join(f"{seconds:.1f}" for seconds in kill.recovery) or "no"
     how = "killed" if kill.killed else "missed"
-    place = f"{kill.cell} at {kill.stop_at} (seed {kill.seed})"
-    said = [f"{how} {place}: {kill.runs} runs, recovered in {recovery} s; {kill.seconds:.0f} s"]
+    where = f"{kill.cell} at {kill.stop_at} (seed {kill.seed})"
+    said = [f"{how} {where}: {kill.runs} runs, recovered in {recovery} s; {kill.seconds:.0f} s"]
     said += [f"  woken in {' '.join(f'{seconds:.1f}' for seconds in kill.woken)} s"] if kill.woken else []
     said += [f"  FAULT {fault.rule} {fault.run_id}: {fault.detail[:400]}" for fault in kill.faults]
     said += [f"  not named yet: {fault.run_id}: {fault.detail}" for fault in kill.unnamed]

@@ -1,4 +1,4 @@
-"""A process that stops itself at a place, and goes on when it is told to."""
+"""A process that stops itself at a failpoint, and continues on SIGCONT."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ for turn in range(3):
 
 @asynccontextmanager
 async def child(**environ: str) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """A process that comes to two places three times."""
+    """A process that reaches two failpoints three times."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _CHILD), env={**os.environ, **environ}, stdout=PIPE
     )
@@ -38,8 +38,8 @@ async def child(**environ: str) -> AsyncGenerator[asyncio.subprocess.Process]:
             await process.wait()
 
 
-@pytest.mark.parametrize(("at", "said"), [("finished", b""), ("finished#3", b"0\n1\n")])
-async def test_a_process_stops_at_the_place_that_it_was_told_and_once(tmp_path: Path, at: str, said: bytes) -> None:
+@pytest.mark.parametrize(("at", "printed"), [("finished", b""), ("finished#3", b"0\n1\n")])
+async def test_a_process_stops_once_at_the_failpoint_that_is_named(tmp_path: Path, at: str, printed: bytes) -> None:
     file = tmp_path / "stopped"
     async with child(LONGRUN_STOP_AT=at, LONGRUN_STOP_FILE=str(file)) as process:
 
@@ -51,12 +51,12 @@ async def test_a_process_stops_at_the_place_that_it_was_told_and_once(tmp_path: 
         process.send_signal(signal.SIGCONT)
         output, _ = await process.communicate()
         assert output == b"0\n1\n2\n"
-        assert output.startswith(said)
+        assert output.startswith(printed)
         assert len(file.read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize("at", ["", "somewhere else"])
-async def test_a_process_that_was_told_of_no_place_of_its_own_does_not_stop(tmp_path: Path, at: str) -> None:
+async def test_a_process_without_a_failpoint_of_its_own_does_not_stop(tmp_path: Path, at: str) -> None:
     async with child(LONGRUN_STOP_AT=at, LONGRUN_STOP_FILE=str(tmp_path / "stopped")) as process:
         output, _ = await process.communicate()
     assert output == b"0\n1\n2\n"

@@ -61,7 +61,7 @@ class TemporalConfig(BaseModel):
 
 
 def config_file(folder: Path) -> Path:
-    """The file that counts: the one in ``folder``, else the one that came with longrun."""
+    """The file to use: the one in ``folder``, else the one that came with longrun."""
     # A wheel has the file inside the package, a checkout beside it.
     for candidate in (folder, _PACKAGE, _PACKAGE.parent):
         if (candidate / FILE_NAME).is_file():
@@ -87,5 +87,5 @@ def read_config(path: Path) -> TemporalConfig:
 
 
 def _key(location: tuple[int | str, ...]) -> str:
-    # A union's branch is part of pydantic's location and means nothing to who wrote the file.
-    return ".".join(str(part) for part in location[:2]) or "(the whole file)"
+    # Pydantic's location also names the branch of a union, which means nothing to the author of the file.
+    return ".".join(str(key) for key in location[:2]) or "(the whole file)"

@@ -1,4 +1,4 @@
-"""Which Temporal server to use: a given address, a binary that is there, or one that can be had."""
+"""Which Temporal server to use: a given address, an installed program, or one to download."""
 
 import asyncio
 import os
@@ -25,14 +25,14 @@ _HOW = (
     "  put its binary at {cached}"
 )
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Found:
     """A server to use: ``address`` where one runs already, else the ``binary`` to start.
 
-    ``how`` says which choice was taken, in words for people.
+    ``how`` names the choice, for a person.
     """
 
     how: str
@@ -45,13 +45,13 @@ class TemporalFinder:
 
     Args:
         environ: The process's environment.
-        say: Is told each choice.
-        scripts: Where the running Python keeps the programs of its packages; by default its own answer.
+        report: Takes a line about each choice.
+        scripts: The folder of programs of the running Python's packages; by default its own.
     """
 
-    def __init__(self, environ: Mapping[str, str], say: Say, scripts: Path | None = None) -> None:
+    def __init__(self, environ: Mapping[str, str], report: Report, scripts: Path | None = None) -> None:
         self._environ = environ
-        self._say = say
+        self._report = report
         self._scripts = scripts or Path(sysconfig.get_path("scripts"))
 
     @property
@@ -67,7 +67,7 @@ class TemporalFinder:
         return Found(how=f"the server at {address} (TEMPORAL_ADDRESS)", address=address) if address else None
 
     def here(self) -> Found | None:
-        """What can be used at once, without fetching anything."""
+        """What can be used without a download."""
         if given := self.given():
             return given
         if on_path := shutil.which("temporal", path=self._environ.get("PATH", "")):
@@ -79,20 +79,20 @@ class TemporalFinder:
         return None
 
     async def find(self) -> Found:
-        """A server to use, fetched when it must be.
+        """A server to use, downloaded when there is no other.
 
         Raises:
-            SetupError: Nothing worked; the message says what to do.
+            SetupError: There is none; the message says what to do.
         """
         found = self.here() or await self._download()
         if found is None:
             raise SetupError(_HOW.format(cached=self.cached))
-        self._say(f"Temporal: {found.how}")
+        self._report(f"Temporal: {found.how}")
         return found
 
     async def _download(self) -> Found | None:
-        """Fetch into a folder of its own, then move: a killed fetch leaves no half binary in the cache."""
-        self._say("Temporal: trying the SDK's download")
+        """Download into a temporary folder, then rename: a killed download leaves no half program in the cache."""
+        self._report("Temporal: trying the SDK's download")
         try:
             self.cached.parent.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(self.cached.parent)
@@ -103,7 +103,7 @@ class TemporalFinder:
                 binary.chmod(0o755)
                 binary.replace(self.cached)
         except (OSError, RuntimeError) as error:  # RuntimeError is what the SDK's bridge raises
-            self._say(f"Temporal: the SDK's download did not work: {error}")
+            self._report(f"Temporal: the SDK's download did not work: {error}")
             return None
         return Found(how=f"{self.cached} (by the SDK's download)", binary=self.cached)
 
@@ -118,7 +118,7 @@ async def _fetch(folder: Path) -> Path:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what a fetch left that was killed; one that is young may still be at work."""
-    for left in folder.glob("fetch-*"):
-        if time.time() - left.stat().st_mtime > _ABANDONED:
-            shutil.rmtree(left, ignore_errors=True)
+    """Remove the folders of downloads that were killed; a recent one may still be under way."""
+    for fetch in folder.glob("fetch-*"):
+        if time.time() - fetch.stat().st_mtime > _ABANDONED:
+            shutil.rmtree(fetch, ignore_errors=True)

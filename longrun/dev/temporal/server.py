@@ -1,4 +1,4 @@
-"""Makes a running Temporal server ours: retention and search attributes."""
+"""Prepares a running Temporal server: retention and search attributes."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ _INDEXED: dict[AttributeType, IndexedValueType.ValueType] = {
     "Datetime": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
     "KeywordList": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
 }
-_ASK_TIMEOUT = timedelta(seconds=5)
+_RPC_TIMEOUT = timedelta(seconds=5)
 
 
 async def connect_when_up(arguments: dict[str, object]) -> Client | None:
@@ -29,7 +29,7 @@ async def connect_when_up(arguments: dict[str, object]) -> Client | None:
     try:
         client = await Client.connect(**arguments)  # pyright: ignore[reportArgumentType] - read from a TOML profile
         await client.workflow_service.describe_namespace(
-            DescribeNamespaceRequest(namespace=client.namespace), timeout=_ASK_TIMEOUT
+            DescribeNamespaceRequest(namespace=client.namespace), timeout=_RPC_TIMEOUT
         )
     except (RuntimeError, RPCError):  # RuntimeError is what a refused connection raises
         return None
@@ -39,31 +39,31 @@ async def connect_when_up(arguments: dict[str, object]) -> Client | None:
 async def ensure_retention(client: Client, retention: timedelta) -> bool:
     """Set how long closed runs are kept; ``True`` when it had to be changed."""
     service = client.workflow_service
-    found = await service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace), timeout=_ASK_TIMEOUT)
+    found = await service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace), timeout=_RPC_TIMEOUT)
     if found.config.workflow_execution_retention_ttl.ToTimedelta() == retention:
         return False
     wanted = Duration()
     wanted.FromTimedelta(retention)
     config = NamespaceConfig(workflow_execution_retention_ttl=wanted)
     request = UpdateNamespaceRequest(namespace=client.namespace, config=config)
-    await service.update_namespace(request, timeout=_ASK_TIMEOUT)
+    await service.update_namespace(request, timeout=_RPC_TIMEOUT)
     return True
 
 
 async def ensure_search_attributes(client: Client, attributes: dict[str, AttributeType]) -> set[str]:
-    """Register what is missing, which a server does by itself only for a new namespace; says what was added.
+    """Register the attributes that are missing, which a server does only for a new namespace; the names of those.
 
     Raises:
-        SetupError: A name is taken by another type.
+        SetupError: An attribute is registered with another type.
     """
     operator = client.operator_service
-    asked = ListSearchAttributesRequest(namespace=client.namespace)
-    known = (await operator.list_search_attributes(asked, timeout=_ASK_TIMEOUT)).custom_attributes
+    listing = ListSearchAttributesRequest(namespace=client.namespace)
+    known = (await operator.list_search_attributes(listing, timeout=_RPC_TIMEOUT)).custom_attributes
     for name, kind in attributes.items():
         if name in known and known[name] != _INDEXED[kind]:
             raise SetupError(f"the search attribute {name} is registered with another type than {kind}")
     missing = {name: _INDEXED[kind] for name, kind in attributes.items() if name not in known}
     if missing:
         request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
-        await operator.add_search_attributes(request, timeout=_ASK_TIMEOUT)
+        await operator.add_search_attributes(request, timeout=_RPC_TIMEOUT)
     return set(missing)

@@ -120,8 +120,8 @@ def table(kills: Sequence[Kill]) -> str:
         f" cannot be taken up: in {len(unnamed)} of {hit} runs. {tokens:,} tokens were charged again there, and are not"
         " in the table.",
         "",
-        f"Rounds that ended before anybody came to the place, so that nobody was killed: {missed}. They are not in the"
-        " table.",
+        f"Rounds that ended before a process reached the failpoint, so that nobody was killed: {missed}. They are not"
+        " in the table.",
     ]
     return "\n".join(lines)
 

@@ -58,10 +58,10 @@ def schedule(kills: int, seed: int, only: str = "", cells: Sequence[Cell] = CELL
 def short(seed: int) -> deque[Planned]:
     """A worker killed at every moment, and each other victim at some of them; the providers take turns."""
     rng = random.Random(seed)  # noqa: S311 - a schedule to repeat, no secret
-    cells = [Cell("worker", name, PROVIDERS[place % 2]) for place, name in enumerate(MOMENTS)]
+    cells = [Cell("worker", name, PROVIDERS[index % 2]) for index, name in enumerate(MOMENTS)]
     for victim in VICTIMS[1:]:
         some = rng.sample(list(MOMENTS), _SOME)
-        cells += [Cell(victim, name, PROVIDERS[place % 2]) for place, name in enumerate(some)]
+        cells += [Cell(victim, name, PROVIDERS[index % 2]) for index, name in enumerate(some)]
     return deque(Planned(cell, rng.randrange(2**32), rng.randrange(6)) for cell in cells)
 
 

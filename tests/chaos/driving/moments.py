@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from typing_extensions import override
 
-from longrun.runtime.failpoints import Place
+from longrun.runtime.failpoints import Failpoint
 from tests.chaos.driving.kinds import KindName, ProviderKind
 from tests.chaos.driving.nursery import Kind
 
@@ -14,13 +14,13 @@ Victim = Literal["worker", "gateway", "Temporal", "all"]
 VICTIMS: tuple[Victim, ...] = ("worker", "gateway", "Temporal", "all")
 PROVIDERS: tuple[ProviderKind, ...] = ("re-attachable", "not")
 WAITS = "waits"
-"""In the place of a place: nobody stops, and the kill comes when the run waits."""
+"""Instead of a failpoint: no process stops, and the kill comes when the run waits."""
 
 
 class At(NamedTuple):
-    """A place, whose process stops there, up to the how many-th time, and what runs come there, if not the usual."""
+    """A failpoint, the kind of process that stops there, up to the how many-th time, and the runs that reach it."""
 
-    place: Place | Literal["waits"]
+    failpoint: Failpoint | Literal["waits"]
     stops: Kind = "worker"
     most: int = 1
     kind: KindName | None = None
@@ -28,28 +28,30 @@ class At(NamedTuple):
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment: the kind of run that comes to it, and the places that it stands for."""
+    """A moment: the kind of run that comes to it, and its failpoints."""
 
     name: str
     kind: KindName
-    places: tuple[At, ...]
+    failpoints: tuple[At, ...]
     unnamed: tuple[At, ...] = ()
 
     def draw(self, provider: ProviderKind, turn: int, rng: random.Random) -> tuple[At, str]:
-        """One of its places, which take turns, and how a process is told of it."""
-        places = self.unnamed if self.unnamed and provider == "not" else self.places
-        at = places[turn % len(places)]
-        return at, f"{at.place}#{rng.randint(1, at.most)}"
+        """One of its failpoints, which take turns, and the value of ``LONGRUN_STOP_AT`` for it."""
+        failpoints = self.unnamed if self.unnamed and provider == "not" else self.failpoints
+        at = failpoints[turn % len(failpoints)]
+        return at, f"{at.failpoint}#{rng.randint(1, at.most)}"
 
 
 _MOMENTS = (
     Moment("run accepted", "talk", (At("run accepted", "gateway", 3),)),
-    Moment("before first token", "talk", (At("answer named", most=3),), (At("model asked", most=3),)),
+    Moment("before first token", "talk", (At("answer identified", most=3),), (At("model called", most=3),)),
     Moment("mid-text", "talk", (At("text written", most=40),)),
     Moment("mid-tool-arguments", "strike", (At("arguments written", most=20),)),
     Moment("after commit before return", "talk", (At("message written", most=3),)),
-    Moment("read tool", "look", (At("read begun"), At("read done", most=2), At("result written"))),
-    Moment("write tool", "strike", (At("write begun", most=3), At("write done", most=3), At("result written", most=3))),
+    Moment("read tool", "look", (At("read started"), At("read ended", most=2), At("result written"))),
+    Moment(
+        "write tool", "strike", (At("write started", most=3), At("write ended", most=3), At("result written", most=3))
+    ),
     Moment("waiting for approval", "pay", (At("pause written", most=2), At(WAITS), At(WAITS))),
     Moment(
         "decision just sent",

@@ -1,4 +1,4 @@
-"""A round: runs are started, somebody is killed at a place, what was killed comes back, and everything is checked."""
+"""A round: runs are started, a process is killed at a failpoint and comes back, and everything is checked."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ _BETWEEN = 0.02
 
 @dataclass(frozen=True)
 class Kill:
-    """What came of a round. ``killed`` is false where nobody came to the place.
+    """What came of a round. ``killed`` is false where no process reached the failpoint.
 
     ``recovery`` has the seconds until viewers saw something new, for each run that was under way; ``woken`` has those
     of runs that did nothing but wait when the kill came, from their decision on.
@@ -68,7 +68,7 @@ class Round:
         await self._arm(at, stop_at)
         may_review = asyncio.Event()
         lives = self._cast(at.kind or MOMENTS[self.cell.moment].kind, rng, may_review)
-        if at.place != WAITS:
+        if at.failpoint != WAITS:
             may_review.set()
         living = asyncio.gather(*lives)
         try:
@@ -86,7 +86,7 @@ class Round:
         return replace(
             kill,
             recovery=tuple(seconds for _, seconds in recovered),
-            woken=tuple(seconds for each, seconds in recovered if at.place == WAITS and each.part.kind == "pay"),
+            woken=tuple(seconds for each, seconds in recovered if at.failpoint == WAITS and each.part.kind == "pay"),
             seconds=monotonic() - began,
         )
 
@@ -110,7 +110,7 @@ class Round:
         """Let the process that is to stop be the only one of its kind."""
         stack = self.stack
         stack.stop_file.unlink(missing_ok=True)
-        if at.place == WAITS:
+        if at.failpoint == WAITS:
             return
         if at.stops == "worker":
             await stack.kill_workers()
@@ -132,7 +132,7 @@ class Round:
 
     async def _come(self, at: At, living: "asyncio.Future[list[None]]") -> tuple[Child | None, bool]:
         """Wait for the moment: who has stopped, and whether it came."""
-        if at.place == WAITS:
+        if at.failpoint == WAITS:
             return None, await self._waits() and await self._frozen_when_named()
         looking = asyncio.create_task(self._stopped(at))
         await asyncio.wait([looking, living], return_when=asyncio.FIRST_COMPLETED)
@@ -146,7 +146,7 @@ class Round:
         """Wait for the process that stops, until nothing is charged again that cannot be helped.
 
         An answer that was asked for and has not told its name cannot be taken up by anybody, so no kill is made then:
-        the process goes on and stops the next time that it comes to its place.
+        the process goes on and stops the next time that it reaches its failpoint.
         """
         stack = self.stack
         stopped = await stack.stopped(_UNTIL_STOPPED)

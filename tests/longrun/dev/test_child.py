@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from longrun.dev.child import ChildProcess, Probe, Recipe, Watchdog, ending
+from longrun.dev.child import ChildProcess, Probe, Recipe, Watchdog, exit_text
 from longrun.dev.temporal.config import SetupError
 from longrun.dev.watchdog import kill_what_remains
 
@@ -25,14 +25,14 @@ signal.pause()
 """
 SPAWN = """
 import signal, subprocess, sys
-subprocess.Popen([sys.executable, "-c", {code!r}], start_new_session={away})
+subprocess.Popen([sys.executable, "-c", {code!r}], start_new_session={detached})
 signal.pause()
 """
 
 
 def recipe(code: str, *, grace: float = 5.0, patience: float = 30.0, probe: Probe | None = None) -> Recipe:
     return Recipe(
-        "part", [sys.executable, "-c", code], os.environ, ready_line="up", probe=probe, patience=patience, grace=grace
+        "child", [sys.executable, "-c", code], os.environ, ready_line="up", probe=probe, patience=patience, grace=grace
     )
 
 
@@ -65,116 +65,118 @@ async def watchdog() -> AsyncIterator[Watchdog]:
 
 
 @pytest.fixture
-def heard() -> list[str]:
+def lines() -> list[str]:
     return []
 
 
 @pytest.fixture
-def make(heard: list[str], watchdog: Watchdog) -> Callable[[Recipe], ChildProcess]:
-    return lambda recipe: ChildProcess(recipe, lambda name, text: heard.append(f"{name}: {text}"), watchdog)
+def make(lines: list[str], watchdog: Watchdog) -> Callable[[Recipe], ChildProcess]:
+    return lambda recipe: ChildProcess(recipe, lambda name, text: lines.append(f"{name}: {text}"), watchdog)
 
 
 Make = Callable[[Recipe], ChildProcess]
 
 
-async def test_a_part_is_ready_when_its_line_has_come_and_stops_on_request(make: Make, heard: list[str]) -> None:
-    part = make(recipe(WAIT))
-    await part.start()
-    await part.ready()
-    assert part.pid > 0
-    await part.stop()
+async def test_a_child_process_is_ready_when_its_line_has_come_and_stops_on_request(
+    make: Make, lines: list[str]
+) -> None:
+    child = make(recipe(WAIT))
+    await child.start()
+    await child.ready()
+    assert child.pid > 0
+    await child.stop()
 
-    assert heard == ["part: up"]
-    assert part.pid == 0
+    assert lines == ["child: up"]
+    assert child.pid == 0
 
 
-async def test_a_part_is_ready_only_when_its_probe_says_so_too(make: Make) -> None:
+async def test_a_child_process_is_ready_only_when_its_probe_says_so_too(make: Make) -> None:
     answers = [True, False, False]
 
     async def probe() -> bool:
         return answers.pop()
 
-    part = make(recipe(WAIT, probe=probe))
-    await part.start()
-    await part.ready()
+    child = make(recipe(WAIT, probe=probe))
+    await child.start()
+    await child.ready()
     assert answers == []
-    await part.stop()
+    await child.stop()
 
 
 async def test_what_a_probe_refuses_is_the_reason_that_is_given(make: Make) -> None:
     async def probe() -> bool:
         raise SetupError("the attribute has another type")
 
-    part = make(recipe(WAIT, probe=probe))
-    await part.start()
+    child = make(recipe(WAIT, probe=probe))
+    await child.start()
     with pytest.raises(SetupError, match="the attribute has another type"):
-        await part.ready()
-    await part.stop()
+        await child.ready()
+    await child.stop()
 
 
-async def test_a_part_that_ends_early_shows_its_last_lines(make: Make) -> None:
-    part = make(recipe("print('no disk'); raise SystemExit(3)"))
-    await part.start()
-    with pytest.raises(SetupError, match=r"part ended with status 3; its last lines:\n  \| no disk"):
-        await part.ready()
-    assert await part.ended() == "ended with status 3"
+async def test_a_child_process_that_ends_early_shows_its_last_lines(make: Make) -> None:
+    child = make(recipe("print('no disk'); raise SystemExit(3)"))
+    await child.start()
+    with pytest.raises(SetupError, match=r"child ended with status 3; its last lines:\n  \| no disk"):
+        await child.ready()
+    assert await child.ended() == "ended with status 3"
 
 
-async def test_a_part_that_never_gets_ready_is_given_up(make: Make) -> None:
-    part = make(recipe("import signal; signal.pause()", patience=0.2))
-    await part.start()
+async def test_a_child_process_that_never_gets_ready_is_given_up(make: Make) -> None:
+    child = make(recipe("import signal; signal.pause()", patience=0.2))
+    await child.start()
     with pytest.raises(SetupError, match=r"was not ready after 0\.2 s"):
-        await part.ready()
-    await part.stop()
+        await child.ready()
+    await child.stop()
 
 
 async def test_a_program_that_is_not_there_is_named(make: Make) -> None:
-    part = make(Recipe("part", ["/no/such/program"], os.environ))
-    with pytest.raises(SetupError, match=r"part cannot be started: .*/no/such/program"):
-        await part.start()
+    child = make(Recipe("child", ["/no/such/program"], os.environ))
+    with pytest.raises(SetupError, match=r"child cannot be started: .*/no/such/program"):
+        await child.start()
     with pytest.raises(SetupError, match="does not run"):
-        await part.ready()
-    assert await part.ended() == "does not run"
-    await part.stop()
-    part.kill()
+        await child.ready()
+    assert await child.ended() == "does not run"
+    await child.stop()
+    child.kill()
 
 
-async def test_a_part_that_ignores_the_request_is_killed_after_its_grace(make: Make, heard: list[str]) -> None:
-    part = make(recipe(DEAF, grace=0.2))
-    await part.start()
-    await part.ready()
-    await part.stop()
-    assert heard[-1] == "part: did not end within 0.2 s: killed"
+async def test_a_child_process_that_ignores_the_request_is_killed_after_its_grace(make: Make, lines: list[str]) -> None:
+    child = make(recipe(DEAF, grace=0.2))
+    await child.start()
+    await child.ready()
+    await child.stop()
+    assert lines[-1] == "child: did not end within 0.2 s: killed"
 
 
-async def test_what_a_part_started_ends_with_it(make: Make) -> None:
+async def test_what_a_child_process_started_ends_with_it(make: Make) -> None:
     port = free_port()
-    part = make(recipe(SPAWN.format(code=LISTEN.format(port=port), away=False)))
-    await part.start()
-    await part.ready()
+    child = make(recipe(SPAWN.format(code=LISTEN.format(port=port), detached=False)))
+    await child.start()
+    await child.ready()
     assert answers(port)
-    await part.stop()
+    await child.stop()
     await until(lambda: not answers(port))
 
 
-async def test_a_process_that_left_the_group_does_not_hold_up_the_stop(make: Make, heard: list[str]) -> None:
+async def test_a_process_that_changed_its_group_does_not_hold_up_the_stop(make: Make, lines: list[str]) -> None:
     code = WAIT.replace("'up'", "'up', __import__('os').getpid()")
-    part = make(recipe(SPAWN.format(code=code, away=True)))
-    await part.start()
-    await part.ready()
+    child = make(recipe(SPAWN.format(code=code, detached=True)))
+    await child.start()
+    await child.ready()
     async with asyncio.timeout(10):
-        await part.stop()
-    os.kill(int(heard[0].split()[-1]), signal.SIGKILL)
+        await child.stop()
+    os.kill(int(lines[0].split()[-1]), signal.SIGKILL)
 
 
-async def test_a_line_without_an_end_is_passed_on_in_pieces(make: Make, heard: list[str]) -> None:
-    part = make(recipe("import sys; sys.stdout.write('x' * 200_000 + '\\nup')"))
-    await part.start()
-    assert await part.ended() == "ended with status 0"
-    assert "".join(line.removeprefix("part: ") for line in heard) == "x" * 200_000 + "up"
+async def test_a_line_without_an_end_is_passed_on_in_pieces(make: Make, lines: list[str]) -> None:
+    child = make(recipe("import sys; sys.stdout.write('x' * 200_000 + '\\nup')"))
+    await child.start()
+    assert await child.ended() == "ended with status 0"
+    assert "".join(line.removeprefix("child: ") for line in lines) == "x" * 200_000 + "up"
 
 
-async def test_the_warden_kills_what_is_left_when_the_starter_is_killed(tmp_path: Path) -> None:
+async def test_the_watchdog_kills_what_still_runs_when_the_starter_is_killed(tmp_path: Path) -> None:
     port = free_port()
     starter = tmp_path / "starter.py"
     starter.write_text(f"""
@@ -185,9 +187,9 @@ async def main():
     watchdog = Watchdog()
     await watchdog.start()
     command = [sys.executable, "-c", {LISTEN.format(port=port)!r}]
-    part = ChildProcess(Recipe("part", command, os.environ, ready_line="up"), lambda name, text: None, watchdog)
-    await part.start()
-    await part.ready()
+    child = ChildProcess(Recipe("child", command, os.environ, ready_line="up"), lambda name, text: None, watchdog)
+    await child.start()
+    await child.ready()
     print("started", flush=True)
     await asyncio.Event().wait()
 
@@ -206,16 +208,16 @@ asyncio.run(main())
     await until(lambda: not answers(port))
 
 
-async def test_the_warden_leaves_alone_what_was_taken_off_its_list() -> None:
+async def test_the_watchdog_leaves_alone_what_was_taken_off_its_list() -> None:
     kept, lost = [
         await asyncio.create_subprocess_exec(sys.executable, "-c", WAIT, start_new_session=True) for _ in range(2)
     ]
-    gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "", start_new_session=True)
-    await gone.wait()
+    ended = await asyncio.create_subprocess_exec(sys.executable, "-c", "", start_new_session=True)
+    await ended.wait()
 
-    assert kill_what_remains([f"+{kept.pid}\n", f"+{lost.pid}\n", f"+{gone.pid}\n", f"-{kept.pid}\n"]) == {
+    assert kill_what_remains([f"+{kept.pid}\n", f"+{lost.pid}\n", f"+{ended.pid}\n", f"-{kept.pid}\n"]) == {
         lost.pid,
-        gone.pid,
+        ended.pid,
     }
     assert await lost.wait() == -signal.SIGKILL
     assert kept.returncode is None
@@ -223,13 +225,13 @@ async def test_the_warden_leaves_alone_what_was_taken_off_its_list() -> None:
     await kept.wait()
 
 
-async def test_a_warden_that_was_not_started_watches_nothing() -> None:
+async def test_a_watchdog_that_was_not_started_watches_nothing() -> None:
     watchdog = Watchdog()
     watchdog.watch(1)
     watchdog.forget(1)
     await watchdog.close()
 
 
-def test_an_end_is_told_in_words() -> None:
-    assert ending(0) == "ended with status 0"
-    assert ending(-9) == "was killed by SIGKILL"
+def test_an_end_is_described() -> None:
+    assert exit_text(0) == "ended with status 0"
+    assert exit_text(-9) == "was killed by SIGKILL"

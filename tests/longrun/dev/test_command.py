@@ -109,7 +109,7 @@ async def test_a_server_that_is_given_is_used_and_left_running(
     assert children("start-dev")
 
 
-async def test_a_part_that_cannot_start_is_told_and_nothing_is_left(
+async def test_a_child_process_that_cannot_start_is_told_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     binary = tmp_path / "temporal"
@@ -152,7 +152,7 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         pytest.fail("the folder cannot be there")
 
 
-def test_a_line_stands_behind_the_name_of_its_part_without_control_codes_in_a_file() -> None:
+def test_a_line_stands_behind_the_name_of_its_child_process_without_control_codes_in_a_file() -> None:
     screen = Screen()
     listen_on(screen.console)("gateway", "\x1b[31mred\x1b[0m [bold]not markup[/bold]")
     assert screen.text == "  gateway │ red [bold]not markup[/bold]\n"

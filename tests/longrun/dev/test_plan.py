@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from longrun.dev.child import ChildProcess, Watchdog
-from longrun.dev.plan import DevOptions, Plan, make_plan, stages
+from longrun.dev.plan import DevOptions, Plan, make_plan, start_order
 from longrun.dev.temporal.config import FILE_NAME, SetupError, read_config
 from longrun.dev.temporal.find import Found
 from tests.dev_server import found
@@ -28,7 +28,7 @@ async def test_options_win_over_settings_and_the_file(tmp_path: Path, monkeypatc
     assert plan.config is not None
     assert plan.ui == f"http://127.0.0.1:{plan.config.ui_port}"
     assert plan.temporal == f"127.0.0.1:{plan.config.port}"
-    assert [[recipe.name for recipe in harness] for harness in stages(plan, {})] == [
+    assert [[recipe.name for recipe in group] for group in start_order(plan, {})] == [
         ["temporal"],
         ["gateway"],
         ["worker-1", "worker-2", "worker-3"],
@@ -42,7 +42,7 @@ async def test_a_server_that_is_given_is_not_started_and_keeps_its_environment(t
     plan = await make_plan(DevOptions(home=tmp_path, port=0), GIVEN, ROOT)
     inherited = {"TEMPORAL_ADDRESS": "far:7233", "TEMPORAL_API_KEY": "key"}
 
-    assert [[recipe.name for recipe in harness] for harness in stages(plan, inherited)] == [["gateway"], ["worker"]]
+    assert [[recipe.name for recipe in group] for group in start_order(plan, inherited)] == [["gateway"], ["worker"]]
     assert plan.environ(inherited).items() >= inherited.items()
     assert (plan.temporal, plan.ui) == ("far:7233", None)
 
@@ -69,7 +69,7 @@ def test_our_own_server_is_reached_without_another_ones_keys(tmp_path: Path) -> 
 
 async def test_the_gateway_is_ready_when_it_says_so_over_http(tmp_path: Path) -> None:
     plan = await make_plan(DevOptions(home=tmp_path, port=0), GIVEN, ROOT)
-    probe = stages(plan, {})[0][0].probe
+    probe = start_order(plan, {})[0][0].probe
     assert probe is not None
     assert not await probe()
     statuses = [b"503 Service Unavailable", b"200 OK"]
@@ -87,20 +87,20 @@ async def test_the_gateway_is_ready_when_it_says_so_over_http(tmp_path: Path) ->
 
 @pytest.mark.server
 async def test_temporal_comes_up_tuned_over_the_home_folder_and_again_over_its_file(tmp_path: Path) -> None:
-    heard: list[str] = []
+    lines: list[str] = []
     watchdog = Watchdog()
     for life in range(2):
         home = await make_plan(DevOptions(tmp_path, port=0, temporal_port=0, ui_port=0), found(), ROOT)
-        ((recipe,), *_) = stages(home, os.environ)
+        ((recipe,), *_) = start_order(home, os.environ)
         patient = replace(recipe, grace=20.0)  # how long a server takes to end is not what is looked at
-        part = ChildProcess(patient, lambda _, text: heard.append(text), watchdog)
-        await part.start()
+        child = ChildProcess(patient, lambda _, text: lines.append(text), watchdog)
+        await child.start()
         try:
-            await part.ready()
+            await child.ready()
         finally:
-            await part.stop()
+            await child.stop()
         assert (tmp_path / "temporal.db").is_file(), life
-    assert not [line for line in heard if "did not end" in line]
+    assert not [line for line in lines if "did not end" in line]
 
 
 @pytest.mark.server
@@ -108,7 +108,7 @@ async def test_a_search_attribute_of_another_type_is_told_at_the_start(tmp_path:
     config = read_config(ROOT / FILE_NAME)
     host, _, port = temporal.rpartition(":")
     wrong = config.model_copy(update={"ip": host, "port": int(port), "search_attributes": {"RunStatus": "Int"}})
-    ((recipe,), *_) = stages(Plan(tmp_path, host, 0, OURS, wrong, None, 1), {})
+    ((recipe,), *_) = start_order(Plan(tmp_path, host, 0, OURS, wrong, None, 1), {})
     assert recipe.probe is not None
     with pytest.raises(SetupError, match="RunStatus is registered with another type than Int"):
         await recipe.probe()

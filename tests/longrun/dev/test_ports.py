@@ -21,7 +21,7 @@ def test_a_port_that_is_taken_is_named_with_its_option() -> None:
             choose_ports([Wanted(HERE, port, "the gateway", "--port")])
 
 
-def test_one_port_for_two_parts_is_refused() -> None:
+def test_one_port_for_two_child_processes_is_refused() -> None:
     (port,) = choose_ports([Wanted(HERE, 0, "a", "--a")])
     with pytest.raises(SetupError, match="b needs it"):
         choose_ports([Wanted(HERE, port, "a", "--a"), Wanted(HERE, port, "b", "--b")])

@@ -39,27 +39,27 @@ class Harness:
     """Services with their log, made from code."""
 
     def __init__(self, watchdog: Watchdog) -> None:
-        self.heard: list[str] = []
+        self.lines: list[str] = []
         self._watchdog = watchdog
 
     def listen(self, name: str, text: str) -> None:
-        self.heard.append(f"{name}: {text}")
+        self.lines.append(f"{name}: {text}")
 
-    def part(self, name: str, code: str, grace: float = 5.0) -> ChildProcess:
+    def child(self, name: str, code: str, grace: float = 5.0) -> ChildProcess:
         command = [sys.executable, "-c", code]
         return ChildProcess(
             Recipe(name, command, os.environ, ready_line="up", grace=grace), self.listen, self._watchdog
         )
 
-    def supervisor(self, *stages: list[ChildProcess]) -> Supervisor:
-        return Supervisor(list(stages), self.listen, first_delay=0.01)
+    def supervisor(self, *groups: list[ChildProcess]) -> Supervisor:
+        return Supervisor(list(groups), self.listen, first_delay=0.01)
 
     async def until(self, condition: Callable[[], object]) -> None:
         for _ in range(1000):
             if condition():
                 return
             await asyncio.sleep(0.02)
-        pytest.fail(f"it did not come true; heard {self.heard}")
+        pytest.fail(f"it did not come true; printed {self.lines}")
 
 
 @pytest_asyncio.fixture
@@ -70,59 +70,59 @@ async def harness() -> AsyncIterator[Harness]:
     await watchdog.close()
 
 
-async def test_stages_come_up_in_order_and_go_down_in_reverse(harness: Harness) -> None:
+async def test_groups_come_up_in_order_and_go_down_in_reverse(harness: Harness) -> None:
     stop = asyncio.Event()
-    first, second = harness.part("first", POLITE), harness.part("second", POLITE)
+    first, second = harness.child("first", POLITE), harness.child("second", POLITE)
 
     await harness.supervisor([first], [second]).run(stop.set, stop)
 
-    assert harness.heard == ["first: up", "second: up", "second: bye", "first: bye"]
+    assert harness.lines == ["first: up", "second: up", "second: bye", "first: bye"]
 
 
-async def test_a_part_that_is_killed_is_started_again_and_said_so(harness: Harness) -> None:
+async def test_a_child_process_that_is_killed_is_started_again_and_said_so(harness: Harness) -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
-    part = harness.part("worker", WAIT)
-    running = asyncio.create_task(harness.supervisor([part]).run(ready.set, stop))
+    child = harness.child("worker", WAIT)
+    running = asyncio.create_task(harness.supervisor([child]).run(ready.set, stop))
     await ready.wait()
-    first = part.pid
+    first = child.pid
     os.kill(first, signal.SIGKILL)
-    await harness.until(lambda: "worker: is ready again" in harness.heard)
+    await harness.until(lambda: "worker: is ready again" in harness.lines)
 
-    assert part.pid != first
-    assert "worker: was killed by SIGKILL: starting it again in 0.01 s" in harness.heard
+    assert child.pid != first
+    assert "worker: was killed by SIGKILL: starting it again in 0.01 s" in harness.lines
     stop.set()
     await running
 
 
-async def test_a_part_that_fails_to_come_back_is_tried_again_later(harness: Harness, tmp_path: Path) -> None:
+async def test_a_child_process_that_fails_to_come_back_is_tried_again_later(harness: Harness, tmp_path: Path) -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
-    part = harness.part("worker", FAILS_ONCE.format(path=str(tmp_path / "lives")))
-    running = asyncio.create_task(harness.supervisor([part]).run(ready.set, stop))
+    child = harness.child("worker", FAILS_ONCE.format(path=str(tmp_path / "lives")))
+    running = asyncio.create_task(harness.supervisor([child]).run(ready.set, stop))
     await ready.wait()
-    os.kill(part.pid, signal.SIGKILL)
-    await harness.until(lambda: "worker: is ready again" in harness.heard)
+    os.kill(child.pid, signal.SIGKILL)
+    await harness.until(lambda: "worker: is ready again" in harness.lines)
 
-    assert "worker: worker ended with status 5" in harness.heard
-    assert "worker: ended with status 5: starting it again in 0.02 s" in harness.heard
+    assert "worker: worker ended with status 5" in harness.lines
+    assert "worker: ended with status 5: starting it again in 0.02 s" in harness.lines
     stop.set()
     await running
 
 
-async def test_a_part_that_cannot_start_leaves_nothing_running(harness: Harness) -> None:
-    good, bad = harness.part("good", POLITE), harness.part("bad", "raise SystemExit('no')")
+async def test_a_child_process_that_cannot_start_leaves_nothing_running(harness: Harness) -> None:
+    good, bad = harness.child("good", POLITE), harness.child("bad", "raise SystemExit('no')")
 
     with pytest.raises(SetupError, match=r"bad ended with status 1; its last lines:\n  \| no"):
         await harness.supervisor([good], [bad]).run(lambda: None, asyncio.Event())
 
     assert (good.pid, bad.pid) == (0, 0)
-    assert harness.heard[-1] == "good: bye"
+    assert harness.lines[-1] == "good: bye"
 
 
 async def test_a_stop_during_the_start_ends_what_was_started(harness: Harness) -> None:
     stop = asyncio.Event()
-    silent = harness.part("silent", "import signal; print('not yet', flush=True); signal.pause()")
+    silent = harness.child("silent", "import signal; print('not yet', flush=True); signal.pause()")
     running = asyncio.create_task(harness.supervisor([silent]).run(lambda: None, stop))
-    await harness.until(lambda: harness.heard)
+    await harness.until(lambda: harness.lines)
     stop.set()
     await running
     assert silent.pid == 0
@@ -130,7 +130,7 @@ async def test_a_stop_during_the_start_ends_what_was_started(harness: Harness) -
 
 async def test_a_kill_does_not_wait_for_the_grace(harness: Harness) -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
-    supervisor = harness.supervisor([harness.part("deaf", DEAF, grace=50.0)])
+    supervisor = harness.supervisor([harness.child("deaf", DEAF, grace=50.0)])
     running = asyncio.create_task(supervisor.run(ready.set, stop))
     await ready.wait()
     stop.set()
