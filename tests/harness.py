@@ -29,11 +29,11 @@ from longrun.workflows.contract.runs import Limits, Outcome, Phase, RunOrder, Ru
 from longrun.workflows.start import start_options
 from tests.build import Stores
 from tests.logcheck import check_log, parsed
+from tests.patience import PATIENCE
 from tests.provider_fake import FakeCatalog, FakeProvider, Turn
 
 Script = Callable[[ModelRequest], Turn]
 T = TypeVar("T")
-PATIENCE = 20.0
 
 
 async def until(look: Callable[[], Awaitable[T | None]], what: str, patience: float = PATIENCE) -> T:

@@ -17,9 +17,10 @@ from longrun.activities.worker import PURE, READY, Process, work
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
-from tests.activities.killing import worker_process
+from tests.activities.killing import worker_program
 from tests.build import Stores
 from tests.harness import until
+from tests.patience import PATIENCE
 
 OWN_TOOL = """
 from longrun.activities.toolbox.definition import tool
@@ -68,7 +69,7 @@ async def test_a_worker_comes_up_over_an_empty_folder_and_leaves_when_told(
         offered = {spec.name for spec in await stores.agents.tools()}
         await stores.database.aclose()
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await working
     finally:
         loop = asyncio.get_running_loop()
@@ -100,7 +101,7 @@ async def test_tools_are_found_where_the_worker_is_started_and_hide_nothing_of_o
     (tmp_path / "activities" / "__init__.py").touch()
     (tmp_path / "own_tools.py").write_text(OWN_TOOL)
     settings = Settings(home=tmp_path / "home", task_queue=f"longrun-{new_id()}")
-    async with worker_process(settings, temporal, {"LONGRUN_TOOLS": "own_tools"}, tmp_path):
+    async with worker_program(settings, temporal, {"LONGRUN_TOOLS": "own_tools"}, tmp_path):
         stores = Stores.over(settings.database)
         offered = {spec.name for spec in await stores.agents.tools()}
         await stores.database.aclose()

@@ -22,7 +22,7 @@ from tests.e2e.recovering import PLAIN, RESUMABLE, spoken
 from tests.gateway_process import GatewayProcess
 from tests.logcheck import check_log, check_settled, parsed
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.server
 
 SECONDS = 60 if os.environ.get("LONGRUN_TEST_LONG") else 12
 PER_SECOND = 10

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from tests.e2e.recovering import PLAIN, RESUMABLE, Recovered, Ward, spoken, ward
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.server
 
 TOKENS = 400
 KILLED_AT = range(0, TOKENS, 20)

@@ -7,6 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tests.patience import PATIENCE
+
 
 @dataclass
 class Terminal:
@@ -25,10 +27,10 @@ class Terminal:
             asyncio.get_running_loop().remove_reader(self.outside)
         self._news.set()
 
-    async def shows(self, text: str, times: int = 1, patience: float = 20) -> None:
+    async def shows(self, text: str, times: int = 1) -> None:
         """Wait until a text has been written so many times."""
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(PATIENCE):
                 while self.seen.count(text) < times:
                     self._news.clear()
                     await self._news.wait()

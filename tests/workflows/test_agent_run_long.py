@@ -1,8 +1,11 @@
 """A run whose history grows long: it goes on in a new one and nobody notices."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from temporalio.client import WorkflowHandle
 
 from longrun.activities.providers.provider import ModelRequest
 from longrun.workflows.agent_run import AgentRun
@@ -18,24 +21,29 @@ pytestmark = pytest.mark.server
 STEPS = 16
 
 
-def long(request: ModelRequest) -> Turn:
-    """Looks step by step, and pays before the last one."""
-    if request.step == STEPS:
-        return turn("Done.")
-    if request.step == STEPS - 1:
-        return turn(call("bill", "pay", {"amount": 3}))
-    return turn(f"{request.step} ", call(f"c{request.step}", "look", {"what": "sea"}))
-
-
 async def test_no_signal_is_lost_or_counted_twice_where_a_history_ends(impatient_temporal: str, tmp_path: Path) -> None:
     words = [f"word {number}" for number in range(40)]
+    gates = [Gate() for _ in range(STEPS)]
+
+    def long(request: ModelRequest) -> Turn:
+        """Looks step by step while people speak, and pays before the last one."""
+        gate = gates[request.step - 1]
+        if request.step == STEPS:
+            return turn(gate, "Done.")
+        if request.step == STEPS - 1:
+            return turn(gate, call("bill", "pay", {"amount": 3}))
+        return turn(gate, f"{request.step} ", call(f"c{request.step}", "look", {"what": "sea"}))
+
     async with harnessed(impatient_temporal, tmp_path, long, TOOLS) as harness:
         handle = await harness.start(order("look", "pay"))
         await handle.signal("decide", {"call_id": "bill", "decision": "approve", "by": "early"})
-        for place, word in enumerate(words):
+        for index, word in enumerate(words):
             for _ in range(2):
-                await handle.signal(AgentRun.say, Said(text=word, id=str(place)))
-            await harness.events(handle.id)
+                await handle.signal(AgentRun.say, Said(text=word, id=str(index)))
+            if index < len(words) - 1:
+                gates[index * (STEPS - 1) // len(words)].open()
+        for gate in gates:
+            gate.open()
         outcome, events = await harness.ended(handle)
         first = handle.first_execution_run_id
         last = (await harness.handle(handle.id).describe()).run_id
@@ -75,13 +83,27 @@ async def test_a_later_part_of_a_run_still_knows_its_limits_and_turns(impatient_
 
 
 async def test_a_deadline_counts_from_the_first_history(impatient_temporal: str, tmp_path: Path) -> None:
-    def script(request: ModelRequest) -> Turn:
-        return turn(text(str(request.step)), call(f"c{request.step}", "look", {"what": "sea"}))
+    gate = Gate()
 
-    async with harnessed(impatient_temporal, tmp_path, script, TOOLS) as harness:
-        handle = await harness.start(order("look", deadline=4.0, max_steps=10_000))
-        outcome, events = await harness.ended(handle)
-        last = (await harness.handle(handle.id).describe()).run_id
-    assert outcome.stop_reason == "expired"
-    assert handle.first_execution_run_id != last
-    assert len(of_type(events, "step.started")) > 5
+    def script(request: ModelRequest) -> Turn:
+        name = "look" if request.step < 9 else "hold"
+        return turn(text(str(request.step)), call(f"c{request.step}", name, {"what": "sea"} if name == "look" else {}))
+
+    async with harnessed(impatient_temporal, tmp_path, script, [held(gate), *TOOLS]) as harness:
+        given = order("look", "hold", deadline=3600.0)
+        handle = await harness.start(given)
+        await harness.seen(handle.id, "tool.progress")
+        last = harness.handle(handle.id)
+        assert (await last.describe()).run_id != handle.first_execution_run_id
+        first = harness.client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
+        assert abs(await _deadline(last) - await _deadline(first)) < timedelta(milliseconds=2)
+        await last.signal(AgentRun.cancel, Cancel(by="ann"))
+        await harness.ended(handle)
+
+
+async def _deadline(handle: WorkflowHandle[Any, Any]) -> datetime:
+    """When the timer of an execution goes off, counted from the time that its first task had for now."""
+    events = (await handle.fetch_history()).events
+    (now,) = [event.event_time for event in events if event.HasField("workflow_task_started_event_attributes")][:1]
+    (timer,) = (event for event in events if event.HasField("timer_started_event_attributes"))
+    return now.ToDatetime() + timer.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from longrun.cli.main import app, main
+from tests.harness import until
 
 ROOT = Path(__file__).parents[2]
 HELLO = """
@@ -107,14 +108,14 @@ async def test_the_server_answers_where_the_settings_say_and_ends_on_sigterm(tmp
     environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "LONGRUN_PORT": str(free_port)}
     process = await asyncio.create_subprocess_exec(sys.executable, str(tmp_path / "hello.py"), env=environ)
     async with httpx2.AsyncClient(trust_env=False) as client:
-        for _ in range(500):
+
+        async def look() -> httpx2.Response | None:
             try:
-                response = await client.get(f"http://127.0.0.1:{free_port}/")
-                break
+                return await client.get(f"http://127.0.0.1:{free_port}/")
             except httpx2.TransportError:
-                await asyncio.sleep(0.02)
-        else:
-            pytest.fail("it never answered")
+                return None
+
+        response = await until(look, "an answer")
     assert response.text == "hello"
     assert "server" not in response.headers
     process.terminate()

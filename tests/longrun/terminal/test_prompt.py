@@ -18,6 +18,7 @@ from longrun.workflows.contract.runs import PendingApproval
 from tests.build import START
 from tests.gateway.answering import QUICK, Played, plain, playing, problem
 from tests.longrun.pseudo_terminal import Terminal, terminal
+from tests.patience import PATIENCE
 
 WAITS = RunWaiting(run_id="r", at=START, usage=Usage())
 TAKEN = plain("200 OK", {})
@@ -49,7 +50,7 @@ class Sitting:
 
     async def sent(self, count: int = 1) -> list[Any]:
         """Wait for so many decisions at the server."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if len(self.played.bodies) > count:
                     return self.played.bodies[1:]
