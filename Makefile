@@ -50,7 +50,7 @@ bench: $(INSTALLED) ## Measure against a bare Temporal workflow
 	$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: $(INSTALLED) ## Kill everything at every moment, 576 times, and keep the table
-	$(BIN)/python -m tests.chaos --docs $(ARGS)
+	$(BIN)/python -m tests.chaos --docs --json bench-results/reliability.json $(ARGS)
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
