@@ -33,7 +33,7 @@ turns:
   - tool_calls: [{name: write_file, arguments: {path: "{run_id}.txt", content: one}}]
   - text: "{last_result}"
 """
-WAITING, REVIEWED = 50, 5
+WAITING, REVIEWED = (50, 5) if os.environ.get("LONGRUN_TEST_LONG") else (20, 2)
 """How many runs wait, and how many of them are decided at the command line."""
 DAY = 24 * 3600
 SHORT = 6

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.server
 
 logger = logging.getLogger(__name__)
 
-AWAY = 30.0 if os.environ.get("LONGRUN_TEST_LONG") else 4.0
+AWAY = 30.0 if os.environ.get("LONGRUN_TEST_LONG") else 2.0
 """Seconds that Temporal is not there."""
 MIDDLE = {
     "tell": (30, "One went out."),
