@@ -1,4 +1,4 @@
-"""Getting a step's one answer: going on with what was left of it, or asking for it."""
+"""The one answer of a step: the partial answer of an earlier attempt resumed, or a new request."""
 
 import asyncio
 import logging
@@ -22,13 +22,14 @@ from longrun.activities.providers.provider import (
 )
 from longrun.runtime.clock import now
 from longrun.runtime.ids import new_id
-from longrun.store.step_attempts import BegunStep, Left
+from longrun.store.step_attempts import StepAttempt, StoredAnswer
 from longrun.store.steps import Steps
 from longrun.workflows import shielded
 from longrun.workflows.contract.attempts import Recovery, ResumePoint
 from longrun.workflows.contract.events import Event
 from longrun.workflows.contract.messages import Message, Usage
-from longrun.workflows.contract.steps import ModelReply, Span, ToolPlan
+from longrun.workflows.contract.requests import ToolPlan
+from longrun.workflows.contract.results import ModelReply, Span
 from longrun.workflows.deltas import Attempt, PartEvent
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Answering:
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
 
-    async def answer(self, question: Question, begun: BegunStep) -> ModelReply:
+    async def answer(self, question: Question, attempt: StepAttempt) -> ModelReply:
         """The answer to a step's question, as it is kept.
 
         Raises:
@@ -65,40 +66,46 @@ class Answering:
             StoreUnavailableError: The store failed.
             asyncio.CancelledError: The worker is to leave it to another one, or has lost it.
         """
-        if begun.left is not None:
-            found = await self._take_up(question, begun, begun.left)
+        if attempt.partial is not None:
+            found = await self._resume(question, attempt, attempt.partial)
             if isinstance(found, ModelReply):
                 return found
-            begun = await self._steps.restart(found, now(), reissued=True)
-        return await self._read(question, begun, question.provider.stream(question.request))
+            attempt = await self._steps.restart(found, now(), reissued=True)
+        return await self._read(question, attempt, question.provider.stream(question.request))
 
-    async def _take_up(self, question: Question, begun: BegunStep, left: Left) -> ModelReply | BegunStep:
-        """The answer that an earlier attempt has left: its stream, else the whole; if it is lost, who must ask now."""
+    async def _resume(
+        self, question: Question, attempt: StepAttempt, partial: StoredAnswer
+    ) -> ModelReply | StepAttempt:
+        """Resume a partial answer: its stream, else the whole.
+
+        Returns:
+            The reply; or, if the answer is lost, the attempt that must send the request again.
+        """
         provider = question.provider
         if not isinstance(provider, Resumable):
-            return begun
+            return attempt
         ways: list[Recovery] = ["reattached", "retrieved", "retrieved"]
         for how in ways:
-            await self._steps.recovered(begun, how)
+            await self._steps.recovered(attempt, how)
             resume = provider.reattach if how == "reattached" else provider.retrieve
             try:
-                deltas = resume(question.request, PartialAnswer(left.resume_point, _texts(left.events)))
-                return await self._read(question, begun, deltas)
+                deltas = resume(question.request, PartialAnswer(partial.resume_point, _texts(partial.deltas)))
+                return await self._read(question, attempt, deltas)
             except RefusedResumeError as refusal:
                 logger.info("%s; waiting for the whole answer", refusal)
             except UnfitAnswerError as error:
                 logger.warning("%s; reading it from its beginning", error)
-                begun = await self._steps.restart(begun, now(), reissued=False)
-                left = Left(
-                    ResumePoint(response_id=left.resume_point.response_id, cursor=_FROM_THE_BEGINNING, state="")
+                attempt = await self._steps.restart(attempt, now(), reissued=False)
+                partial = StoredAnswer(
+                    ResumePoint(response_id=partial.resume_point.response_id, cursor=_FROM_THE_BEGINNING, state="")
                 )
             except LostAnswerError as error:
                 logger.warning("%s; asking again", error)
                 break
-        return begun
+        return attempt
 
-    async def _read(self, question: Question, begun: BegunStep, deltas: AsyncGenerator[Delta, None]) -> ModelReply:
-        writer = self._writer(question, begun)
+    async def _read(self, question: Question, attempt: StepAttempt, deltas: AsyncGenerator[Delta, None]) -> ModelReply:
+        writer = self._writer(question, attempt)
         try:
             async with leaving(writer.resumable), aclosing(deltas):
                 async for delta in deltas:
@@ -113,17 +120,17 @@ class Answering:
         except BaseException:
             await writer.stop()
             raise
-        reply, _ = await shielded.ended(self._keep(question, begun, writer))
+        reply, _ = await shielded.ended(self._keep(question, attempt, writer))
         return reply
 
-    def _writer(self, question: Question, begun: BegunStep) -> DeltaWriter:
+    def _writer(self, question: Question, attempt: StepAttempt) -> DeltaWriter:
         async def append(batch: int, events: Sequence[Event], resume_point: ResumePoint | None) -> Span:
-            return await self._steps.append(begun, batch, events, resume_point)
+            return await self._steps.append(attempt, batch, events, resume_point)
 
         taken = frozenset(part.call_id for message in question.request.messages for part in message.calls)
-        return DeltaWriter(_named(begun), append, taken | begun.taken, begun.left)
+        return DeltaWriter(_named(attempt), append, taken | attempt.taken, attempt.partial)
 
-    async def _keep(self, question: Question, begun: BegunStep, writer: DeltaWriter) -> ModelReply:
+    async def _keep(self, question: Question, attempt: StepAttempt, writer: DeltaWriter) -> ModelReply:
         """Commit the message with its last deltas."""
         if writer.completed is None:
             raise ProviderFailure("invalid", "the provider's stream ended without an end")
@@ -133,9 +140,10 @@ class Answering:
             message=message,
             finish_reason=writer.completed.finish_reason,
             usage=writer.completed.usage,
-            attempt=begun.asked,
-            begin=begun.begin,
-            superseded=begun.superseded,
+            attempt=attempt.author,
+            step=attempt.step,
+            opened=attempt.opened,
+            superseded=attempt.superseded,
             attempt_at=writer.attempt.at,
             marks=tuple(writer.marks),
             spans=(),
@@ -146,11 +154,11 @@ class Answering:
         def seal(last: Span) -> ModelReply:
             return reply.model_copy(update={"spans": _joined([*writer.spans, last])})
 
-        return await self._steps.complete(begun, events, seal, reply)
+        return await self._steps.complete(attempt, events, seal, reply)
 
 
 async def cancel_answer(provider: Provider, response_id: str) -> None:
-    """End an answer that nobody waits for any more, so that it is not paid for, if the provider can be told."""
+    """Cancel an answer at the provider, where it can be cancelled, so that it is not paid for."""
     if not isinstance(provider, Resumable):
         return
     try:
@@ -159,12 +167,12 @@ async def cancel_answer(provider: Provider, response_id: str) -> None:
         logger.warning("%s could not be cancelled: %s", response_id, failure)
 
 
-def _named(begun: BegunStep) -> Attempt:
+def _named(attempt: StepAttempt) -> Attempt:
     """The name under which an attempt writes: its own, or that of the one whose answer it goes on with."""
-    first = begun.left.events[0] if begun.left and begun.left.events else None
+    first = attempt.partial.deltas[0] if attempt.partial and attempt.partial.deltas else None
     if isinstance(first, PartEvent):
-        return Attempt(begun.run_id, begun.step, begun.asked, first.at, first.message_id)
-    return Attempt(begun.run_id, begun.step, begun.asked, now(), new_id())
+        return Attempt(attempt.run_id, attempt.step, attempt.author, first.at, first.message_id)
+    return Attempt(attempt.run_id, attempt.step, attempt.author, now(), new_id())
 
 
 def _texts(events: Sequence[Event]) -> dict[int, str]:

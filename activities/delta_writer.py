@@ -8,11 +8,11 @@ from typing import Protocol
 from longrun.activities.failures import ProviderFailure
 from longrun.activities.providers.provider import Completed, Delta, PartCompleted, PartDelta, PartStarted
 from longrun.runtime.failpoints import reached
-from longrun.store.step_attempts import Left
+from longrun.store.step_attempts import StoredAnswer
 from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.events import Event, ReasoningDelta, TextDelta, ToolCallDelta
 from longrun.workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
-from longrun.workflows.contract.steps import Span
+from longrun.workflows.contract.results import Span
 from longrun.workflows.deltas import PART_DONE, Attempt, PartEvent, part_of, text_of
 
 LARGEST_MESSAGE = 1024 * 1024
@@ -51,11 +51,15 @@ class DeltaWriter:
         attempt: Names the events.
         append: Writes them.
         taken: Call ids of the conversation so far; a provider that uses one again gets another.
-        left: What an earlier attempt has left of the same answer, in the name of ``attempt``.
+        partial: What an earlier attempt has written of the same answer, in the name of ``attempt``.
     """
 
     def __init__(
-        self, attempt: Attempt, append: Appender, taken: frozenset[str] = frozenset(), left: Left | None = None
+        self,
+        attempt: Attempt,
+        append: Appender,
+        taken: frozenset[str] = frozenset(),
+        partial: StoredAnswer | None = None,
     ) -> None:
         self.attempt = attempt
         self._append = append
@@ -70,12 +74,12 @@ class DeltaWriter:
         self.completed: Completed | None = None
         self.marks: list[int] = []
         self.spans: list[Span] = []
-        self.resume_point = self._kept_point = left.resume_point if left else None
+        self.resume_point = self._kept_point = partial.resume_point if partial else None
         self.resumable = asyncio.Event()
         self._complete_to = 0
-        if left:
+        if partial:
             self.resumable.set()
-        for event in left.events if left else ():
+        for event in partial.deltas if partial else ():
             self._take_over(event)
         self._writing = asyncio.create_task(self._write())
 
@@ -151,8 +155,8 @@ class DeltaWriter:
             whole = whole.model_copy(update={"call_id": draft.head.call_id, "name": draft.head.name})
         if text_of(whole) != draft.text:
             raise ProviderFailure("invalid", "the model's message is not what its stream said")
-        told, draft.whole = draft.whole is not None, whole
-        if not told:
+        known, draft.whole = draft.whole is not None, whole
+        if not known:
             self._wait(delta.part, None)
 
     def _wait(self, part: int, text: str | None) -> None:

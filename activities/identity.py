@@ -1,11 +1,11 @@
-"""What this worker process is called, in attempts and in Temporal, and where an activity comes from."""
+"""What this worker process is called, in attempts and in Temporal, and the execution of an activity."""
 
 import os
 import socket
 
 from temporalio import activity
 
-from longrun.store.repair.rewind import Arrival
+from longrun.store.repair.rewind import Origin
 
 
 def worker_name() -> str:
@@ -13,12 +13,12 @@ def worker_name() -> str:
     return f"{os.getpid()}@{socket.gethostname()}"
 
 
-def arrival(run_id: str, step: int | None, turn: int | None = None) -> Arrival:
-    """Where the activity that asks comes from.
+def origin_of(run_id: str, step: int | None, turn: int | None = None) -> Origin:
+    """The execution of the activity that runs.
 
     Args:
         run_id: Its run.
         step: The last step whose message the run knows, where that is known.
         turn: The turn in which the run is, where that is known.
     """
-    return Arrival(run_id, activity.info().workflow_run_id or "", step, turn)
+    return Origin(run_id, activity.info().workflow_run_id or "", step, turn)

@@ -7,25 +7,17 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from longrun.activities.identity import arrival
+from longrun.activities.identity import origin_of
 from longrun.runtime.clock import now
 from longrun.runtime.failpoints import reached
 from longrun.store.approvals import Approvals
 from longrun.store.calls import Calls
 from longrun.store.log import FencedError
 from longrun.store.runs import Runs
+from longrun.workflows.contract.requests import Answers, Finish, Pause, Verdicts
+from longrun.workflows.contract.results import Answered, Finished, Paused, Recorded
 from longrun.workflows.contract.runs import RunOrder
-from longrun.workflows.contract.steps import (
-    Answered,
-    Answers,
-    Finish,
-    Finished,
-    LifecycleSteps,
-    Pause,
-    Paused,
-    Recorded,
-    Verdicts,
-)
+from longrun.workflows.contract.steps import LifecycleSteps
 
 
 @contextmanager
@@ -66,14 +58,14 @@ class LifecycleActivities(LifecycleSteps):
     @activity.defn
     async def answer_calls(self, answers: Answers) -> Answered:
         with _ended_runs_refused():
-            await self._runs.arrive(arrival(answers.run_id, answers.step), now())
+            await self._runs.admit(origin_of(answers.run_id, answers.step), now())
             return Answered(outcomes=await self._calls.answer(answers.run_id, answers.answers, now()))
 
     @override
     @activity.defn
     async def pause_run(self, pause: Pause) -> Paused:
         with _ended_runs_refused():
-            await self._runs.arrive(arrival(pause.run_id, pause.step), now())
+            await self._runs.admit(origin_of(pause.run_id, pause.step), now())
             paused = await self._approvals.pause(pause, now())
         reached("pause written")
         return paused
@@ -82,7 +74,7 @@ class LifecycleActivities(LifecycleSteps):
     @activity.defn
     async def record_verdicts(self, verdicts: Verdicts) -> Recorded:
         with _ended_runs_refused():
-            await self._runs.arrive(arrival(verdicts.run_id, verdicts.step), now())
+            await self._runs.admit(origin_of(verdicts.run_id, verdicts.step), now())
             recorded = await self._approvals.record(verdicts, now())
         reached("verdict written")
         return recorded
@@ -92,13 +84,13 @@ class LifecycleActivities(LifecycleSteps):
     async def finish_run(self, finish: Finish) -> Finished:
         reached("finishing")
         with _ended_runs_refused():
-            await self._runs.arrive(arrival(finish.run_id, finish.answered, finish.turn), now())
+            await self._runs.admit(origin_of(finish.run_id, finish.acknowledged, finish.turn), now())
             finished, following = await self._runs.finish(finish, now())
         reached("finished")
         if following:
             reached("thread passed on")
             await self._start(following)
-        for left in (step.attempts[-1] for step in finished.open_steps if step.attempts):
-            if left.provider and left.response_id:
-                await self._cancel(left.provider, left.response_id)
+        for last in (step.attempts[-1] for step in finished.open_steps if step.attempts):
+            if last.provider and last.response_id:
+                await self._cancel(last.provider, last.response_id)
         return finished

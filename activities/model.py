@@ -10,7 +10,7 @@ from typing_extensions import override
 from longrun.activities.answering import Answering, Question
 from longrun.activities.failures import ProviderFailure, handed_over, store_failures
 from longrun.activities.heartbeat import heartbeats
-from longrun.activities.identity import arrival, worker_name
+from longrun.activities.identity import origin_of, worker_name
 from longrun.activities.providers.provider import ModelRequest, Provider
 from longrun.activities.toolbox.registry import Toolbox
 from longrun.runtime.clock import now
@@ -19,11 +19,13 @@ from longrun.store.db.database import StoreUnavailableError
 from longrun.store.log import FencedError
 from longrun.store.messages import Messages
 from longrun.store.runs import Runs
-from longrun.store.step_attempts import BegunStep
+from longrun.store.step_attempts import StepAttempt
 from longrun.store.steps import Steps
 from longrun.workflows.contract.messages import Message
+from longrun.workflows.contract.requests import ModelCall, ToolPlan
+from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import RunOrder
-from longrun.workflows.contract.steps import ModelCall, ModelReply, ModelSteps, ToolPlan
+from longrun.workflows.contract.steps import ModelSteps
 from longrun.workflows.transcript import paired
 
 
@@ -57,30 +59,30 @@ class ModelActivities(ModelSteps):
             if order is None:
                 raise StoreUnavailableError(f"the store has no run {call.run_id}")
             try:
-                where = arrival(call.run_id, call.step - 1)
-                begun = await self._steps.begin(call, order.agent.model, worker_name(), now(), where)
+                origin = origin_of(call.run_id, call.step - 1)
+                attempt = await self._steps.begin(call, order.agent.model, worker_name(), now(), origin)
             except FencedError as error:  # the run has ended, or was reset: trying again cannot help
                 raise ApplicationError(str(error), type="fenced", non_retryable=True) from error
-            return begun.reply or await self._attempt(call, order, begun)
+            return attempt.reply or await self._attempt(call, order, attempt)
 
-    async def _attempt(self, call: ModelCall, order: RunOrder, begun: BegunStep) -> ModelReply:
+    async def _attempt(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> ModelReply:
         try:
             async with heartbeats():
-                reply = await self._answering.answer(await self._question(call, order, begun), begun)
+                reply = await self._answering.answer(await self._question(call, order, attempt), attempt)
         except ProviderFailure as failure:
-            await self._steps.failed(begun, "failed", now())
-            raise failure.to_application_error(begun.failures + 1) from failure
+            await self._steps.failed(attempt, "failed", now())
+            raise failure.to_application_error(attempt.failures + 1) from failure
         except FencedError as error:
             raise ApplicationError(str(error), type="fenced") from error
         except asyncio.CancelledError:
             if not activity.is_worker_shutdown():
                 raise
-            await self._steps.failed(begun, "handed_over", now())
+            await self._steps.failed(attempt, "handed_over", now())
             raise handed_over() from None
         reached("message written")
         return reply
 
-    async def _question(self, call: ModelCall, order: RunOrder, begun: BegunStep) -> Question:
+    async def _question(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> Question:
         provider, name = self._catalog.resolve(order.agent.model)
         request = ModelRequest(
             model=name,
@@ -90,14 +92,14 @@ class ModelActivities(ModelSteps):
             params=order.agent.params,
             run_id=call.run_id,
             step=call.step,
-            attempt=begun.attempt,
+            attempt=attempt.number,
         )
         return Question(provider, request, order.agent.model, self._plans)
 
     def _plans(self, message: Message) -> dict[str, ToolPlan]:
         found = {part.name: self._toolbox.find(part.name) for part in message.calls}
         return {
-            name: ToolPlan(effect=tool.spec.effect, approval=tool.spec.approval, timeout=tool.spec.timeout)
+            name: ToolPlan(approval=tool.spec.approval, timeout=tool.spec.timeout)
             for name, tool in found.items()
             if tool is not None
         }

@@ -12,19 +12,21 @@ from typing_extensions import override
 
 from longrun.activities.failures import handed_over, store_failures
 from longrun.activities.heartbeat import cancelled_by_run, heartbeats
-from longrun.activities.identity import arrival, worker_name
+from longrun.activities.identity import origin_of, worker_name
 from longrun.activities.toolbox.registry import Tool, Toolbox, ToolResult
 from longrun.activities.toolbox.tool import ToolContext
 from longrun.runtime.clock import now
 from longrun.runtime.failpoints import reached
 from longrun.store.blobs import MOST_BYTES
-from longrun.store.calls import MOST_LOST, BegunCall, Calls, UnknownCallError
+from longrun.store.calls import MOST_LOST, CallAttempt, Calls, UnknownCallError
 from longrun.store.log import FencedError
 from longrun.store.runs import Runs
 from longrun.workflows import shielded
 from longrun.workflows.contract.agents import OnInterrupt
 from longrun.workflows.contract.messages import ResultStatus
-from longrun.workflows.contract.steps import Answer, ToolCall, ToolOutcome, ToolSteps
+from longrun.workflows.contract.requests import Answer, ToolCall
+from longrun.workflows.contract.results import ToolOutcome
+from longrun.workflows.contract.steps import ToolSteps
 
 INTERRUPTED = (
     "This call was interrupted and may have had its effect. It was not run again; check before you try it once more."
@@ -49,8 +51,8 @@ class ToolActivities(ToolSteps):
         """Run a call, or say why not.
 
         Raises:
-            ApplicationError: A later attempt has taken over; the worker is shut down; the store is away; or a person
-                must say what becomes of the call, whose next attempt is the error's detail.
+            ApplicationError: A later attempt has taken over; the worker is shut down; the store is unavailable; or a
+                person must decide on the call, whose next attempt is the error's detail.
         """
         try:
             with store_failures():
@@ -62,20 +64,20 @@ class ToolActivities(ToolSteps):
 
     async def _outcome(self, call: ToolCall, tool: Tool | None) -> ToolOutcome:
         if_interrupted = _if_interrupted(tool)
-        begun, cancelled = await shielded.ended(self._begin(call, repeats=if_interrupted == "retry"))
-        if begun.outcome:
-            return begun.outcome
-        if begun.halted == "given_up":
+        attempt, cancelled = await shielded.ended(self._begin(call, repeats=if_interrupted == "retry"))
+        if attempt.outcome:
+            return attempt.outcome
+        if attempt.halted == "given_up":
             return await self._not_run(call, GIVEN_UP if if_interrupted == "retry" else f"{GIVEN_UP} {_MAY_HAVE}")
-        if begun.halted and if_interrupted == "fail":
+        if attempt.halted and if_interrupted == "fail":
             return await self._not_run(call, INTERRUPTED)
-        if begun.halted:
-            why = f"attempt {begun.attempt - 1} was interrupted, because its worker died or was shut down"
-            raise ApplicationError(why, begun.attempt, type="interrupted", non_retryable=True)
-        return await self._run(call, begun, cancelled=cancelled)
+        if attempt.halted:
+            why = f"attempt {attempt.number - 1} was interrupted, because its worker died or was shut down"
+            raise ApplicationError(why, attempt.number, type="interrupted", non_retryable=True)
+        return await self._run(call, attempt, cancelled=cancelled)
 
-    async def _begin(self, call: ToolCall, *, repeats: bool) -> BegunCall:
-        await self._runs.arrive(arrival(call.run_id, call.step), now())
+    async def _begin(self, call: ToolCall, *, repeats: bool) -> CallAttempt:
+        await self._runs.admit(origin_of(call.run_id, call.step), now())
         return await self._calls.begin(call, call.edited, worker_name(), now(), repeats=repeats)
 
     async def _not_run(self, call: ToolCall, content: str) -> ToolOutcome:
@@ -83,32 +85,34 @@ class ToolActivities(ToolSteps):
         (outcome,) = await self._calls.answer(call.run_id, [answer], now())
         return outcome
 
-    async def _run(self, call: ToolCall, begun: BegunCall, *, cancelled: bool) -> ToolOutcome:
+    async def _run(self, call: ToolCall, attempt: CallAttempt, *, cancelled: bool) -> ToolOutcome:
         try:
-            result = await self._attempt(call, begun, cancelled=cancelled)
+            result = await self._attempt(call, attempt, cancelled=cancelled)
         except asyncio.CancelledError:
             if cancelled_by_run():
-                return await self._keep(call, begun, "cancelled", ToolResult("error", CANCELLED))
+                return await self._keep(call, attempt, "cancelled", ToolResult("error", CANCELLED))
             if not activity.is_worker_shutdown():
                 raise
-            await shielded.ended(self._calls.hand_over(call, begun.attempt, now()))
+            await shielded.ended(self._calls.hand_over(call, attempt.number, now()))
             raise handed_over() from None
-        return await self._keep(call, begun, result.status, result)
+        return await self._keep(call, attempt, result.status, result)
 
-    async def _attempt(self, call: ToolCall, begun: BegunCall, *, cancelled: bool) -> ToolResult:
+    async def _attempt(self, call: ToolCall, attempt: CallAttempt, *, cancelled: bool) -> ToolResult:
         if cancelled:
             raise asyncio.CancelledError
         tool = self._toolbox.find(call.name)
         writes = tool is not None and tool.spec.effect == "write"
         async with heartbeats():
             reached("write begun" if writes else "read begun")
-            result = await self._toolbox.run(call.name, begun.arguments, self._context(call, begun.attempt))
+            result = await self._toolbox.run(call.name, attempt.arguments, self._context(call, attempt.number))
             reached("write done" if writes else "read done")
             return result
 
-    async def _keep(self, call: ToolCall, begun: BegunCall, status: ResultStatus, result: ToolResult) -> ToolOutcome:
+    async def _keep(
+        self, call: ToolCall, attempt: CallAttempt, status: ResultStatus, result: ToolResult
+    ) -> ToolOutcome:
         answer = Answer(call_id=call.call_id, name=call.name, status=status, content=_shown(call, result))
-        outcome, _ = await shielded.ended(self._calls.complete(call, answer, result.whole, begun.attempt, now()))
+        outcome, _ = await shielded.ended(self._calls.complete(call, answer, result.whole, attempt.number, now()))
         reached("result written")
         return outcome
 
@@ -125,12 +129,12 @@ class ToolActivities(ToolSteps):
 
 
 def _if_interrupted(tool: Tool | None) -> OnInterrupt:
-    """What happens to a call that was begun and left; one that changes nothing runs again."""
+    """What happens to a call that was interrupted; one that changes nothing runs again."""
     return tool.spec.on_interrupted if tool and tool.spec.effect == "write" else "retry"
 
 
 def _shown(call: ToolCall, result: ToolResult) -> str:
-    """What the model and the log get of a result: of a long one its beginning, and where the rest is."""
+    """What the model and the log get of a result: of a long one its beginning, and where all of it is."""
     if result.whole is None:
         return result.content
     kept = "all of it" if len(result.whole.encode()) <= MOST_BYTES else f"its first {MOST_BYTES} bytes"

@@ -33,22 +33,20 @@ from longrun.store.notify.datagrams import DatagramNotifier
 from longrun.store.runs import Runs
 from longrun.store.steps import Steps
 from longrun.workflows.agent_run import AgentRun
-from longrun.workflows.contract.runs import RunOrder, RunState
+from longrun.workflows.contract.runs import RunOrder
 from longrun.workflows.contract.shape import Shape
-from longrun.workflows.start import start_options
+from longrun.workflows.start import start_run
 
 READY = "longrun worker ready"
 PURE = (
-    "longrun.workflows.attributes",
+    "longrun.workflows.activity_options",
     "longrun.workflows.contract",
-    "longrun.workflows.deltas",
     "longrun.workflows.inbox",
-    "longrun.workflows.interruption",
     "longrun.workflows.policy",
-    "longrun.workflows.presets",
-    "longrun.workflows.record",
-    "longrun.workflows.transcript",
+    "longrun.workflows.run",
+    "longrun.workflows.search_attributes",
     "longrun.workflows.shielded",
+    "longrun.workflows.steps",
 )
 
 
@@ -100,9 +98,7 @@ class Process:
         )
 
     async def _start(self, order: RunOrder) -> None:
-        await self._client.start_workflow(
-            AgentRun.run, RunState(order=order), task_queue=self._queue, **start_options(order)
-        )
+        await start_run(self._client, order, self._queue)
         await self._runs.dispatched(order.run_id)
 
     async def _cancel(self, model: str, response_id: str) -> None:

@@ -1,23 +1,30 @@
 """The HTTP application: declares the routes, wires the services, opens and closes what they hold."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypedDict
 
 from starlette.applications import Starlette
-from temporalio.client import Client
+from starlette.exceptions import HTTPException
 
 from longrun.gateway.history.rebuilder import Rebuilder
-from longrun.gateway.http import problems
+from longrun.gateway.native.problems import PROBLEMS
 from longrun.gateway.native.routes import native_routes
 from longrun.gateway.reconcile.reconciler import Reconciler
+from longrun.gateway.service.agents import AgentService
+from longrun.gateway.service.decisions import Decisions
+from longrun.gateway.service.delivery import Delivery
+from longrun.gateway.service.readiness import ReadinessProbe
+from longrun.gateway.service.run_reader import RunReader
 from longrun.gateway.service.runs import RunService
+from longrun.gateway.service.workflows import Workflows, connect
 from longrun.gateway.services import Services
 from longrun.gateway.streaming.hub import Hub
+from longrun.gateway.streaming.logs import Logs
 from longrun.gateway.streaming.tail import Tail
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import RETRIES, temporal_connection
+from longrun.runtime.temporal import RETRIES
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.attempts import Attempts
@@ -25,7 +32,6 @@ from longrun.store.blobs import Blobs
 from longrun.store.db.database import Database
 from longrun.store.db.schema import migrate
 from longrun.store.log import LogReader
-from longrun.store.messages import Messages
 from longrun.store.notify.datagrams import DatagramListener, DatagramNotifier
 from longrun.store.notify.postgres import NotifyListener
 from longrun.store.outbox import Outbox
@@ -33,7 +39,7 @@ from longrun.store.runs import Runs
 
 
 class State(TypedDict):
-    """What every request carries; ``services_of`` reads it."""
+    """What every request carries."""
 
     services: Services
 
@@ -51,7 +57,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
         async with _running(chosen) as services:
             yield State(services=services)
 
-    return Starlette(routes=native_routes(), exception_handlers=problems.HANDLERS, lifespan=lifespan)
+    of_no_path = {HTTPException: PROBLEMS.render, Exception: PROBLEMS.render}
+    return Starlette(routes=native_routes(), exception_handlers=of_no_path, lifespan=lifespan)
 
 
 @asynccontextmanager
@@ -60,12 +67,11 @@ async def _running(settings: Settings) -> AsyncGenerator[Services]:
     await asyncio.to_thread(migrate, settings.database)
     notifier = DatagramNotifier(settings.notify_folder)
     database = Database(settings.database, notifier)
-    services = await _connect(settings, database)
-    listeners = _listeners(settings, services)
+    services, hub, reconciler = await _wire(settings, database)
+    listeners = _listeners(settings, database, hub)
     for listener in listeners:
         listener.start()
-    reconciler = Reconciler(services.service, services.runs, Outbox(database), services.rebuilder, services.hub.watched)
-    tasks = [asyncio.create_task(services.hub.serve()), asyncio.create_task(reconciler.serve())]
+    tasks = [asyncio.create_task(hub.serve()), asyncio.create_task(reconciler.serve())]
     try:
         yield services
     finally:
@@ -78,32 +84,27 @@ async def _running(settings: Settings) -> AsyncGenerator[Services]:
         notifier.close()
 
 
-def _listeners(settings: Settings, services: Services) -> list[DatagramListener | NotifyListener]:
-    """Who hears of news: from this machine's processes, and from others through the database that they share."""
-    near = DatagramListener(settings.notify_folder, services.hub.notify)
-    return [near] if services.database.is_sqlite else [near, NotifyListener(settings.database, services.hub.notify)]
+def _listeners(settings: Settings, database: Database, hub: Hub) -> Sequence[DatagramListener | NotifyListener]:
+    """Take news of commits: of this machine's processes, and through the database that they share of others."""
+    near = DatagramListener(settings.notify_folder, hub.notify)
+    return [near] if database.is_sqlite else [near, NotifyListener(settings.database, hub.notify)]
 
 
-async def _connect(settings: Settings, database: Database) -> Services:
-    client = await Client.connect(**temporal_connection(), lazy=True, retry_config=RETRIES)
-    log = LogReader(database)
-    runs = Runs(database)
-    approvals = Approvals(database)
+async def _wire(settings: Settings, database: Database) -> tuple[Services, Hub, Reconciler]:
+    client = await connect(RETRIES)
+    workflows = Workflows(client)
+    log, runs, approvals = LogReader(database), Runs(database), Approvals(database)
     rebuilder = Rebuilder(client, database, runs, log)
     hub = Hub(log)
-    return Services(
+    delivery = Delivery(workflows, runs, Outbox(database))
+    service = RunService(workflows, settings.task_queue, runs, delivery)
+    services = Services(
         settings=settings,
-        client=client,
-        database=database,
-        hub=hub,
-        tail=Tail(log, hub, rebuilder.repair),
-        runs=runs,
-        agents=Agents(database),
-        approvals=approvals,
-        attempts=Attempts(database),
-        blobs=Blobs(database),
-        messages=Messages(database),
-        log=log,
-        service=RunService(client, settings.task_queue, runs, approvals, Outbox(database)),
-        rebuilder=rebuilder,
+        agents=AgentService(Agents(database)),
+        runs=service,
+        reader=RunReader(runs, approvals, Attempts(database), Blobs(database), rebuilder),
+        decisions=Decisions(approvals, delivery, log, hub),
+        logs=Logs(log, Tail(log, hub, rebuilder.repair), settings.keep_alive),
+        probe=ReadinessProbe(workflows, runs),
     )
+    return services, hub, Reconciler(service, runs, delivery, rebuilder, hub.watched)

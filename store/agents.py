@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col
+from sqlmodel import col, select
 
 from longrun.runtime.ids import new_id
 from longrun.store.db.database import Database, StoreUnavailableError, Tx
@@ -54,12 +54,14 @@ class Agents:
     async def find(self, key: str) -> AgentRow | None:
         """An agent by id or by name."""
         query = select(AgentRow).where((col(AgentRow.id) == key) | (col(AgentRow.name) == key)).limit(1)
-        return await self._database.read(lambda session: session.scalar(query))
+        async with self._database.session() as session:
+            return (await session.exec(query)).first()
 
     async def all(self) -> list[AgentRow]:
         """All agents, by name."""
         query = select(AgentRow).order_by(col(AgentRow.name))
-        return list(await self._database.read(lambda session: session.scalars(query).all()))
+        async with self._database.session() as session:
+            return list(await session.exec(query))
 
     async def offer_tools(self, specs: tuple[ToolSpec, ...], now: datetime) -> None:
         """Say which tools a worker offers; earlier offers of the same names are replaced."""
@@ -78,8 +80,8 @@ class Agents:
     async def tools(self) -> list[ToolSpec]:
         """The tools that workers offer, by name; none before the first worker started."""
         query = select(col(ToolRow.spec)).order_by(col(ToolRow.name))
-        specs = await self._database.read(lambda session: session.scalars(query).all())
-        return [ToolSpec.model_validate_json(spec) for spec in specs]
+        async with self._database.session() as session:
+            return [ToolSpec.model_validate_json(spec) for spec in await session.exec(query)]
 
     async def _write_unique(self, job: Callable[[Tx], object], name: str) -> None:
         try:

@@ -4,11 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
+from sqlmodel import col, select
 
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import run_sql
-from longrun.workflows.contract.steps import ToolOutcome
+from longrun.store.db.tables import BlobRow
+from longrun.store.journal import find
+from longrun.workflows.contract.results import ToolOutcome
 
 MOST_BYTES = 16 * 1024 * 1024
 """Bytes of one result that are kept."""
@@ -43,17 +45,12 @@ class Blobs:
         Raises:
             StoreUnavailableError: The database failed.
         """
-
-        def job(session: Session) -> KeptResult | None:
-            tx = session.connection()
-            find = "SELECT outcome FROM calls WHERE run_id = ? AND call_id = ?"
-            kept: str | None = run_sql(tx, find, run_id, call_id).scalar()
-            if kept is None:
+        async with self._database.session() as session:
+            connection = await session.connection()
+            outcome = await connection.run_sync(find, run_id, f"call:{call_id}:outcome", ToolOutcome)
+            if outcome is None:
                 return None
-            outcome = ToolOutcome.model_validate_json(kept)
             if outcome.whole is None:
                 return KeptResult(outcome, outcome.content.encode())
-            body: bytes | None = run_sql(tx, "SELECT body FROM blobs WHERE id = ?", outcome.whole).scalar()
-            return KeptResult(outcome, None if body is None else bytes(body))
-
-        return await self._database.read(job)
+            blob = select(col(BlobRow.body)).where(col(BlobRow.id) == outcome.whole)
+            return KeptResult(outcome, (await session.exec(blob)).first())

@@ -1,4 +1,4 @@
-"""Tool calls: the ledger that says of each call whether it was started and what came of it."""
+"""Tool calls: the ledger that says of each call how often it was attempted and whether it has its result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,15 @@ from typing import Any, Literal
 from pydantic import JsonValue
 from sqlalchemy import Row
 
-from longrun.store.attempts import Doing, begin_attempt, end_attempt, entries_of
+from longrun.store.attempts import CallKey, begin_attempt, end_attempt, entries_of
 from longrun.store.blobs import keep_blob
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import run_sql
-from longrun.store.log import Append, Fence, append, call_fence, lock
-from longrun.store.messages import insert_message
-from longrun.workflows import record
-from longrun.workflows.contract.events import EVENT, ToolProgress
-from longrun.workflows.contract.messages import Message, ToolResultPart
-from longrun.workflows.contract.steps import Answer, Progress, Stamp, ToolCall, ToolOutcome
+from longrun.store.journal import find, under
+from longrun.store.log import Fence, call_fence, lock
+from longrun.store.traces import write
+from longrun.workflows.contract.requests import Answer, ToolCall
+from longrun.workflows.contract.results import CallStarted, Progress, Stamp, ToolOutcome
 
 MOST_LOST = 5
 """Attempts of a call that may be lost before it is given up."""
@@ -28,14 +27,14 @@ class UnknownCallError(Exception):
 
 
 @dataclass(frozen=True)
-class BegunCall:
-    """Attempt ``attempt`` of a call may run with ``arguments``; or the call has its ``outcome`` already.
+class CallAttempt:
+    """Attempt ``number`` of a call may run with ``arguments``; or the call has its ``outcome`` already.
 
-    ``interrupted`` says that an earlier attempt began and left no result. With ``halted`` the attempt must not run:
+    ``interrupted`` says that an earlier attempt started and left no result. With ``halted`` the attempt must not run:
     the earlier one may have had its effect, which must not happen twice, or too many were lost.
     """
 
-    attempt: int
+    number: int
     arguments: str
     started: Stamp
     interrupted: bool = False
@@ -51,79 +50,68 @@ class Calls:
 
     async def begin(
         self, call: ToolCall, edited: str | None, worker: str, now: datetime, *, repeats: bool = True
-    ) -> BegunCall:
-        """Take the call's fence for a new attempt and, the first time, say so in the log.
+    ) -> CallAttempt:
+        """Take the call's fence for a new attempt and, the first time, log ``tool.started``.
 
         Args:
             call: The call.
             edited: A reviewer's arguments, as JSON text.
             worker: Who runs it.
             now: The time of ``tool.started``.
-            repeats: Whether a call that was interrupted may run again, though nobody has agreed to that.
+            repeats: Whether an interrupted call may run again without anybody's agreement.
 
         Raises:
             UnknownCallError: The run made no such call.
             StoreUnavailableError: The database failed.
         """
 
-        def job(tx: Tx) -> BegunCall:
+        def job(tx: Tx) -> CallAttempt:
             lock(tx, call.run_id)
             row = _row(tx, call.run_id, call.call_id)
-            arguments = row.arguments if edited is None else edited
-            if row.outcome is not None:
-                outcome = ToolOutcome.model_validate_json(row.outcome)
-                return BegunCall(row.attempt, arguments, outcome.started or outcome.completed, outcome=outcome)
+            arguments: str = row.arguments if edited is None else edited
+            if outcome := _outcome_of(tx, row):
+                return CallAttempt(row.attempt, arguments, outcome.started or outcome.stamp, outcome=outcome)
+            started = _started(tx, row)
             halted = _halt(tx, call, row, now, repeats=repeats) if row.attempt else None
-            if halted:
-                started = Stamp.model_validate_json(row.started) if row.started else Stamp(first=0, at=now)
-                return BegunCall(row.attempt + 1, arguments, started, interrupted=True, halted=halted)
-            return self._begin(tx, row, edited, (worker, now))
+            if halted is None:
+                started = started or _start(tx, row, edited, now)
+                _take_fence(tx, row, (worker, now))
+            stamp = started.stamp if started else Stamp(first=0, at=now)
+            return CallAttempt(row.attempt + 1, arguments, stamp, interrupted=row.attempt > 0, halted=halted)
 
         return await self._database.write(job)
 
-    def _begin(self, tx: Tx, row: Row[Any], edited: str | None, by: tuple[str, datetime]) -> BegunCall:
-        run_id, attempt = row.run_id, row.attempt + 1
-        arguments = row.arguments if edited is None else edited
-        if row.started is None:
-            draft = _outcome(row, Answer(call_id=row.call_id, name=row.name, status="ok", content=""), by[1])
-            event = record.tool_started(run_id, draft, arguments, by[1])
-            span = append(tx, Append(run_id, f"call:{row.call_id}:started", [event], once=False))
-            started = Stamp(first=span.first, at=by[1])
-        else:
-            started = Stamp.model_validate_json(row.started)
-            edited = row.edited
-        begin = "UPDATE calls SET attempt = ?, worker = ?, started = ?, edited = ? WHERE run_id = ? AND call_id = ?"
-        run_sql(tx, begin, attempt, by[0], started.model_dump_json(), edited, run_id, row.call_id)
-        begin_attempt(tx, _doing(row), attempt, by, recovered="reissued" if row.attempt else "none")
-        return BegunCall(attempt, arguments, started, interrupted=row.attempt > 0)
-
     async def hand_over(self, call: ToolCall, attempt: int, now: datetime) -> None:
-        """Say that a worker leaves an attempt to another worker, because it is shut down.
+        """End an attempt whose worker is shut down and leaves the call to another worker.
 
         Raises:
             StoreUnavailableError: The database failed.
         """
-        doing = Doing(call.run_id, call.step, call.call_id)
-        await self._database.write(lambda tx: end_attempt(tx, doing, attempt, "handed_over", now))
+        key = CallKey(call.run_id, call.step, call.call_id)
+        await self._database.write(lambda tx: end_attempt(tx, key, attempt, "handed_over", now))
 
-    async def progress(self, call: ToolCall, attempt: int, place: int, data: JsonValue, now: datetime) -> None:
-        """Put something that the tool reports into the log.
+    async def progress(self, call: ToolCall, attempt: int, index: int, data: JsonValue, now: datetime) -> None:
+        """Log report number ``index`` of an attempt.
 
         Raises:
             FencedError: A later attempt has taken over, or the call has its result.
             StoreUnavailableError: The database failed.
         """
-        report = Progress(stamp=Stamp(first=0, at=now), attempt=attempt, data=data)
-        event = record.tool_progress(call.run_id, call.step, call.call_id, report)
-        source = f"{_progress_source(call.call_id)}{attempt}:{place}"
-        entry = Append(call.run_id, source, [event], once=False)
+        report = Progress(
+            step=call.step,
+            call_id=call.call_id,
+            attempt=attempt,
+            index=index,
+            data=data,
+            stamp=Stamp(first=0, at=now),
+        )
         fence = call_fence(call.run_id, call.call_id, attempt)
-        await self._database.write(lambda tx: append(tx, entry, fence))
+        await self._database.write(lambda tx: write(tx, call.run_id, report, fence))
 
     async def complete(
         self, call: ToolCall, answer: Answer, whole: str | None, attempt: int, now: datetime
     ) -> ToolOutcome:
-        """Keep the result of an attempt: event, message, ledger row and blob in one transaction.
+        """Write the result of an attempt, and its blob.
 
         Args:
             call: The call.
@@ -141,14 +129,14 @@ class Calls:
         def job(tx: Tx) -> ToolOutcome:
             lock(tx, call.run_id)
             row = _row(tx, call.run_id, call.call_id)
-            if row.outcome is not None:
-                return ToolOutcome.model_validate_json(row.outcome)
-            outcome = _outcome(row, answer, now)
-            if row.started is None:
+            if known := _outcome_of(tx, row):
+                return known
+            outcome = _draft(tx, row, answer, now)
+            if outcome.started is None:
                 outcome = outcome.model_copy(update={"arguments": call.edited})
             if whole is not None:
                 outcome = outcome.model_copy(update={"whole": keep_blob(tx, whole, now)})
-            return self._keep(tx, row, outcome, fence)
+            return _close(tx, row, outcome, fence)
 
         return await self._database.write(job)
 
@@ -159,66 +147,64 @@ class Calls:
             UnknownCallError: The run made no such call.
             StoreUnavailableError: The database failed.
         """
-        return await self._database.write(lambda tx: self._answer(tx, run_id, answers, now))
-
-    def _answer(self, tx: Tx, run_id: str, answers: Sequence[Answer], now: datetime) -> tuple[ToolOutcome, ...]:
-        lock(tx, run_id)
-        outcomes: list[ToolOutcome] = []
-        for answer in answers:
-            row = _row(tx, run_id, answer.call_id)
-            if row.outcome is not None:
-                outcomes.append(ToolOutcome.model_validate_json(row.outcome))
-            else:
-                outcomes.append(self._keep(tx, row, _outcome(row, answer, now), None))
-        return tuple(outcomes)
-
-    def close_open(self, tx: Tx, run_id: str, reason: str, now: datetime) -> tuple[ToolOutcome, ...]:
-        """Answer every call that has no result, because the run ends."""
-        find = "SELECT call_id, name, attempt FROM calls WHERE run_id = ? AND outcome IS NULL ORDER BY step, place"
-        rows = run_sql(tx, find, run_id).all()
-        answers = [
-            Answer(call_id=row.call_id, name=row.name, status="cancelled", content=_closing(row.attempt, reason))
-            for row in rows
-        ]
-        return self._answer(tx, run_id, answers, now) if answers else ()
-
-    def _keep(self, tx: Tx, row: Row[Any], outcome: ToolOutcome, fence: Fence | None) -> ToolOutcome:
-        run_id = row.run_id
-        outcome = outcome.model_copy(update={"progress": _reported(tx, run_id, row.call_id)})
-        event = record.tool_completed(run_id, outcome)
-        entry = Append(run_id, f"call:{row.call_id}:completed", [event], once=False)
-        span = append(tx, entry, fence)
-        outcome = outcome.model_copy(update={"completed": Stamp(first=span.first, at=outcome.completed.at)})
-        if row.attempt:
-            ending = "cancelled" if outcome.status == "cancelled" else "completed" if fence else "failed"
-            end_attempt(tx, _doing(row), row.attempt, ending, outcome.completed.at)
-            outcome = outcome.model_copy(update={"attempts": entries_of(tx, _doing(row))})
-        result = ToolResultPart(
-            call_id=row.call_id, name=row.name, content=outcome.content, status=outcome.status, whole=outcome.whole
-        )
-        message = Message(id=f"{run_id}:{row.call_id}", role="tool", parts=(result,))
-        insert_message(tx, run_id, (row.step, row.place), message)
-        keep = "UPDATE calls SET outcome = ?, attempt = ?, asked = NULL WHERE run_id = ? AND call_id = ?"
-        run_sql(tx, keep, outcome.model_dump_json(), outcome.attempt, run_id, row.call_id)
-        return outcome
+        return await self._database.write(lambda tx: _answer(tx, run_id, answers, now))
 
 
-def _doing(row: Row[Any]) -> Doing:
-    return Doing(row.run_id, row.step, row.call_id)
+def close_open_calls(tx: Tx, run_id: str, reason: str, now: datetime) -> tuple[ToolOutcome, ...]:
+    """Answer every call that has no result, because the run ends."""
+    query = "SELECT call_id, name, attempt FROM calls WHERE run_id = ? AND NOT closed ORDER BY step, position"
+    answers = [
+        Answer(call_id=row.call_id, name=row.name, status="cancelled", content=_closing(row.attempt, reason))
+        for row in run_sql(tx, query, run_id).all()
+    ]
+    return _answer(tx, run_id, answers, now) if answers else ()
+
+
+def _answer(tx: Tx, run_id: str, answers: Sequence[Answer], now: datetime) -> tuple[ToolOutcome, ...]:
+    lock(tx, run_id)
+    outcomes: list[ToolOutcome] = []
+    for answer in answers:
+        row = _row(tx, run_id, answer.call_id)
+        outcomes.append(_outcome_of(tx, row) or _close(tx, row, _draft(tx, row, answer, now), None))
+    return tuple(outcomes)
+
+
+def _start(tx: Tx, row: Row[Any], edited: str | None, now: datetime) -> CallStarted:
+    stamp = Stamp(first=0, at=now)
+    started = CallStarted(step=row.step, call_id=row.call_id, name=row.name, arguments=edited, stamp=stamp)
+    return write(tx, row.run_id, started, text=row.arguments)
+
+
+def _take_fence(tx: Tx, row: Row[Any], by: tuple[str, datetime]) -> None:
+    attempt: int = row.attempt + 1
+    run_sql(tx, "UPDATE calls SET attempt = ? WHERE run_id = ? AND call_id = ?", attempt, row.run_id, row.call_id)
+    begin_attempt(tx, _key(row), attempt, by, recovered="reissued" if row.attempt else "none")
+
+
+def _close(tx: Tx, row: Row[Any], outcome: ToolOutcome, fence: Fence | None) -> ToolOutcome:
+    if row.attempt:
+        end = "cancelled" if outcome.status == "cancelled" else "completed" if fence else "failed"
+        end_attempt(tx, _key(row), row.attempt, end, outcome.stamp.at)
+        outcome = outcome.model_copy(update={"attempts": entries_of(tx, _key(row))})
+    return write(tx, row.run_id, outcome, fence)
+
+
+def _key(row: Row[Any]) -> CallKey:
+    return CallKey(row.run_id, row.step, row.call_id)
 
 
 def _halt(
     tx: Tx, call: ToolCall, row: Row[Any], now: datetime, *, repeats: bool
 ) -> Literal["interrupted", "given_up"] | None:
-    """Count the attempt that left no result as lost, and say whether there must not be another one."""
-    end_attempt(tx, _doing(row), row.attempt, "lost", now)
-    lost = sum(entry.outcome == "lost" for entry in entries_of(tx, _doing(row)))
+    """Count the attempt that left no result as lost, and decide whether there must not be another one."""
+    end_attempt(tx, _key(row), row.attempt, "lost", now)
+    lost = sum(entry.outcome == "lost" for entry in entries_of(tx, _key(row)))
     if lost >= MOST_LOST:
         return "given_up"
     if repeats or call.again == row.attempt + 1:
         return None
-    ask = "UPDATE calls SET asked = ? WHERE run_id = ? AND call_id = ?"
-    run_sql(tx, ask, row.attempt + 1, row.run_id, row.call_id)
+    question = "UPDATE calls SET question = ? WHERE run_id = ? AND call_id = ?"
+    run_sql(tx, question, row.attempt + 1, row.run_id, row.call_id)
     return "interrupted"
 
 
@@ -228,10 +214,6 @@ def _closing(attempt: int, reason: str) -> str:
     return f"Not run: the run ended ({reason})."
 
 
-def _progress_source(call_id: str) -> str:
-    return f"call:{call_id}:progress:"
-
-
 def _row(tx: Tx, run_id: str, call_id: str) -> Row[Any]:
     row = run_sql(tx, "SELECT * FROM calls WHERE run_id = ? AND call_id = ?", run_id, call_id).first()
     if row is None:
@@ -239,7 +221,18 @@ def _row(tx: Tx, run_id: str, call_id: str) -> Row[Any]:
     return row
 
 
-def _outcome(row: Row[Any], answer: Answer, now: datetime) -> ToolOutcome:
+def _outcome_of(tx: Tx, row: Row[Any]) -> ToolOutcome | None:
+    return find(tx, row.run_id, f"call:{row.call_id}:outcome", ToolOutcome) if row.closed else None
+
+
+def _started(tx: Tx, row: Row[Any]) -> CallStarted | None:
+    return find(tx, row.run_id, f"call:{row.call_id}:started", CallStarted) if row.attempt else None
+
+
+def _draft(tx: Tx, row: Row[Any], answer: Answer, now: datetime) -> ToolOutcome:
+    """A result with the start and the reports of its call."""
+    started = _started(tx, row)
+    reports = under(tx, row.run_id, f"call:{row.call_id}:progress:", Progress) if started else ()
     return ToolOutcome(
         step=row.step,
         call_id=row.call_id,
@@ -247,20 +240,8 @@ def _outcome(row: Row[Any], answer: Answer, now: datetime) -> ToolOutcome:
         status=answer.status,
         content=answer.content,
         attempt=max(1, row.attempt),
-        arguments=row.edited,
-        started=Stamp.model_validate_json(row.started) if row.started else None,
-        completed=Stamp(first=0, at=now),
-    )
-
-
-def _reported(tx: Tx, run_id: str, call_id: str) -> tuple[Progress, ...]:
-    """What the call has reported, read back from the log: an earlier attempt's reports are known only there."""
-    source = _progress_source(call_id)
-    find = "SELECT body FROM segments WHERE run_id = ? AND source > ? AND source < ? ORDER BY first_seq"
-    bodies = run_sql(tx, find, run_id, source, f"{source}~").scalars()
-    events = [EVENT.validate_json(body) for body in bodies]
-    return tuple(
-        Progress(stamp=Stamp(first=event.seq, at=event.at), attempt=event.attempt or 1, data=event.data)
-        for event in events
-        if isinstance(event, ToolProgress) and event.call_id == call_id
+        arguments=started.arguments if started else None,
+        started=started.stamp if started else None,
+        progress=tuple(report for report in reports if report.call_id == row.call_id),
+        stamp=Stamp(first=0, at=now),
     )

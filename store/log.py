@@ -1,4 +1,4 @@
-"""The log: events of a run, densely numbered, appended by whoever holds the fence, read from any place."""
+"""The log: events of a run, densely numbered, appended by the holder of the fence, read from any seq."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from longrun.store.db.database import Database, Tx, touch
 from longrun.store.db.sql import insert_into, run_sql
 from longrun.store.db.tables import HeadRow, SegmentRow
-from longrun.workflows.contract.events import EVENT, Event, encode, number
+from longrun.workflows.contract.events import Event, encode, number
+from longrun.workflows.contract.results import Span
 from longrun.workflows.contract.runs import FINAL
-from longrun.workflows.contract.steps import Span
 
 _LONGEST = 500
 
@@ -43,8 +42,8 @@ class Segment:
 class Append:
     """Events to add to a run.
 
-    ``source`` names this append within the run: repeating it writes nothing and gives the same places. ``once`` is
-    false for what cannot be repeated because its source is made anew each time, which saves a look.
+    ``source`` names this append within the run: a second one of the same name fails. With ``step`` and ``attempt`` the
+    events are deltas, and superseded with that attempt.
     """
 
     run_id: str
@@ -52,7 +51,6 @@ class Append:
     events: Sequence[Event]
     step: int | None = None
     attempt: int | None = None
-    once: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,16 +62,16 @@ class Fence:
 
 
 def step_fence(run_id: str, step: int, attempt: int) -> Fence:
-    """Holds while ``attempt`` is the newest one of the step and the step has no message yet."""
-    sql = "SELECT 1 FROM steps WHERE run_id = ? AND step = ? AND attempt = ? AND reply IS NULL"
+    """Holds while ``attempt`` is the newest one of the step and the step is open."""
+    sql = "SELECT 1 FROM steps WHERE run_id = ? AND step = ? AND attempt = ? AND NOT closed"
     return Fence(sql, (run_id, step, attempt))
 
 
 def call_fence(run_id: str, call_id: str, attempt: int) -> Fence:
-    """Holds while ``attempt`` is the newest one of the call, no later one is asked about, and there is no result."""
+    """Holds while ``attempt`` is the newest one of the call, no later one is in question, and the call is open."""
     sql = (
-        "SELECT 1 FROM calls WHERE run_id = ? AND call_id = ? AND attempt = ? AND outcome IS NULL"
-        " AND COALESCE(asked, 0) <= attempt"
+        "SELECT 1 FROM calls WHERE run_id = ? AND call_id = ? AND attempt = ? AND NOT closed"
+        " AND COALESCE(question, 0) <= attempt"
     )
     return Fence(sql, (run_id, call_id, attempt))
 
@@ -109,28 +107,14 @@ def lock_open(tx: Tx, run_id: str) -> None:
         raise FencedError(f"run {run_id} has ended" if status else f"there is no run {run_id}")
 
 
-def already(tx: Tx, run_id: str, source: str) -> Event | None:
-    """The first event of this source's append, if there was one."""
-    found = _find(tx, run_id, source)
-    return EVENT.validate_json(found[2].split(b"\n", 1)[0]) if found else None
-
-
-def _find(tx: Tx, run_id: str, source: str) -> tuple[int, int, bytes] | None:
-    find = "SELECT first_seq, last_seq, body FROM segments WHERE run_id = ? AND source = ?"
-    row = run_sql(tx, find, run_id, source).first()
-    return (row.first_seq, row.last_seq, row.body) if row else None
-
-
 def append(tx: Tx, entry: Append, fence: Fence | None = None) -> Span:
-    """Give the events their places and write them.
+    """Append events at the next positions.
 
     Raises:
         FencedError: The fence does not hold, or there is no such run.
     """
-    if entry.once or fence is not None:
+    if fence is not None:
         lock(tx, entry.run_id)
-    if entry.once and (known := _find(tx, entry.run_id, entry.source)):
-        return Span(first=known[0], last=known[1])
     count = len(entry.events)
     grow, values = "UPDATE heads SET last_seq = last_seq + ? WHERE run_id = ?", (count, entry.run_id)
     if fence is not None:
@@ -157,7 +141,7 @@ def append(tx: Tx, entry: Append, fence: Fence | None = None) -> Span:
 
 
 def supersede(tx: Tx, run_id: str, step: int, attempt: int) -> Span | None:
-    """Mark what an attempt of a step has written as no longer standing; ``None`` if that is nothing."""
+    """Mark the deltas of an attempt as superseded; ``None`` if there are none."""
     theirs = (
         col(SegmentRow.run_id) == run_id,
         col(SegmentRow.step) == step,
@@ -171,8 +155,43 @@ def supersede(tx: Tx, run_id: str, step: int, attempt: int) -> Span | None:
     return Span(first=first, last=last)
 
 
+def last_seq_of(tx: Tx, run_id: str) -> int:
+    """The last seq of a run's log."""
+    return run_sql(tx, "SELECT last_seq FROM heads WHERE run_id = ?", run_id).scalar_one()
+
+
+def retract(tx: Tx, run_id: str, first: int) -> None:
+    """Mark the log from a seq on as superseded, and free the sources of its appends."""
+    _cut(tx, run_id, first)
+    mark = (
+        "UPDATE segments SET superseded = TRUE, source = ? || source"
+        " WHERE run_id = ? AND first_seq >= ? AND NOT superseded"
+    )
+    run_sql(tx, mark, f"rewind:{first}:", run_id, first)
+
+
+def _cut(tx: Tx, run_id: str, first: int) -> None:
+    """Split the segment that reaches over a seq: one that was restored from history may."""
+    find = (
+        "SELECT first_seq, body FROM segments WHERE run_id = ? AND first_seq < ? AND last_seq >= ? AND NOT superseded"
+    )
+    row = run_sql(tx, find, run_id, first, first).first()
+    if row is None:
+        return
+    lines = bytes(row.body).splitlines()
+    before, after = lines[: first - row.first_seq], lines[first - row.first_seq :]
+    move = (
+        "INSERT INTO segments (run_id, first_seq, last_seq, source, step, attempt, superseded, body)"
+        " SELECT run_id, ?, last_seq, source || ?, step, attempt, superseded, ? FROM segments"
+        " WHERE run_id = ? AND first_seq = ?"
+    )
+    run_sql(tx, move, first, f":{first}", b"\n".join(after), run_id, row.first_seq)
+    keep = "UPDATE segments SET last_seq = ?, body = ? WHERE run_id = ? AND first_seq = ?"
+    run_sql(tx, keep, first - 1, b"\n".join(before), run_id, row.first_seq)
+
+
 def restore(tx: Tx, run_id: str, lines: Mapping[int, bytes], last_seq: int) -> None:
-    """Put rebuilt events back where segments are missing, and keep the place of what is gone for good.
+    """Restore rebuilt events where segments are missing, and mark the positions of those that are lost for good.
 
     Args:
         tx: The transaction.
@@ -249,7 +268,7 @@ class LogReader:
         return await self._segments(_PAGE, run_id, after, most)
 
     async def new(self, cursors: Mapping[str, int]) -> list[Segment]:
-        """The segments of many runs that begin after a cursor each, in one query, ordered by run and place.
+        """The segments of many runs that begin after a cursor each, in one query, ordered by run and seq.
 
         Raises:
             StoreUnavailableError: The database failed.
@@ -263,11 +282,11 @@ class LogReader:
             StoreUnavailableError: The database failed.
         """
         find = "SELECT last_seq FROM heads WHERE run_id = ?"
-        return await self._database.read(lambda session: run_sql(session.connection(), find, run_id).scalar())
+        return await self._database.read(lambda tx: run_sql(tx, find, run_id).scalar())
 
     async def _segments(self, sql: str, *values: str | int) -> list[Segment]:
-        def job(session: Session) -> list[Segment]:
-            rows = cast("Iterable[tuple[str, int, int, int, bytes]]", run_sql(session.connection(), sql, *values))
-            return [Segment(run_id, first, last, bool(gone), body) for run_id, first, last, gone, body in rows]
+        def job(tx: Tx) -> list[Segment]:
+            rows = cast("Iterable[tuple[str, int, int, int, bytes]]", run_sql(tx, sql, *values))
+            return [Segment(run_id, first, last, bool(old), body) for run_id, first, last, old, body in rows]
 
         return await self._database.read(job)

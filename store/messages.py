@@ -1,29 +1,32 @@
 """The messages of runs, and the conversation of a thread."""
 
-from sqlalchemy.orm import Session
+from sqlmodel import col, select
 
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import insert_into, run_sql
+from longrun.store.db.tables import MessageRow
 from longrun.workflows.contract.messages import Message
 
 
-def answer_place(said: int) -> int:
-    """Where a step's answer stands among the step's messages: after what was said before it."""
-    return said
-
-
 def insert_message(tx: Tx, run_id: str, at: tuple[int, int], message: Message) -> None:
-    """Keep a message at (step, place)."""
-    step, place = at
+    """Insert a message at (step, position)."""
+    step, position = at
     body = message.model_dump_json(exclude_none=True)
-    insert_into(tx, "messages", run_id=run_id, step=step, place=place, role=message.role, body=body)
+    insert_into(tx, "messages", run_id=run_id, step=step, position=position, role=message.role, body=body)
+
+
+def last_answer(tx: Tx, run_id: str) -> str:
+    """The text of a run's last message of the model; empty if there is none."""
+    find = "SELECT body FROM messages WHERE run_id = ? AND role = 'assistant' ORDER BY step DESC LIMIT 1"
+    body: str | None = run_sql(tx, find, run_id).scalar()
+    return Message.model_validate_json(body).text if body else ""
 
 
 _CONVERSATION = """
     SELECT m.body, m.run_id, m.step, m.role FROM runs AS this
-    JOIN runs AS r ON r.thread_id = this.thread_id AND r.place <= this.place
+    JOIN runs AS r ON r.thread_id = this.thread_id AND r.position <= this.position
     JOIN messages AS m ON m.run_id = r.id
-    WHERE this.id = ? ORDER BY r.place, m.step, m.place
+    WHERE this.id = ? ORDER BY r.position, m.step, m.position
 """
 
 
@@ -34,14 +37,14 @@ class Messages:
         self._database = database
 
     async def conversation(self, run_id: str, before_step: int) -> list[Message]:
-        """What a run's thread has said up to a step: the earlier runs whole, this one to the words before the step.
+        """The messages of a run's thread up to a step: all of the earlier runs, of this one up to the step.
 
         Raises:
             StoreUnavailableError: The database failed.
         """
 
-        def job(session: Session) -> list[str]:
-            rows = run_sql(session.connection(), _CONVERSATION, run_id).all()
+        def job(tx: Tx) -> list[str]:
+            rows = run_sql(tx, _CONVERSATION, run_id).all()
             return [
                 row.body
                 for row in rows
@@ -56,6 +59,10 @@ class Messages:
         Raises:
             StoreUnavailableError: The database failed.
         """
-        find = "SELECT body FROM messages WHERE run_id = ? ORDER BY step, place"
-        bodies = await self._database.read(lambda session: run_sql(session.connection(), find, run_id).scalars().all())
-        return [Message.model_validate_json(body) for body in bodies]
+        query = (
+            select(col(MessageRow.body))
+            .where(col(MessageRow.run_id) == run_id)
+            .order_by(col(MessageRow.step), col(MessageRow.position))
+        )
+        async with self._database.session() as session:
+            return [Message.model_validate_json(body) for body in await session.exec(query)]

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, select, update
-from sqlmodel import col
+from sqlalchemy import ColumnElement, update
+from sqlmodel import col, select
 
 from longrun.store.db.database import Database, Tx
-from longrun.store.db.sql import find_row, insert_row
+from longrun.store.db.sql import find_row, insert_row, run_sql
 from longrun.store.db.tables import OutboxRow
 
 SignalKind = Literal["decide", "cancel", "say"]
@@ -22,6 +22,16 @@ class Signal:
     key: str
     kind: SignalKind
     body: str
+
+
+def release_signals(tx: Tx, run_id: str, first: int) -> None:
+    """Let the calls that wait again after a rewind to ``first`` be decided again, and the run be cancelled again."""
+    pending = "SELECT 'decide:' || run_id || ':' || call_id FROM approvals WHERE run_id = ? AND status = 'pending'"
+    release = (
+        "UPDATE outbox SET key = ? || key WHERE run_id = ? AND delivered_at IS NOT NULL"  # noqa: S608 - ours
+        f" AND (kind = 'cancel' OR key IN ({pending}))"
+    )
+    run_sql(tx, release, f"rewind:{first}:", run_id, run_id)
 
 
 class Outbox:
@@ -62,5 +72,6 @@ class Outbox:
 
     async def _waiting(self, which: ColumnElement[bool]) -> list[Signal]:
         query = select(OutboxRow).where(col(OutboxRow.delivered_at).is_(None), which).order_by(col(OutboxRow.id))
-        rows = await self._database.read(lambda session: session.scalars(query).all())
+        async with self._database.session() as session:
+            rows = (await session.exec(query)).all()
         return [Signal(row.run_id, row.key, row.kind, row.body) for row in rows]  # pyright: ignore[reportArgumentType] # written from a SignalKind above

@@ -1,106 +1,104 @@
-"""A step that an attempt holds, and what it finds there of the attempts before."""
+"""An attempt of a step's model call: what it holds, and the partial answer of the attempt before it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-from sqlalchemy import Row
-
-from longrun.store.attempts import Doing, charge
+from longrun.store.attempts import CallKey, charge, resume_point_of
 from longrun.store.db.database import Tx
 from longrun.store.db.sql import run_sql
-from longrun.store.messages import answer_place
+from longrun.store.journal import find, under
 from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.events import EVENT, Event
 from longrun.workflows.contract.messages import Usage
-from longrun.workflows.contract.steps import ModelReply, StepBegin, Superseded
+from longrun.workflows.contract.results import ModelReply, StepOpened, Superseded
 
-FIND_STEP = "SELECT run_id, step, attempt, asked, begin, superseded, reply FROM steps WHERE run_id = ?"
-_GONE: TypeAdapter[tuple[Superseded, ...]] = TypeAdapter(tuple[Superseded, ...])
 _CHARS_PER_TOKEN = 4
 
 
-def dump_superseded(gone: tuple[Superseded, ...]) -> str:
-    """What a step's row keeps of the attempts that no longer stand."""
-    return _GONE.dump_json(gone).decode()
-
-
 @dataclass(frozen=True)
-class Left:
-    """What the attempt before has left of an answer that can be taken up: the place, and all that it has written."""
+class StoredAnswer:
+    """The partial answer of an earlier attempt: its resume point, and the deltas that are in the log."""
 
     resume_point: ResumePoint
-    events: tuple[Event, ...] = ()
+    deltas: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True)
-class BegunStep:
-    """Attempt ``attempt`` of a step may write, in the name of ``asked``; or the step has its ``reply`` already.
+class StepAttempt:
+    """Attempt ``number`` of a step, which writes in the name of attempt ``author``; or the step has its ``reply``.
 
-    ``failures`` counts the attempts before to which the provider gave no answer. ``taken`` are the ids of calls that a
-    reset has taken back: no other call may have one of them.
+    ``failures`` counts the attempts before that the provider failed. ``partial`` is an answer to go on with.
+    ``taken`` are the ids of calls that a reset has taken back: no other call may have one of them.
     """
 
     run_id: str
-    step: int
-    attempt: int
-    asked: int
-    begin: StepBegin
+    number: int
+    author: int
+    opened: StepOpened
     superseded: tuple[Superseded, ...] = ()
     failures: int = 0
-    left: Left | None = None
+    partial: StoredAnswer | None = None
     reply: ModelReply | None = None
     taken: frozenset[str] = frozenset()
 
     @property
-    def doing(self) -> Doing:
-        """Whose attempt it is."""
-        return Doing(self.run_id, self.step)
+    def step(self) -> int:
+        """The step."""
+        return self.opened.step
+
+    @property
+    def key(self) -> CallKey:
+        """The model call of the step."""
+        return CallKey(self.run_id, self.step)
 
 
-def load_step(tx: Tx, row: Row[Any]) -> BegunStep:
-    """A step from what ``FIND_STEP`` finds."""
-    begin = StepBegin.model_validate_json(row.begin)
-    known = BegunStep(row.run_id, row.step, row.attempt, row.asked, begin, _GONE.validate_json(row.superseded))
-    if row.reply is None:
-        return known
-    find = "SELECT body FROM messages WHERE run_id = ? AND step = ? AND place = ?"
-    body: str = run_sql(tx, find, row.run_id, row.step, answer_place(len(begin.said))).scalar_one()
-    return replace(known, reply=ModelReply.model_validate_json('{"message":' + body + "," + row.reply[1:]))
+def load_attempt(tx: Tx, run_id: str, step: int) -> StepAttempt | None:
+    """The newest attempt of a step; ``None`` if the step was not opened."""
+    row = run_sql(tx, "SELECT attempt, author, closed FROM steps WHERE run_id = ? AND step = ?", run_id, step).first()
+    opened = find(tx, run_id, f"step:{step}:opened", StepOpened) if row else None
+    if row is None or opened is None:
+        return None
+    reply = find(tx, run_id, f"step:{step}:reply", ModelReply) if row.closed else None
+    superseded = reply.superseded if reply else under(tx, run_id, f"step:{step}:superseded:", Superseded)
+    return StepAttempt(run_id, row.attempt, row.author, opened, superseded, reply=reply)
 
 
-def failures_of(tx: Tx, known: BegunStep) -> int:
-    """How many attempts the provider has failed, since the last reset."""
-    find = (
+def failures_of(tx: Tx, known: StepAttempt) -> int:
+    """How many attempts the provider has failed since the last reset."""
+    query = (
         "SELECT COUNT(*) FROM attempts"
         " WHERE run_id = ? AND step = ? AND call_id = '' AND outcome = 'failed' AND attempt >= ?"
     )
-    return run_sql(tx, find, known.run_id, known.step, known.begin.attempt).scalar_one()
+    return run_sql(tx, query, known.run_id, known.step, known.opened.attempt).scalar_one()
 
 
-def written(tx: Tx, begun: BegunStep) -> tuple[Event, ...]:
-    """What stands of the deltas that were written in the name of an attempt."""
-    find = (
+def partial_answer(tx: Tx, known: StepAttempt) -> StoredAnswer | None:
+    """The partial answer of an attempt, if it can be resumed."""
+    resume_point = resume_point_of(tx, known.key, known.number)
+    return StoredAnswer(resume_point, _deltas(tx, known)) if resume_point else None
+
+
+def _deltas(tx: Tx, known: StepAttempt) -> tuple[Event, ...]:
+    query = (
         "SELECT body FROM segments WHERE run_id = ? AND step = ? AND attempt = ? AND NOT superseded ORDER BY first_seq"
     )
-    bodies: Sequence[bytes] = run_sql(tx, find, begun.run_id, begun.step, begun.asked).scalars().all()
+    bodies: Sequence[bytes] = run_sql(tx, query, known.run_id, known.step, known.author).scalars().all()
     return tuple(EVENT.validate_json(line) for body in bodies for line in bytes(body).splitlines())
 
 
-def charge_lost(tx: Tx, begun: BegunStep, attempt: int) -> None:
-    """Count what has come of an answer that nobody will complete. One that was refused has cost nothing."""
-    chars = sum(len(getattr(event, "delta", "")) for event in written(tx, begun))
-    find = (
+def charge_lost(tx: Tx, known: StepAttempt, number: int) -> None:
+    """Charge attempt ``number`` with what had come of an answer that nobody will complete; a refusal costs nothing."""
+    chars = sum(len(getattr(event, "delta", "")) for event in _deltas(tx, known))
+    query = (
         "SELECT 1 FROM attempts WHERE run_id = ? AND step = ? AND call_id = '' AND attempt = ? AND outcome = 'failed'"
     )
-    if chars or run_sql(tx, find, begun.run_id, begun.step, attempt).first() is None:
+    if chars or run_sql(tx, query, known.run_id, known.step, number).first() is None:
         usage = Usage(output_tokens=-(-chars // _CHARS_PER_TOKEN))
-        charge(tx, begun.doing, attempt, usage, estimated=True)
+        charge(tx, known.key, number, usage, estimated=True)
 
 
-def guessed_input(tx: Tx, doing: Doing) -> int:
-    """About how many tokens a step was asked with, for when nobody has said: by what the run has said until then."""
-    find = "SELECT SUM(LENGTH(body)) FROM messages WHERE run_id = ? AND (step < ? OR (step = ? AND role = 'user'))"
-    chars: int | None = run_sql(tx, find, doing.run_id, doing.step, doing.step).scalar()
+def estimated_input(tx: Tx, key: CallKey) -> int:
+    """About how many tokens a step's request had, where the provider has not said: by the run's messages until then."""
+    query = "SELECT SUM(LENGTH(body)) FROM messages WHERE run_id = ? AND (step < ? OR (step = ? AND role = 'user'))"
+    chars: int | None = run_sql(tx, query, key.run_id, key.step, key.step).scalar()
     return int(chars or 0) // _CHARS_PER_TOKEN

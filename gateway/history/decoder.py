@@ -15,27 +15,17 @@ from temporalio.api.history.v1 import (
 from temporalio.converter import DataConverter
 
 from longrun.gateway.history.results import Results
+from longrun.workflows.contract.requests import ModelCall, ToolCall
+from longrun.workflows.contract.results import Answered, Finished, ModelReply, Paused, Recorded, ToolOutcome
 from longrun.workflows.contract.runs import RunState
 from longrun.workflows.contract.shape import Shape
-from longrun.workflows.contract.steps import (
-    Answered,
-    Finished,
-    LifecycleSteps,
-    ModelCall,
-    ModelReply,
-    ModelSteps,
-    Paused,
-    Recorded,
-    ToolCall,
-    ToolOutcome,
-    ToolSteps,
-)
+from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
 
 S = TypeVar("S", bound=Shape)
 _LOCAL_ACTIVITY = "core_local_activity"  # the marker that the SDK's core writes for one
-_CALLS: dict[str, tuple[type[ModelCall | ToolCall], type[ModelReply | ToolOutcome]]] = {
-    ModelSteps.call_model.__name__: (ModelCall, ModelReply),
-    ToolSteps.run_tool.__name__: (ToolCall, ToolOutcome),
+_REQUESTS: dict[str, type[ModelCall | ToolCall]] = {
+    ModelSteps.call_model.__name__: ModelCall,
+    ToolSteps.run_tool.__name__: ToolCall,
 }
 _LOCAL_RESULTS: dict[str, type[Answered | Paused | Recorded | Finished]] = {
     LifecycleSteps.answer_calls.__name__: Answered,
@@ -56,7 +46,7 @@ class ExecutionDecoder:
     def __init__(self, converter: DataConverter, results: Results) -> None:
         self._converter = converter
         self._results = results
-        self._asked: dict[int, ModelCall | ToolCall] = {}
+        self._kinds: dict[int, type[ModelReply | ToolOutcome]] = {}
 
     async def take(self, event: HistoryEvent) -> None:
         """Read one event."""
@@ -72,25 +62,24 @@ class ExecutionDecoder:
 
     async def _started(self, attributes: WorkflowExecutionStartedEventAttributes) -> None:
         state = await self._one(attributes.input.payloads, RunState)
-        if state.began is None:  # later executions carry on with an order without its texts
-            self._results.begin(state.order, attributes.task_queue.name)
+        if state.started_at is None:  # later executions carry on with an order without its texts
+            self._results.begin(state.order)
 
     async def _scheduled(self, event_id: int, attributes: ActivityTaskScheduledEventAttributes) -> None:
-        name = attributes.activity_type.name
-        if name in _CALLS:
-            call = await self._one(attributes.input.payloads, _CALLS[name][0])
-            self._asked[event_id] = call
-            if isinstance(call, ToolCall):
-                self._results.ask(call.call_id, call.again)
-            else:
-                self._results.ask(call.step)
+        kind = _REQUESTS.get(attributes.activity_type.name)
+        if kind is None:
+            return
+        request = await self._one(attributes.input.payloads, kind)
+        if isinstance(request, ToolCall):
+            self._kinds[event_id] = ToolOutcome
+            self._results.schedule(request.call_id, request.again)
+        else:
+            self._kinds[event_id] = ModelReply
+            self._results.schedule(request.step)
 
     async def _completed(self, attributes: ActivityTaskCompletedEventAttributes) -> None:
-        call = self._asked.get(attributes.scheduled_event_id)
-        if isinstance(call, ModelCall):
-            self._results.reply(call.step, await self._one(attributes.result.payloads, ModelReply))
-        elif isinstance(call, ToolCall):
-            self._results.outcome([await self._one(attributes.result.payloads, ToolOutcome)])
+        if kind := self._kinds.get(attributes.scheduled_event_id):
+            self._results.add(await self._one(attributes.result.payloads, kind))
 
     async def _marker(self, attributes: MarkerRecordedEventAttributes) -> None:
         if attributes.marker_name != _LOCAL_ACTIVITY or "result" not in attributes.details:
@@ -99,17 +88,9 @@ class ExecutionDecoder:
         kind = _LOCAL_RESULTS.get(about["activity_type"])
         if kind is None:
             return
-        self._keep(await self._one(attributes.details["result"].payloads, kind))
-
-    def _keep(self, result: Answered | Paused | Recorded | Finished) -> None:
-        if isinstance(result, Answered):
-            self._results.outcome(result.outcomes)
-        elif isinstance(result, Paused):
-            self._results.pause(result)
-        elif isinstance(result, Recorded):
-            self._results.record(result)
-        else:
-            self._results.finish(result)
+        result = await self._one(attributes.details["result"].payloads, kind)
+        for each in result.outcomes if isinstance(result, Answered) else (result,):
+            self._results.add(each)
 
     async def _one(self, payloads: Iterable[Payload], kind: type[S]) -> S:
         values = await self._converter.decode(list(payloads), [kind])

@@ -20,14 +20,14 @@ WORKFLOW_TYPE = "AgentRun"
 class Tip:
     """The newest execution of a run's chain. ``length`` is the number of its events, ``first`` the chain's first one.
 
-    ``rests`` says that it waits, and nothing that it has asked for is under way.
+    ``idle`` says that it waits, and none of its activities is under way.
     """
 
     execution: str
     length: int
     first: str
     status: WorkflowExecutionStatus | None
-    rests: bool
+    idle: bool
 
     @property
     def over(self) -> bool:
@@ -118,5 +118,5 @@ def _tip(found: WorkflowExecutionDescription) -> Tip:
         length=found.history_length,
         first=info.first_run_id or found.run_id,
         status=found.status,
-        rests=not raw.pending_activities and not raw.HasField("pending_workflow_task"),
+        idle=not raw.pending_activities and not raw.HasField("pending_workflow_task"),
     )

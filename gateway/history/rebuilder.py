@@ -8,21 +8,17 @@ from time import monotonic
 
 from temporalio.client import Client
 
-from longrun.gateway.history.log import Rebuilt, rebuilt_from
+from longrun.gateway.history.log import history_from
 from longrun.gateway.history.reader import HistoryReader, Tip
 from longrun.gateway.history.results import Results
 from longrun.runtime.clock import now
-from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.db.database import Database
+from longrun.store.journal import Journal
 from longrun.store.log import LogReader
-from longrun.store.repair.restore import restore_run
-from longrun.store.repair.rewind import Rest, come_to_rest, load_reopenings
+from longrun.store.repair.restore import RunHistory, restore_run
+from longrun.store.repair.rewind import IdleExecution, rewind_idle
 from longrun.store.runs import Runs
-from longrun.workflows import record
 from longrun.workflows.contract.runs import FINAL
-from longrun.workflows.contract.steps import Finished
-
-__all__ = ["Comparison", "Rebuilder", "Rebuilt", "TemporalUnavailableError"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +52,7 @@ class Rebuilder:
     """Rebuilds runs.
 
     Args:
-        client: The way to Temporal, which may be away.
+        client: The connection to Temporal, which may be unavailable.
         database: The store, where restored rows go.
         runs: The store's runs.
         log: The store's logs.
@@ -67,10 +63,11 @@ class Rebuilder:
         self._database = database
         self._runs = runs
         self._log = log
+        self._journal = Journal(database)
         self._repairs: dict[str, asyncio.Task[int]] = {}
         self._last: dict[str, _Attempt] = {}
 
-    async def rebuild(self, run_id: str) -> Rebuilt | None:
+    async def rebuild(self, run_id: str) -> RunHistory | None:
         """The run as its history tells it; ``None`` if Temporal does not know it (any more).
 
         Raises:
@@ -78,24 +75,21 @@ class Rebuilder:
             StoreUnavailableError: The store failed.
         """
         tip = await self._reader.tip(run_id)
-        return await self._rebuild(run_id, tip) if tip else None
-
-    async def _rebuild(self, run_id: str, tip: Tip) -> Rebuilt | None:
-        return rebuilt_from(await self._results(run_id, tip))
+        return history_from(await self._results(run_id, tip)) if tip else None
 
     async def _results(self, run_id: str, tip: Tip) -> Results:
         results = await self._reader.results(run_id, tip)
         row = await self._runs.get(run_id)
         if row is not None and (not row.executions or row.executions.split()[-1] == tip.execution):
-            # A reset is told of by what comes after it, and until then by the store alone; so is the end of a run that
-            # was terminated, for the reconciler wrote it.
-            results.reopen(load_reopenings(row.reopened))
-            if results.finished is None and row.finished is not None:
-                results.finish(Finished.model_validate_json(row.finished))
+            # History has a reset only with the results after it, and until then the store alone has it; so it is with
+            # the end of a terminated run, which the reconciler wrote.
+            results.rewind(await self._journal.rewinds(run_id))
+            if results.finished is None and (end := await self._journal.end(run_id)):
+                results.add(end)
         return results
 
-    async def reopen(self, run_id: str, execution: str) -> bool:
-        """Take back what does not stand of a run that was reset and waits; false while that is not certain.
+    async def rewind(self, run_id: str, execution: str) -> bool:
+        """Rewind a run that was reset and waits in an execution; false while that is not certain.
 
         Raises:
             FencedError: Another reset has ended the execution.
@@ -103,21 +97,21 @@ class Rebuilder:
             StoreUnavailableError: The store failed.
         """
         row = await self._runs.get(run_id)
-        if row is None or not row.executions or (execution in row.executions.split() and row.reopened is None):
+        if row is None or not row.executions or (execution in row.executions.split() and not row.rewound):
             return True
         head = await self._log.head(run_id) or 0
         tip = await self._reader.tip(run_id)
         if tip is None or tip.execution != execution or tip.over:
             return True
-        results = await self._results(run_id, tip) if tip.rests else None
-        rebuilt = rebuilt_from(results) if results and not results.asked else None
-        if rebuilt is None:
+        results = await self._results(run_id, tip) if tip.idle else None
+        history = history_from(results) if results and not results.scheduled else None
+        if history is None:
             return False
-        unknown = (await self._standing(run_id)).keys() - rebuilt.lines.keys()
-        rest = Rest(run_id, execution, min(unknown, default=head + 1), head)
+        unknown = (await self._stored(run_id)).keys() - history.lines.keys()
+        idle = IdleExecution(run_id, execution, min(unknown, default=head + 1), head)
         if await self._reader.tip(run_id) != tip:
             return False
-        return await self._database.write(lambda tx: come_to_rest(tx, rest, now(), record))
+        return await self._database.write(lambda tx: rewind_idle(tx, idle, now()))
 
     async def repair(self, run_id: str, before: int) -> bool:
         """Put back what is missing of a run's log; true if it is complete now up to before ``before``.
@@ -151,8 +145,8 @@ class Rebuilder:
         if last and last.tip == tip and monotonic() < last.when + LOOK_AGAIN:
             self._last[run_id] = last
             return last.complete_to
-        rebuilt = await self._rebuild(run_id, tip)
-        complete_to = await self.put_back(rebuilt) if rebuilt else 0
+        history = history_from(await self._results(run_id, tip))
+        complete_to = await self.restore(history) if history else 0
         if not tip.over:
             self._remember(run_id, _Attempt(tip, complete_to, monotonic()))
         return complete_to
@@ -162,19 +156,19 @@ class Rebuilder:
             del self._last[next(iter(self._last))]
         self._last[run_id] = attempt
 
-    async def compare(self, rebuilt: Rebuilt) -> Comparison:
-        """Look for each event in the store, up to where the history is complete.
+    async def compare(self, history: RunHistory) -> Comparison:
+        """Compare the events of a history with the store's, up to where the history is complete.
 
         Raises:
             StoreUnavailableError: The store failed.
         """
-        kept = await self._standing(rebuilt.run_id)
-        there = [kept[seq] == line for seq, line in rebuilt.lines.items() if seq in kept]
-        missing = sum(seq not in kept for seq in rebuilt.lines if seq <= rebuilt.last_seq)
-        return Comparison(sum(there), len(there) - sum(there), missing)
+        stored = await self._stored(history.order.run_id)
+        equal = [stored[seq] == line for seq, line in history.lines.items() if seq in stored]
+        missing = sum(seq not in stored for seq in history.lines if seq <= history.last_seq)
+        return Comparison(sum(equal), len(equal) - sum(equal), missing)
 
-    async def _standing(self, run_id: str) -> dict[int, bytes]:
-        """The events of the store that stand, by seq."""
+    async def _stored(self, run_id: str) -> dict[int, bytes]:
+        """The events of the store that are not superseded, by seq."""
         kept: dict[int, bytes] = {}
         after = 0
         while page := await self._log.page(run_id, after, _PAGE):
@@ -184,13 +178,13 @@ class Rebuilder:
             after = page[-1].last
         return kept
 
-    async def put_back(self, rebuilt: Rebuilt) -> int:
-        """Put back what the store has lost of a run; the seq up to which its log is complete now.
+    async def restore(self, history: RunHistory) -> int:
+        """Restore what the store has lost of a run; the seq up to which its log is complete now.
 
         Raises:
             StoreUnavailableError: The store failed.
         """
-        return await self._database.write(lambda tx: restore_run(tx, rebuilt.rows, rebuilt.lines, rebuilt.last_seq))
+        return await self._database.write(lambda tx: restore_run(tx, history))
 
     async def restore_unknown(self, run_id: str) -> bool:
         """Bring back a run that the store does not know; false if Temporal does not know it either.

@@ -3,14 +3,15 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from longrun.gateway.http.operations import Answer, Operation
-from longrun.gateway.http.problems import MEDIA_TYPE, ProblemDocument
-from longrun.workflows.contract.events import EVENT
+from longrun.gateway.http.errors import ErrorShape
+from longrun.gateway.http.inputs import Parameter
+from longrun.gateway.http.operations import Answer, EventSchema, Operation
 
 VERSION = "3.2.0"
 """The first version that can describe the events of a stream, by ``itemSchema``."""
@@ -18,29 +19,28 @@ VERSION = "3.2.0"
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/"
-_DESCRIPTION = """\
-Start runs of LLM agents, follow them from any place, decide what they ask for. A run's log is one dense sequence of
-events; `seq` is the cursor everywhere. Every error is a problem document (RFC 9457) that names the wrong fields.\
-"""
-_WITH_BODY = {400: "The body is not JSON", 413: "The body is too large", 415: "The body is not application/json"}
-_ERRORS = {
-    404: "There is no such thing",
-    409: "Something else came first",
-    410: "It is gone from the store; of events, `first` is the first seq that there is",
-    422: "A field is wrong",
-    503: "The store or Temporal is away; try again after Retry-After",
-}
+_OF_BODIES = (400, 413, 415)
+_OF_ALL = 503
 
 
-def build(operations: Sequence[Operation]) -> Json:
-    """The document that describes these operations."""
-    shapes = _Shapes(operations)
+@dataclass(frozen=True)
+class Info:
+    """The head of the document."""
+
+    title: str
+    version: str
+    description: str
+
+
+def build(info: Info, operations: Sequence[Operation], errors: ErrorShape) -> Json:
+    """The document that describes the operations of a door."""
+    shapes = _Shapes(operations, errors)
     paths: dict[str, Json] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, shapes)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, shapes, errors)
     return {
         "openapi": VERSION,
-        "info": {"title": "longrun", "version": "1", "description": _DESCRIPTION},
+        "info": asdict(info),
         "paths": paths,
         "components": {"schemas": shapes.definitions},
     }
@@ -49,19 +49,20 @@ def build(operations: Sequence[Operation]) -> Json:
 class _Shapes:
     """The JSON schemas of every shape that the operations name; ``definitions`` are what these refer to."""
 
-    def __init__(self, operations: Sequence[Operation]) -> None:
-        bodies = [operation.body for operation in operations if operation.body]
-        given = [answer.shape for operation in operations for answer in operation.answers if answer.shape]
-        outgoing = [*_unique(given), ProblemDocument]
+    def __init__(self, operations: Sequence[Operation], errors: ErrorShape) -> None:
+        bodies = _unique(operation.inputs.body for operation in operations)
+        given = [operation.model_of(answer) for operation in operations for answer in operation.answers]
+        streams = {stream.name: stream.data for stream in _streams(operations)}
         inputs: list[tuple[object, JsonSchemaMode, TypeAdapter[Any]]] = [
-            *((shape, "validation", TypeAdapter(shape)) for shape in _unique(bodies)),
-            *((shape, "serialization", TypeAdapter(shape)) for shape in outgoing),
-            ("event", "serialization", EVENT),
+            *((shape, "validation", TypeAdapter(shape)) for shape in bodies),
+            *((shape, "serialization", TypeAdapter(shape)) for shape in [*_unique(given), errors.model]),
+            *((name, "serialization", data) for name, data in streams.items()),
         ]
-        found, rest = TypeAdapter.json_schemas(inputs, ref_template=_REF + "{model}")
+        found, others = TypeAdapter.json_schemas(inputs, ref_template=_REF + "{model}")
         self._schemas: dict[tuple[object, JsonSchemaMode], Json] = found
-        self.definitions: dict[str, Json] = {**rest.get("$defs", {}), "Event": self._schemas["event", "serialization"]}
-        for shape in _unique(bodies):
+        named = {name: self._schemas[name, "serialization"] for name in streams}
+        self.definitions: dict[str, Json] = {**others.get("$defs", {}), **named}
+        for shape in bodies:
             self._close(self._schemas[shape, "validation"])
 
     def given(self, shape: object) -> Json:
@@ -85,7 +86,11 @@ class _Shapes:
 
 
 def _unique(shapes: Iterable[Any]) -> list[Any]:
-    return list(dict.fromkeys(shapes))
+    return list(dict.fromkeys(shape for shape in shapes if shape))
+
+
+def _streams(operations: Sequence[Operation]) -> list[EventSchema]:
+    return [answer.events for operation in operations for answer in operation.answers if answer.events]
 
 
 def references(schema: object) -> list[str]:
@@ -93,83 +98,86 @@ def references(schema: object) -> list[str]:
     return re.findall(f'"\\$ref": "{_REF}([^"]+)"', json.dumps(schema))
 
 
-def _operation(operation: Operation, shapes: _Shapes) -> Json:
+def _operation(operation: Operation, shapes: _Shapes, errors: ErrorShape) -> Json:
     described: Json = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "description": re.sub(r"\s*\n\s*", " ", operation.handler.__doc__ or ""),
+        "description": operation.description,
         "parameters": _parameters(operation),
-        "responses": _responses(operation, shapes),
+        "responses": _responses(operation, shapes, errors),
     }
-    if operation.body:
-        schema = {"application/json": {"schema": shapes.given(operation.body)}}
-        described["requestBody"] = {"required": operation.body_required, "content": schema}
+    if body := operation.inputs.body:
+        required = any(field.is_required() for field in body.model_fields.values())
+        schema = {"application/json": {"schema": shapes.given(body)}}
+        described["requestBody"] = {"required": required, "content": schema}
     return described
 
 
 def _parameters(operation: Operation) -> list[Json]:
-    in_path = [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", **({"format": "uuid"} if name == "run_id" else {})},
-        }
-        for name in re.findall(r"{(\w+)}", operation.path)
-    ]
-    in_headers = [
-        {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
-        for name, text in operation.headers.items()
-    ]
-    fields: Json = operation.query.model_json_schema()["properties"] if operation.query else {}
+    parameters = operation.inputs.parameters
+    in_path = [_parameter(each) for each in parameters if each.location == "path"]
+    in_headers = [_parameter(each) for each in parameters if each.location == "header"]
+    query = operation.inputs.query
+    fields: Json = query.model_json_schema()["properties"] if query else {}
     in_query = [
         {"name": name, "in": "query", "required": False, "schema": _not_null(schema)} for name, schema in fields.items()
     ]
     return [*in_path, *in_query, *in_headers]
 
 
+def _parameter(parameter: Parameter) -> Json:
+    return {
+        "name": parameter.name,
+        "in": parameter.location,
+        "required": parameter.location == "path",
+        **({"description": parameter.description} if parameter.description else {}),
+        "schema": _not_null(parameter.adapter.json_schema()),
+    }
+
+
 def _not_null(schema: Json) -> Json:
-    """A query parameter is absent rather than null."""
+    """The schema of a parameter, which is absent rather than null."""
     kinds = [kind for kind in schema.get("anyOf", []) if kind.get("type") != "null"]
     return kinds[0] if len(kinds) == 1 else {key: value for key, value in schema.items() if key != "title"}
 
 
-def _responses(operation: Operation, shapes: _Shapes) -> Json:
-    problem = {MEDIA_TYPE: {"schema": shapes.answered(ProblemDocument)}}
-    checked = operation.body or operation.query or "{run_id}" in operation.path
-    wrong = {
-        **(_WITH_BODY if operation.body else {}),
-        **{status: _ERRORS[status] for status in operation.errors},
-        **({422: _ERRORS[422]} if checked else {}),
-        503: _ERRORS[503],
+def _responses(operation: Operation, shapes: _Shapes, errors: ErrorShape) -> Json:
+    error = {errors.media_type: {"schema": shapes.answered(errors.model)}}
+    statuses = {*operation.errors, *_statuses(operation), _OF_ALL}
+    found: Json = {
+        str(status): {"description": errors.descriptions[status], "content": error} for status in sorted(statuses)
     }
-    found: Json = {str(status): {"description": text, "content": problem} for status, text in sorted(wrong.items())}
-    found |= {str(answer.status): _answer(answer, shapes) for answer in operation.answers}
-    return {**found, "default": {"description": "Another error", "content": problem}}
+    found |= {str(answer.status): _answer(operation, answer, shapes) for answer in operation.answers}
+    return {**found, "default": {"description": "Another error", "content": error}}
 
 
-def _answer(answer: Answer, shapes: _Shapes) -> Json:
+def _statuses(operation: Operation) -> Iterable[int]:
+    """The statuses of the errors in an operation's inputs."""
+    inputs = operation.inputs
+    checked = [each for each in inputs.parameters if _not_null(each.adapter.json_schema()) != {"type": "string"}]
+    return (*(_OF_BODIES if inputs.body else ()), *((422,) if inputs.models or checked else ()))
+
+
+def _answer(operation: Operation, answer: Answer, shapes: _Shapes) -> Json:
     content: Json = {}
-    if answer.shape:
-        content["application/json"] = {"schema": shapes.answered(answer.shape)}
+    if model := operation.model_of(answer):
+        content["application/json"] = {"schema": shapes.answered(model)}
     if answer.events:
-        content["text/event-stream"] = {"itemSchema": _ITEM}
+        content["text/event-stream"] = {"itemSchema": _item(answer.events)}
     if answer.text:
         content["text/plain"] = {"schema": {"type": "string"}}
     return {"description": answer.description, **({"content": content} if content else {})}
 
 
-_ITEM: Json = {
-    "type": "object",
-    "description": "One event of the run's log. The stream ends after a `run.*` event and only there.",
-    "required": ["id", "event", "data"],
-    "properties": {
-        "id": {"type": "string", "pattern": "^[0-9]+$", "description": "The event's seq"},
-        "event": {"type": "string", "description": "The event's type"},
-        "data": {
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": {"$ref": f"{_REF}Event"},
-        },
-    },
-}
+def _item(events: EventSchema) -> Json:
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": f"{_REF}{events.name}"},
+    }
+    return {
+        "type": "object",
+        "description": events.description,
+        "required": ["id", "event", "data"],
+        "properties": {"id": dict(events.id), "event": dict(events.event), "data": data},
+    }

@@ -1,142 +1,99 @@
 """Agents that runs can be started with, and the tools that they may use."""
 
-from pydantic import BaseModel
-from starlette.requests import Request
-from starlette.responses import Response
+from collections.abc import Generator
+from contextlib import contextmanager
 
-from longrun.gateway.http.incoming import check, read_json
-from longrun.gateway.http.operations import Answer, Operation
-from longrun.gateway.http.problems import FieldError, ProblemError, wrong
-from longrun.gateway.http.rendering import as_json
-from longrun.gateway.native.schemas import AgentBody, AgentPatch, AgentView
-from longrun.gateway.services import Services, services_of
-from longrun.runtime.clock import now
-from longrun.store.db.tables import AgentRow
-from longrun.workflows.contract.agents import AgentSpec, ToolSpec
+from longrun.gateway.http.errors import FieldError, RequestError
+from longrun.gateway.http.inputs import validate
+from longrun.gateway.http.operations import Answer, Operations, Reply
+from longrun.gateway.native.schemas import AgentBody, AgentPatch
+from longrun.gateway.service.errors import UnknownToolsError
+from longrun.gateway.services import Services
+from longrun.workflows.contract.agents import AgentSpec
+from longrun.workflows.contract.views import AgentList, AgentView, ToolList
 
-
-class AgentList(BaseModel):
-    """All agents, by name."""
-
-    agents: list[AgentView]
+operations = Operations()
 
 
-class ToolList(BaseModel):
-    """The tools that workers offer, by name; none before the first worker started."""
+def spec_of(agent: AgentView) -> AgentSpec:
+    """A kept agent as a run takes it."""
+    return AgentSpec.model_validate(agent.model_dump(include=set(AgentSpec.model_fields)))
 
-    tools: list[ToolSpec]
 
-
-async def checked_tools(services: Services, spec: AgentSpec, field: str) -> AgentSpec:
-    """The agent, if workers offer all of its tools or none has said yet what it offers.
+@contextmanager
+def tools_named(field: str) -> Generator[None]:
+    """Refuse in the block an agent with unknown tools by the path of its list of tools.
 
     Raises:
-        ProblemError: Names each unknown tool, and the known ones.
+        RequestError: Names each unknown tool, and the known ones.
     """
-    known = [tool.name for tool in await services.agents.tools()] if spec.tools else []
-    unknown = [(place, tool.name) for place, tool in enumerate(spec.tools) if known and tool.name not in known]
-    if unknown:
+    try:
+        yield
+    except UnknownToolsError as error:
+        known = ", ".join(error.known)
         errors = [
-            FieldError(field=f"{field}.{place}", message=f"there is no tool {name!r}; there are {', '.join(known)}")
-            for place, name in unknown
+            FieldError(field=f"{field}.{index}", message=f"there is no tool {name!r}; there are {known}")
+            for index, name in error.unknown
         ]
-        raise ProblemError(422, "; ".join(f"{each.field}: {each.message}" for each in errors), errors=errors)
-    return spec
+        detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
+        raise RequestError(422, detail, errors) from error
 
 
-async def _agent_of(request: Request) -> AgentRow:
-    key = request.path_params["agent_id"]
-    row = await services_of(request).agents.find(key)
-    if row is None:
-        raise wrong("agent_id", f"there is no agent {key!r}", 404)
-    return row
+@operations.post("/api/agents", Answer(201, "The agent"), errors=(409,))
+async def create_agent(services: Services, body: AgentBody) -> Reply[AgentView]:
+    """Create an agent.
+
+    Keep an agent under its name.
+    """
+    with tools_named("tools"):
+        agent = await services.agents.create(body.spec(services.settings.model))
+    return Reply(agent, 201, {"Location": f"/api/agents/{agent.id}"})
 
 
-async def create_agent(request: Request) -> Response:
-    """Keep an agent under its name."""
-    services = services_of(request)
-    body = check(AgentBody, await read_json(request))
-    spec = await checked_tools(services, body.spec(services.settings.model), "tools")
-    row = await services.agents.create(spec, now())
-    return as_json(AgentView.of(row), 201, {"Location": f"/api/agents/{row.id}"})
+@operations.get("/api/agents", Answer(200, "All agents"))
+async def list_agents(services: Services) -> AgentList:
+    """List agents.
+
+    List all agents by name.
+    """
+    return AgentList(agents=await services.agents.all())
 
 
-async def list_agents(request: Request) -> Response:
-    """List all agents by name."""
-    rows = await services_of(request).agents.all()
-    return as_json(AgentList(agents=[AgentView.of(row) for row in rows]))
+@operations.get("/api/agents/{agent_id}", Answer(200, "The agent"), errors=(404,))
+async def get_agent(services: Services, agent_id: str) -> AgentView:
+    """Get an agent.
+
+    One agent, by id or by name.
+    """
+    return await services.agents.get(agent_id)
 
 
-async def get_agent(request: Request) -> Response:
-    """One agent, by id or by name."""
-    return as_json(AgentView.of(await _agent_of(request)))
+@operations.patch("/api/agents/{agent_id}", Answer(200, "The agent as it is now"), errors=(404, 409))
+async def change_agent(services: Services, agent_id: str, body: AgentPatch) -> AgentView:
+    """Change an agent.
+
+    Replace fields of an agent. Runs that were accepted keep the agent as it was.
+    """
+    agent = await services.agents.get(agent_id)
+    merged = {**spec_of(agent).model_dump(), **body.model_dump(exclude_unset=True)}
+    spec = validate(AgentBody, merged, "body").spec(services.settings.model)
+    with tools_named("tools"):
+        return await services.agents.replace(agent.id, spec)
 
 
-async def change_agent(request: Request) -> Response:
-    """Replace fields of an agent. Runs that were accepted keep the agent as it was."""
-    services = services_of(request)
-    patch = check(AgentPatch, await read_json(request))
-    row = await _agent_of(request)
-    merged = {**AgentSpec.model_validate_json(row.spec).model_dump(), **patch.model_dump(exclude_unset=True)}
-    spec = await checked_tools(services, check(AgentBody, merged).spec(services.settings.model), "tools")
-    await services.agents.update(row.id, spec, now())
-    return as_json(AgentView.of(await _agent_by_id(services, row.id)))
+@operations.delete("/api/agents/{agent_id}", Answer(204, "It is deleted"), errors=(404,))
+async def delete_agent(services: Services, agent_id: str) -> None:
+    """Delete an agent.
+
+    Forget an agent. Its runs stay.
+    """
+    await services.agents.delete(agent_id)
 
 
-async def _agent_by_id(services: Services, agent_id: str) -> AgentRow:
-    row = await services.agents.find(agent_id)
-    if row is None:
-        raise wrong("agent_id", "was deleted meanwhile", 404)
-    return row
+@operations.get("/api/tools", Answer(200, "The tools that workers offer"))
+async def list_tools(services: Services) -> ToolList:
+    """List tools.
 
-
-async def delete_agent(request: Request) -> Response:
-    """Forget an agent. Its runs stay."""
-    row = await _agent_of(request)
-    await services_of(request).agents.delete(row.id)
-    return Response(status_code=204)
-
-
-async def list_tools(request: Request) -> Response:
-    """List the tools that workers offer."""
-    return as_json(ToolList(tools=await services_of(request).agents.tools()))
-
-
-OPERATIONS = (
-    Operation(
-        "POST",
-        "/api/agents",
-        create_agent,
-        "Create an agent",
-        (Answer(201, "The agent", AgentView),),
-        body=AgentBody,
-        errors=(409,),
-    ),
-    Operation("GET", "/api/agents", list_agents, "List agents", (Answer(200, "All agents", AgentList),)),
-    Operation(
-        "GET",
-        "/api/agents/{agent_id}",
-        get_agent,
-        "Get an agent",
-        (Answer(200, "The agent", AgentView),),
-        errors=(404,),
-    ),
-    Operation(
-        "PATCH",
-        "/api/agents/{agent_id}",
-        change_agent,
-        "Change an agent",
-        (Answer(200, "The agent as it is now", AgentView),),
-        body=AgentPatch,
-        errors=(404, 409),
-    ),
-    Operation(
-        "DELETE",
-        "/api/agents/{agent_id}",
-        delete_agent,
-        "Delete an agent",
-        (Answer(204, "It is gone"),),
-        errors=(404,),
-    ),
-    Operation("GET", "/api/tools", list_tools, "List tools", (Answer(200, "The tools that workers offer", ToolList),)),
-)
+    List the tools that workers offer.
+    """
+    return ToolList(tools=await services.agents.tools())

@@ -1,59 +1,26 @@
 """Whether the gateway lives, and whether it can do its work."""
 
-import asyncio
-from typing import Literal
+from longrun.gateway.http.operations import Answer, Operations, Reply
+from longrun.gateway.services import Services
+from longrun.workflows.contract.views import Health, Readiness
 
-from pydantic import BaseModel
-from starlette.requests import Request
-from starlette.responses import Response
-
-from longrun.gateway.http.operations import Answer, Operation
-from longrun.gateway.http.rendering import as_json
-from longrun.gateway.service.readiness import store_answers, temporal_answers
-from longrun.gateway.services import services_of
-
-State = Literal["ok", "away"]
+operations = Operations()
 
 
-class Health(BaseModel):
-    """The process answers."""
+@operations.get("/api/health", Answer(200, "It lives"))
+async def health(_services: Services) -> Health:
+    """Liveness.
 
-    status: Literal["ok"] = "ok"
-
-
-class Readiness(BaseModel):
-    """What the gateway stands on. Without Temporal runs are accepted and streams of what is stored work."""
-
-    status: Literal["ready", "not_ready"]
-    temporal: State
-    store: State
+    Whether the process lives; touches nothing else.
+    """
+    return Health()
 
 
-async def health(_request: Request) -> Response:
-    """Whether the process lives; touches nothing else."""
-    return as_json(Health())
+@operations.get("/api/ready", Answer(200, "All is there"), Answer(503, "Something is unavailable"))
+async def ready(services: Services) -> Readiness | Reply[Readiness]:
+    """Readiness.
 
-
-async def ready(request: Request) -> Response:
-    """Whether Temporal and the store answer."""
-    services = services_of(request)
-    temporal, store = await asyncio.gather(temporal_answers(services.client), store_answers(services.runs))
-    well = temporal and store
-    found = Readiness(status="ready" if well else "not_ready", temporal=_state(temporal), store=_state(store))
-    return as_json(found, 200 if well else 503, {} if well else {"Retry-After": "2"})
-
-
-def _state(answers: bool) -> State:  # noqa: FBT001 - what was found out
-    return "ok" if answers else "away"
-
-
-OPERATIONS = (
-    Operation("GET", "/api/health", health, "Liveness", (Answer(200, "It lives", Health),)),
-    Operation(
-        "GET",
-        "/api/ready",
-        ready,
-        "Readiness",
-        (Answer(200, "All is there", Readiness), Answer(503, "Something is away", Readiness)),
-    ),
-)
+    Whether Temporal and the store answer.
+    """
+    found = await services.probe.readiness()
+    return found if found.status == "ready" else Reply(found, 503, {"Retry-After": "2"})

@@ -2,29 +2,45 @@
 
 import hashlib
 import json
-from uuid import UUID
+from typing import Annotated
 
-from pydantic import BaseModel, Field
-from starlette.requests import Request
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
-from longrun.gateway.http.incoming import check, read_json, read_query, run_of
-from longrun.gateway.http.operations import Answer, Operation
-from longrun.gateway.http.problems import wrong
-from longrun.gateway.http.rendering import as_json
-from longrun.gateway.native.agents import checked_tools
-from longrun.gateway.native.details import RunDetails
-from longrun.gateway.native.schemas import CancelBody, CreateRun, Delivered, RunView, SayBody
-from longrun.gateway.native.stream import follow, whole_log
-from longrun.gateway.services import Services, services_of
+from longrun.gateway.http.errors import wrong
+from longrun.gateway.http.inputs import Header
+from longrun.gateway.http.operations import Answer, Operations, Reply
+from longrun.gateway.native.agents import spec_of, tools_named
+from longrun.gateway.native.schemas import CancelBody, CreateRun, Id, SayBody
+from longrun.gateway.native.stream import EVENTS, event_frame, start_of
+from longrun.gateway.native.views import run_details, run_view
+from longrun.gateway.service.delivery import Fate
+from longrun.gateway.service.errors import UnknownAgentError
+from longrun.gateway.service.run_reader import RunFilter
+from longrun.gateway.service.runs import Acceptance
+from longrun.gateway.services import Services
 from longrun.runtime.clock import now
 from longrun.runtime.ids import new_id
-from longrun.store.db.tables import ApprovalRow, RunRow
-from longrun.store.runs import Acceptance, Accepted, RunFilter
 from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.runs import Cancel, RunOrder, RunStatus, Said
+from longrun.workflows.contract.views import Delivered, RunDetails, RunPage
+
+operations = Operations()
 
 _MOST_KEY = 255
+
+
+def _key(text: str | None) -> str | None:
+    if text is not None and not (0 < len(text) <= _MOST_KEY and text.isascii() and text.isprintable()):
+        raise ValueError(f"must be 1 to {_MOST_KEY} printable ASCII characters")
+    return text
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    AfterValidator(_key),
+    Header("Idempotency-Key", "The same key with the same body gives the same run."),
+]
 
 
 class CreateQuery(BaseModel):
@@ -40,38 +56,34 @@ class RunsQuery(BaseModel):
     agent: str | None = None
     thread: str | None = None
     limit: int = Field(default=50, ge=1, le=200)
-    before: UUID | None = None
+    before: Id | None = None
 
 
-class RunPage(BaseModel):
-    """Runs, newest first. ``next`` is the cursor of the next page, if there may be one."""
+@operations.post(
+    "/api/runs",
+    Answer(201, "The run, or with `stream=true` its stream", events=EVENTS),
+    Answer(200, "The run that was started earlier with the same Idempotency-Key", events=EVENTS),
+    errors=(409,),
+)
+async def create_run(
+    services: Services, query: CreateQuery, body: CreateRun, key: IdempotencyKey
+) -> Reply[RunDetails] | Response:
+    """Start a run.
 
-    runs: list[RunView]
-    next: str | None
-
-
-async def create_run(request: Request) -> Response:
-    """Accept a run; it starts at once, or when Temporal is back, or when its thread is free."""
-    query = read_query(request, CreateQuery)
-    given = await read_json(request)
-    body = check(CreateRun, given)
-    services = services_of(request)
-    acceptance = Acceptance(
-        order=await _order(services, body), key=_key(request), digest=_digest(given), on_busy=body.on_busy
-    )
-    accepted = await services.service.start(acceptance)
-    headers = {"Location": f"/api/runs/{accepted.run_id}", "X-Run-Id": accepted.run_id}
-    status = 201 if accepted.created else 200
-    row = await _row(services, accepted)
+    Accept a run; it starts at once, or when Temporal is back, or when its thread is free.
+    """
+    order = await _order(services, body)
+    started = await services.runs.start(Acceptance(order, key, _digest(body), body.on_busy))
+    headers = {"Location": f"/api/runs/{started.run.id}", "X-Run-Id": started.run.id}
+    status = 201 if started.created else 200
     if query.stream:
-        return await follow(services, whole_log(row), status, headers)
-    return as_json(await details(services, row), status, headers)
+        return await services.logs.stream(start_of(started.run), event_frame, status, headers)
+    return Reply(await run_details(services, started.run), status, headers)
 
 
 async def _order(services: Services, body: CreateRun) -> RunOrder:
-    run_id = new_id()
     return RunOrder(
-        run_id=run_id,
+        run_id=new_id(),
         thread_id=body.thread_id or new_id(),
         agent=await _agent(services, body),
         input=body.message(new_id()),
@@ -83,122 +95,75 @@ async def _order(services: Services, body: CreateRun) -> RunOrder:
 
 async def _agent(services: Services, body: CreateRun) -> AgentSpec:
     if not isinstance(body.agent, str):
-        return await checked_tools(services, body.agent.spec(services.settings.model), "agent.tools")
-    row = await services.agents.find(body.agent)
-    if row is None:
-        raise wrong("agent", f"there is no agent {body.agent!r}")
-    return AgentSpec.model_validate_json(row.spec)
+        spec = body.agent.spec(services.settings.model)
+        with tools_named("agent.tools"):
+            await services.agents.check_tools(spec)
+        return spec
+    try:
+        agent = await services.agents.get(body.agent)
+    except UnknownAgentError as error:
+        raise wrong("agent", str(error)) from error
+    return spec_of(agent)
 
 
-def _key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not (0 < len(key) <= _MOST_KEY and key.isascii() and key.isprintable()):
-        raise wrong("Idempotency-Key", f"must be 1 to {_MOST_KEY} printable ASCII characters")
-    return key
-
-
-def _digest(given: object) -> str:
+def _digest(body: CreateRun) -> str:
+    given = body.model_dump(mode="json", exclude_unset=True)
     return hashlib.sha256(json.dumps(given, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-async def _row(services: Services, accepted: Accepted) -> RunRow:
-    row = await services.runs.get(accepted.run_id)
-    if row is None:
-        raise LookupError(f"run {accepted.run_id} was accepted and is not there")
-    return row
+@operations.get("/api/runs", Answer(200, "A page of runs"))
+async def list_runs(services: Services, query: RunsQuery) -> RunPage:
+    """List runs.
+
+    List runs, newest first.
+    """
+    which = RunFilter(query.status, query.agent, query.thread, query.before, query.limit)
+    runs = await services.reader.find(which)
+    following = runs[-1].id if len(runs) == query.limit else None
+    return RunPage(runs=tuple([await run_view(services, run) for run in runs]), next=following)
 
 
-async def view(services: Services, row: RunRow) -> RunView:
-    """A run with the calls that wait."""
-    return RunView.of(row, await _pending(services, row))
+@operations.get("/api/runs/{run_id}", Answer(200, "The run"), errors=(404,))
+async def get_run(services: Services, run_id: Id) -> RunDetails:
+    """Get a run.
+
+    One run as it stands, with its attempts and what they cost.
+    """
+    return await run_details(services, await services.reader.get(run_id))
 
 
-async def details(services: Services, row: RunRow) -> RunDetails:
-    """A run with the calls that wait and its attempts, of which one that is queued has none yet."""
-    attempts = [] if row.status == "queued" else await services.attempts.of_run(row.id)
-    return RunDetails.with_attempts(row, await _pending(services, row), attempts)
-
-
-async def _pending(services: Services, row: RunRow) -> list[ApprovalRow]:
-    return await services.approvals.find(run_id=row.id, status="pending") if row.status == "waiting" else []
-
-
-async def list_runs(request: Request) -> Response:
-    """List runs, newest first."""
-    query = read_query(request, RunsQuery)
-    services = services_of(request)
-    before = str(query.before) if query.before else None
-    which = RunFilter(query.status, query.agent, query.thread, before, query.limit)
-    rows = await services.runs.find(which)
-    following = rows[-1].id if len(rows) == query.limit else None
-    return as_json(RunPage(runs=[await view(services, row) for row in rows], next=following))
-
-
-async def get_run(request: Request) -> Response:
-    """One run as it stands, with its attempts and what they cost."""
-    return as_json(await details(services_of(request), await run_of(request)))
-
-
-async def cancel_run(request: Request) -> Response:
-    """End a run: what it does now is interrupted. A run that is over stays as it is."""
-    body = check(CancelBody, await read_json(request))
-    row = await run_of(request)
-    cancel = Cancel(reason=body.reason, by=body.by)
-    delivery = await services_of(request).service.cancel(row, cancel)
-    return as_json(Delivered(run_id=row.id, delivery=delivery), 202 if delivery == "accepted" else 200)
-
-
-async def say_to_run(request: Request) -> Response:
-    """Add a user's words to a run that is under way: the model sees them at its next step."""
-    body = check(SayBody, await read_json(request))
-    row = await run_of(request)
-    said = Said(text=body.text, by=body.by, id=body.id or new_id())
-    delivery = await services_of(request).service.say(row, said)
-    if delivery == "over":
-        raise wrong("run_id", f"run {row.id} has ended", 409)
-    return as_json(Delivered(run_id=row.id, delivery=delivery), 202 if delivery == "accepted" else 200)
-
-
-OPERATIONS = (
-    Operation(
-        "POST",
-        "/api/runs",
-        create_run,
-        "Start a run",
-        (
-            Answer(201, "The run, or with `stream=true` its stream", RunDetails, events=True),
-            Answer(200, "The run that was started earlier with the same Idempotency-Key", RunDetails, events=True),
-        ),
-        query=CreateQuery,
-        body=CreateRun,
-        headers={"Idempotency-Key": "The same key with the same body gives the same run."},
-        errors=(409,),
-    ),
-    Operation("GET", "/api/runs", list_runs, "List runs", (Answer(200, "A page of runs", RunPage),), query=RunsQuery),
-    Operation("GET", "/api/runs/{run_id}", get_run, "Get a run", (Answer(200, "The run", RunDetails),), errors=(404,)),
-    Operation(
-        "POST",
-        "/api/runs/{run_id}/cancel",
-        cancel_run,
-        "Cancel a run",
-        (
-            Answer(200, "The run knows, or is over", Delivered),
-            Answer(202, "It is kept until the run can be told", Delivered),
-        ),
-        body=CancelBody,
-        body_required=False,
-        errors=(404,),
-    ),
-    Operation(
-        "POST",
-        "/api/runs/{run_id}/messages",
-        say_to_run,
-        "Say something to a run",
-        (
-            Answer(200, "The run knows", Delivered),
-            Answer(202, "It is kept until the run can be told", Delivered),
-        ),
-        body=SayBody,
-        errors=(404, 409),
-    ),
+@operations.post(
+    "/api/runs/{run_id}/cancel",
+    Answer(200, "The run knows, or is over"),
+    Answer(202, "It is kept until the run is available"),
+    errors=(404,),
 )
+async def cancel_run(services: Services, run_id: Id, body: CancelBody) -> Reply[Delivered]:
+    """Cancel a run.
+
+    End a run: what it does now is interrupted. A run that is over stays as it is.
+    """
+    run = await services.reader.get(run_id)
+    return _delivered(run.id, await services.runs.cancel(run, Cancel(reason=body.reason, by=body.by)))
+
+
+@operations.post(
+    "/api/runs/{run_id}/messages",
+    Answer(200, "The run knows"),
+    Answer(202, "It is kept until the run is available"),
+    errors=(404, 409),
+)
+async def say_to_run(services: Services, run_id: Id, body: SayBody) -> Reply[Delivered]:
+    """Say something to a run.
+
+    Send a user's message to a run that is under way: the model sees it at its next step.
+    """
+    run = await services.reader.get(run_id)
+    fate = await services.runs.say(run, Said(text=body.text, by=body.by, id=body.id or new_id()))
+    if fate == "over":
+        raise wrong("run_id", f"run {run.id} has ended", 409)
+    return _delivered(run.id, fate)
+
+
+def _delivered(run_id: str, fate: Fate) -> Reply[Delivered]:
+    return Reply(Delivered(run_id=run_id, delivery=fate), 202 if fate == "accepted" else 200)

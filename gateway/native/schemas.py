@@ -1,19 +1,15 @@
-"""What the API takes and gives, as pydantic models; the OpenAPI document is made from them."""
+"""What the API takes, as pydantic models; the OpenAPI document is made from them."""
 
 import json
-from datetime import datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
-from pydantic import BaseModel, Discriminator, Field, JsonValue, Tag, field_validator
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, JsonValue, Tag, WithJsonSchema, field_validator
 from pydantic_core import to_json
 
-from longrun.store.db.tables import AgentRow, ApprovalRow, RunRow
-from longrun.store.runs import OnBusy
-from longrun.workflows.contract.agents import AgentSpec, ModelParams, ToolUse
-from longrun.workflows.contract.errors import ErrorInfo
-from longrun.workflows.contract.messages import Message, TextPart, Usage
-from longrun.workflows.contract.runs import Decision, Limits, PendingApproval, RunOrder, RunStatus, StopReason, Verdict
-from longrun.workflows.contract.steps import Finished
+from longrun.workflows.contract.agents import AgentSpec
+from longrun.workflows.contract.messages import Message, TextPart
+from longrun.workflows.contract.runs import Limits, OnBusy, Verdict
 
 MOST_TEXT = 1024 * 1024
 """Bytes of text in one message, as JSON: Temporal takes payloads of 2 MB."""
@@ -21,6 +17,17 @@ MOST_METADATA = 16 * 1024
 """Bytes of metadata, as JSON."""
 
 _CALL_ID = r"^[\x21-\x7e]{1,256}$"
+
+
+def _one_spelling(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError as error:
+        raise ValueError("is not a UUID") from error
+
+
+Id = Annotated[str, AfterValidator(_one_spelling), WithJsonSchema({"type": "string", "format": "uuid"})]
+"""The id of a run."""
 
 
 def _bounded(text: str) -> str:
@@ -87,7 +94,7 @@ def _shape_of(given: object) -> str:
     return "<name>" if isinstance(given, str) else "<inline>"
 
 
-def _words_or_message(given: object) -> str:
+def _text_or_message(given: object) -> str:
     return "<text>" if isinstance(given, str) else "<message>"
 
 
@@ -105,7 +112,7 @@ class CreateRun(BaseModel):
     ]
     input: Annotated[
         Annotated[str, Field(min_length=1), Tag("<text>")] | Annotated[InputMessage, Tag("<message>")],
-        Discriminator(_words_or_message),
+        Discriminator(_text_or_message),
     ]
     thread_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")
     limits: Limits = Limits()
@@ -139,7 +146,7 @@ class CancelBody(BaseModel):
 
 
 class SayBody(BaseModel):
-    """A user's words for a run that is under way. ``id`` makes a repeat harmless."""
+    """A user's message to a run that is under way. ``id`` makes a repeat harmless."""
 
     text: str = Field(min_length=1)
     by: str = Field(default="api", min_length=1, max_length=200)
@@ -152,7 +159,7 @@ class SayBody(BaseModel):
 
 
 class DecideBody(BaseModel):
-    """A reviewer's word on a call.
+    """A reviewer's decision on a call.
 
     ``edit`` needs ``args``, which replace the model's; ``answer`` needs ``answer``, which becomes the call's result.
     ``run_id`` is needed where two runs wait with the same call id, and for a decision before the call is known.
@@ -164,7 +171,7 @@ class DecideBody(BaseModel):
     answer: str | None = None
     reason: str | None = Field(default=None, max_length=20_000)
     by: str = Field(default="api", min_length=1, max_length=200)
-    run_id: str | None = None
+    run_id: Id | None = None
     id: str | None = Field(default=None, pattern=_CALL_ID)
 
     @field_validator("args", "answer")
@@ -172,104 +179,3 @@ class DecideBody(BaseModel):
     def _not_too_long(cls, given: JsonValue) -> JsonValue:
         _fits(given)
         return given
-
-
-class AgentView(BaseModel):
-    """A kept agent."""
-
-    id: str
-    name: str
-    model: str
-    system: str
-    tools: tuple[ToolUse, ...]
-    params: ModelParams
-    created_at: datetime
-    updated_at: datetime
-
-    @classmethod
-    def of(cls, row: AgentRow) -> "AgentView":
-        """The view of a row."""
-        spec = AgentSpec.model_validate_json(row.spec)
-        return cls(id=row.id, created_at=row.created_at, updated_at=row.updated_at, **dict(spec))
-
-
-class Links(BaseModel):
-    """Where to read the run's log."""
-
-    stream: str
-    events: str
-
-
-class RunView(BaseModel):
-    """A run as it stands. ``output`` is the text of its last message, once it is over."""
-
-    id: str
-    thread_id: str
-    agent: AgentSpec
-    status: RunStatus
-    stop_reason: StopReason | None
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
-    step: int
-    turn: int
-    usage: Usage
-    limits: Limits
-    metadata: dict[str, JsonValue]
-    output: str | None
-    error: ErrorInfo | None
-    pending_approvals: list[PendingApproval]
-    executions: Links
-
-    @classmethod
-    def of(cls, row: RunRow, pending: list[ApprovalRow]) -> "RunView":
-        """The view of a row and of the calls that wait."""
-        order = RunOrder.model_validate_json(row.order)
-        finished = Finished.model_validate_json(row.finished) if row.finished else None
-        return cls.model_validate(
-            {
-                **row.model_dump(include={"id", "thread_id", "status", "stop_reason", "step", "turn", "output"}),
-                **row.model_dump(include={"created_at", "started_at", "ended_at"}),
-                "agent": order.agent,
-                "usage": Usage.model_validate_json(row.usage),
-                "limits": order.limits,
-                "metadata": order.metadata,
-                "error": finished.finish.outcome.error if finished else None,
-                "pending_approvals": [PendingApproval.model_validate(each.model_dump()) for each in pending],
-                "executions": Links(stream=f"/api/runs/{row.id}/stream", events=f"/api/runs/{row.id}/events"),
-            }
-        )
-
-
-class ApprovalView(BaseModel):
-    """A call that waits, or waited, for a decision. ``arguments`` is what it would be run with.
-
-    ``interrupted`` is the id of a call that was begun and left, where ``call_id`` asks whether to run it again.
-    """
-
-    call_id: str
-    run_id: str
-    step: int
-    turn: int
-    name: str
-    arguments: str
-    reason: str
-    interrupted: str | None
-    status: Literal["pending", "approved", "denied", "edited", "answered", "expired", "cancelled"]
-    decision: Decision | None
-    requested_at: datetime
-    expires_at: datetime
-    decided_at: datetime | None
-
-    @classmethod
-    def of(cls, row: ApprovalRow) -> "ApprovalView":
-        """The view of a row."""
-        decision = Decision.model_validate_json(row.decision) if row.decision else None
-        return cls.model_validate({**row.model_dump(), "decision": decision})
-
-
-class Delivered(BaseModel):
-    """What became of a signal: the run has it, or it is kept until Temporal answers."""
-
-    run_id: str
-    delivery: Literal["delivered", "accepted", "over"]

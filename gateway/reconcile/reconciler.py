@@ -1,4 +1,4 @@
-"""Makes true what was promised: starts what was accepted, delivers what was sent, ends what ended without a word."""
+"""Keeps promises: starts accepted runs, delivers the outbox, ends runs whose workflows closed without an end."""
 
 import asyncio
 import logging
@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.gateway.reconcile.resets import ResetWatch
+from longrun.gateway.service.delivery import Delivery
 from longrun.gateway.service.executions import VANISHED
 from longrun.gateway.service.runs import RunService
 from longrun.runtime.clock import now
@@ -18,20 +19,19 @@ from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.db.database import StoreUnavailableError
 from longrun.store.db.tables import RunRow
 from longrun.store.log import FencedError
-from longrun.store.outbox import Outbox
-from longrun.store.repair.rewind import Arrival
+from longrun.store.repair.rewind import Origin
 from longrun.store.runs import Runs
 from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.messages import Usage
+from longrun.workflows.contract.requests import Finish
 from longrun.workflows.contract.runs import FINAL, Outcome, RunOrder
-from longrun.workflows.contract.steps import Finish
 
 logger = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 """Seconds between two rounds; what is younger than this is still in its own caller's hands."""
 LONGEST_PAUSE = 2.0
-"""Seconds between two rounds while Temporal or the store is away, at most: what waits goes out soon after."""
+"""Seconds between two rounds while Temporal or the store is unavailable, at most: what waits goes out soon after."""
 SWEEP = timedelta(seconds=30)
 """How often every active run is looked at."""
 _STARTED_AT_ONCE = 20
@@ -46,19 +46,19 @@ class Reconciler:
     """Compares the store with Temporal, again and again.
 
     Args:
-        service: Talks to workflows.
+        service: Starts runs, and finds how they ended.
         runs: The store's runs.
-        signals: The outbox.
+        delivery: Delivers the outbox.
         rebuilder: Brings back what the store has lost.
-        watched: The runs that have viewers, with the last seq that these were told of.
+        watched: The runs that have viewers, each with the last seq that they have.
     """
 
     def __init__(
-        self, service: RunService, runs: Runs, signals: Outbox, rebuilder: Rebuilder, watched: Watched
+        self, service: RunService, runs: Runs, delivery: Delivery, rebuilder: Rebuilder, watched: Watched
     ) -> None:
         self._service = service
         self._runs = runs
-        self._signals = signals
+        self._delivery = delivery
         self._rebuilder = rebuilder
         self._watched = watched
         self._seen: Mapping[str, int] = {}
@@ -69,7 +69,7 @@ class Reconciler:
         self._sweep: deque[RunRow] = deque()
 
     async def serve(self) -> None:
-        """Go round until cancelled, slower while somebody is away."""
+        """Do rounds until cancelled, fewer while Temporal or the store is unavailable."""
         pause = INTERVAL
         while True:
             if await self._tried(self.round):
@@ -138,9 +138,8 @@ class Reconciler:
 
     async def _deliver_signals(self) -> None:
         """Deliver in order; what must wait holds back only its own run's later signals."""
-        waiting = await self._signals.undelivered(now() - timedelta(seconds=INTERVAL))
-        for run_id in dict.fromkeys(signal.run_id for signal in waiting):
-            await self._service.deliver(run_id)
+        for run_id in await self._delivery.waiting(now() - timedelta(seconds=INTERVAL)):
+            await self._delivery.deliver(run_id)
 
     async def _end_abrupt(self) -> None:
         moment = now()
@@ -154,7 +153,7 @@ class Reconciler:
             await self._end(row)
 
     async def _look_at_watched(self) -> None:
-        """Look at runs whose viewers have heard nothing since the last round, some at a time, each in its turn.
+        """Look at runs whose viewers have received nothing since the last round, some at a time, in rotation.
 
         Somebody waits for their end, and Temporal's list may be late.
         """
@@ -183,7 +182,7 @@ class Reconciler:
                 await self._rebuilder.restore_unknown(run_id)
 
     async def _end(self, row: RunRow) -> None:
-        """End a run whose workflow has ended; one that was never begun is started again if its workflow is gone."""
+        """End a run whose workflow has closed; one without a step is started again if Temporal does not know it."""
         outcome = await self._service.executions.of(row.id)
         if outcome is None:
             return
@@ -192,10 +191,10 @@ class Reconciler:
             return
         if await self._rebuilder.catch_up(row.id):
             return
-        rebuilt = await self._rebuilder.rebuild(row.id)
-        usage = rebuilt.usage if rebuilt else Usage.model_validate_json(row.usage)
-        if rebuilt:  # an execution of which no activity has come: it is known as the one that a reset goes on from
-            await self._runs.arrive(Arrival(row.id, rebuilt.execution), now())
+        history = await self._rebuilder.rebuild(row.id)
+        usage = history.usage if history else Usage.model_validate_json(row.usage)
+        if history and history.executions:  # even without an activity, a reset may go on from the newest one
+            await self._runs.admit(Origin(row.id, history.executions[-1]), now())
         await self._finish(row.id, row.turn, outcome, usage)
 
     async def _finish(self, run_id: str, turn: int, outcome: Outcome, usage: Usage) -> None:
@@ -205,7 +204,7 @@ class Reconciler:
         try:
             _, following = await self._runs.finish(finish, now())
         except FencedError as error:
-            logger.info("run %s is gone: %s", run_id, error)
+            logger.info("run %s cannot be ended: %s", run_id, error)
             return
         if following:
             await self._dispatch(following)

@@ -1,4 +1,4 @@
-"""Finds runs that were reset and wait: no activity comes that could say so."""
+"""Finds runs that were reset and wait, so that no activity of the new execution comes."""
 
 import logging
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ class ResetWatch:
         self._open: set[tuple[str, str]] = set()
 
     async def look(self) -> None:
-        """Reopen the runs that were reset since the last look; the first time all that are under way are looked at.
+        """Rewind the runs that were reset since the last look; the first time all that are under way are looked at.
 
         Raises:
             TemporalUnavailableError: Temporal did not answer.
@@ -47,7 +47,7 @@ class ResetWatch:
 
     async def _settled(self, run_id: str, execution: str) -> bool:
         try:
-            return await self._rebuilder.reopen(run_id, execution)
+            return await self._rebuilder.rewind(run_id, execution)
         except FencedError as error:
             logger.info("%s", error)
             return True

@@ -1,30 +1,38 @@
 """Whether what the gateway stands on answers."""
 
-from datetime import timedelta
+import asyncio
 
-from temporalio.client import Client
-from temporalio.service import RPCError
-
-from longrun.runtime.temporal import TemporalUnavailableError, answered
+from longrun.gateway.service.workflows import Workflows
 from longrun.store.db.database import StoreUnavailableError
 from longrun.store.runs import RunFilter, Runs
-
-_PATIENCE = timedelta(seconds=2)
-
-
-async def temporal_answers(client: Client) -> bool:
-    """Whether Temporal does."""
-    try:
-        with answered():
-            return await client.service_client.check_health(timeout=_PATIENCE)
-    except (RPCError, TemporalUnavailableError):
-        return False
+from longrun.workflows.contract.views import Availability, Readiness
 
 
-async def store_answers(runs: Runs) -> bool:
-    """Whether the store does."""
-    try:
-        await runs.find(RunFilter(most=1))
-    except StoreUnavailableError:
-        return False
-    return True
+class ReadinessProbe:
+    """Asks Temporal and the store for a sign of life.
+
+    Args:
+        workflows: Calls Temporal.
+        runs: The store's runs.
+    """
+
+    def __init__(self, workflows: Workflows, runs: Runs) -> None:
+        self._workflows = workflows
+        self._runs = runs
+
+    async def readiness(self) -> Readiness:
+        """What answers now."""
+        temporal, store = await asyncio.gather(self._workflows.available(), self._store_answers())
+        status = "ready" if temporal and store else "not_ready"
+        return Readiness(status=status, temporal=_availability(temporal), store=_availability(store))
+
+    async def _store_answers(self) -> bool:
+        try:
+            await self._runs.find(RunFilter(most=1))
+        except StoreUnavailableError:
+            return False
+        return True
+
+
+def _availability(answers: bool) -> Availability:  # noqa: FBT001 - the answer of a probe
+    return "ok" if answers else "unavailable"

@@ -1,27 +1,24 @@
-"""What waits for a reviewer, and the reviewer's word: asked of Temporal alone, so that it works without the gateway."""
+"""What waits for a reviewer, and the reviewer's decision: by Temporal alone, so that it works without the gateway."""
 
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal
 
-from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from longrun.gateway.history.reader import HistoryReader, Tip
-from longrun.runtime.temporal import RPC_TIMEOUT, answered, temporal_connection
-from longrun.workflows.agent_run import AgentRun
-from longrun.workflows.attributes import AGENT_NAME
+from longrun.gateway.service.confirmation import confirmed
+from longrun.gateway.service.workflows import Execution, Workflows, connect
+from longrun.workflows.contract.results import Recorded
 from longrun.workflows.contract.runs import Decision, PendingApproval, Snapshot
 
-WAITING = "WorkflowType = 'AgentRun' AND RunStatus = 'waiting' AND ExecutionStatus = 'Running'"
+WAITING = "RunStatus = 'waiting' AND ExecutionStatus = 'Running'"
 CONFIRMED_WITHIN = 10.0
-"""Seconds for the run to say which decision counted."""
-QUERY_TIMEOUT = timedelta(seconds=5)
-"""For a worker's answer: one that has never seen the run reads its whole history first."""
+"""Seconds for the run to confirm which decision counted."""
 _AT_ONCE = 10
-_POLL = 0.05
+_PAUSE = 0.05
+"""Seconds between two queries for the confirmation."""
 
 
 class ReviewError(Exception):
@@ -47,35 +44,37 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Ruling:
-    """What became of a decision.
+    """The fate of a decision.
 
     ``counts``: the run follows it. ``late``: another one came first, ``first``, or without it the time ran out.
-    ``kept``: the run has not asked for the call yet. ``unconfirmed``: the run has it, and no worker says more.
+    ``kept``: the run does not wait for the call yet. ``unconfirmed``: the run has it, and no worker says more.
     """
 
     kind: Literal["counts", "late", "kept", "unconfirmed"]
     first: Decision | None = None
 
 
-Standing = Decision | Literal["open", "unasked", "expired", "unknown"]
-"""How a call stands: decided, waiting, not asked for yet, too late, or nobody who could say answers."""
+CallState = Decision | Literal["pending", "not_pending", "expired", "unknown"]
+"""Of a call: decided, waiting, not waiting (yet), expired, or no worker answers for its run."""
 
 
 class Reviews:
-    """Finds what waits and decides it.
+    """Finds the calls that wait and decides them.
 
     Args:
-        client: The way to Temporal.
+        workflows: Calls Temporal.
+        history: Reads histories.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._history = HistoryReader(client)
+    def __init__(self, workflows: Workflows, history: HistoryReader) -> None:
+        self._workflows = workflows
+        self._history = history
 
     @classmethod
     async def connect(cls) -> "Reviews":
-        """Over Temporal as the environment names it."""
-        return cls(await Client.connect(**temporal_connection(), lazy=True))
+        """Over Temporal where the environment says that it is."""
+        client = await connect()
+        return cls(Workflows(client), HistoryReader(client))
 
     async def waiting(self) -> list[Waiting]:
         """The runs that wait, as far as visibility knows already.
@@ -83,47 +82,44 @@ class Reviews:
         Raises:
             TemporalUnavailableError: Temporal did not answer.
         """
-        with answered():
-            found = [each async for each in self._client.list_workflows(WAITING, rpc_timeout=RPC_TIMEOUT)]
         few = asyncio.Semaphore(_AT_ONCE)
 
-        async def ask(each: WorkflowExecution) -> Waiting:
+        async def query(each: Execution) -> Waiting:
             async with few:
-                agent = each.typed_search_attributes.get(AGENT_NAME) or "unknown"
-                return Waiting(each.id, agent, await self._snapshot(each.id))
+                return Waiting(each.run_id, each.agent, await self._workflows.status(each.run_id))
 
-        return list(await asyncio.gather(*map(ask, found)))
+        return list(await asyncio.gather(*map(query, await self._workflows.find(WAITING))))
 
     async def of_run(self, run_id: str) -> Snapshot:
-        """Where a run stands.
+        """The state of a run.
 
         Raises:
             ReviewError: There is no such run, or no worker answers for it.
             TemporalUnavailableError: Temporal did not answer.
         """
         await self._tip(run_id)
-        snapshot = await self._snapshot(run_id)
+        snapshot = await self._workflows.status(run_id)
         if snapshot is None:
             raise ReviewError(f"no worker answers for run {run_id}; `longrun dev` or `longrun worker` starts one")
         return snapshot
 
-    async def run_that_asks(self, call_id: str) -> str:
-        """The one run in which a call waits.
+    async def run_waiting_for(self, call_id: str) -> str:
+        """The one run that waits for a decision on a call.
 
         Raises:
             ReviewError: There is none, or more than one.
             TemporalUnavailableError: Temporal did not answer.
         """
         waiting = await self.waiting()
-        asking = [each.run_id for each in waiting if each.snapshot and call_id in _ids(each.snapshot.pending)]
-        if len(asking) == 1:
-            return asking[0]
-        if asking:
-            raise ReviewError(f"the call {call_id} waits in several runs; name one by --run: {', '.join(asking)}")
+        found = [each.run_id for each in waiting if each.snapshot and call_id in _ids(each.snapshot.pending)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ReviewError(f"the call {call_id} waits in several runs; name one by --run: {', '.join(found)}")
         silent = sum(each.snapshot is None for each in waiting)
-        unasked = f" (no worker answers for {silent} waiting runs)" if silent else ""
+        unanswered = f" (no worker answers for {silent} waiting runs)" if silent else ""
         raise ReviewError(
-            f"no waiting run asks for the call {call_id}{unasked}; "
+            f"no waiting run asks for the call {call_id}{unanswered}; "
             "the list of waiting runs may lag by a second or two: try again, or name the run by --run RUN"
         )
 
@@ -134,48 +130,39 @@ class Reviews:
             ReviewError: There is no such run, or it has ended.
             TemporalUnavailableError: Temporal did not answer.
         """
-        # A decision that comes too late must not be kept: nothing would ever use it.
-        before = await self._standing(run_id, decision.call_id)
+        # A decision that comes too late must not be signalled: the run would keep it for ever.
+        before = await self._call_state(run_id, decision.call_id)
         if ruling := _ruling(before, decision):
             return ruling
         await self._signal(run_id, decision)
-        try:
-            async with asyncio.timeout(CONFIRMED_WITHIN):
-                return await self._confirmed(run_id, decision, asked=before != "unasked")
-        except TimeoutError:
-            return Ruling("unconfirmed")
+
+        async def look() -> Ruling | None:
+            state = await self._call_state(run_id, decision.call_id)
+            kept = Ruling("kept") if state == before == "not_pending" else None
+            return _ruling(state, decision) or kept
+
+        return await confirmed(look, lambda: asyncio.sleep(_PAUSE), CONFIRMED_WITHIN) or Ruling("unconfirmed")
 
     async def _signal(self, run_id: str, decision: Decision) -> None:
-        handle = self._client.get_workflow_handle_for(AgentRun.run, run_id)
         try:
-            with answered():
-                await handle.signal(AgentRun.decide, decision, rpc_timeout=RPC_TIMEOUT)
+            await self._workflows.signal(run_id, "decide", decision)
         except RPCError as error:
             ended = error.status == RPCStatusCode.NOT_FOUND
             raise ReviewError(f"run {run_id} has ended" if ended else f"Temporal refuses: {error.message}") from error
 
-    async def _confirmed(self, run_id: str, decision: Decision, *, asked: bool) -> Ruling:
-        while True:
-            standing = await self._standing(run_id, decision.call_id)
-            if ruling := _ruling(standing, decision):
-                return ruling
-            if standing == "unasked" and not asked:
-                return Ruling("kept")
-            await asyncio.sleep(_POLL)
-
-    async def _standing(self, run_id: str, call_id: str) -> Standing:
-        """How a call stands: by the run's own word, and once it waits no more by what its history kept."""
-        snapshot = await self._snapshot(run_id)
+    async def _call_state(self, run_id: str, call_id: str) -> CallState:
+        """The state of a call: by the run's answer, and once it waits no more by its history."""
+        snapshot = await self._workflows.status(run_id)
         if snapshot and call_id in _ids(snapshot.pending):
             decided = [each for each in snapshot.decided if each.call_id == call_id]
-            return decided[0] if decided else "open"
+            return decided[0] if decided else "pending"
         results = await self._history.results(run_id, await self._tip(run_id))
-        for recorded in results.verdicts.values():
+        for recorded in results.of(Recorded):
             if call_id in recorded.verdicts.expired:
                 return "expired"
             if decided := [each for each in recorded.verdicts.decisions if each.call_id == call_id]:
                 return decided[0]
-        return "unasked" if snapshot else "unknown"
+        return "not_pending" if snapshot else "unknown"
 
     async def _tip(self, run_id: str) -> Tip:
         tip = await self._history.tip(run_id)
@@ -183,22 +170,14 @@ class Reviews:
             raise ReviewError(f"Temporal knows no run {run_id}")
         return tip
 
-    async def _snapshot(self, run_id: str) -> Snapshot | None:
-        """What the run says of itself; ``None`` if no worker answers for it."""
-        handle = self._client.get_workflow_handle_for(AgentRun.run, run_id)
-        try:
-            return await handle.query(AgentRun.status, rpc_timeout=QUERY_TIMEOUT)
-        except (RPCError, WorkflowQueryFailedError):
-            return None
 
-
-def _ruling(standing: Standing, decision: Decision) -> Ruling | None:
-    """What is certain of a decision by how its call stands."""
-    if standing == "expired":
+def _ruling(state: CallState, decision: Decision) -> Ruling | None:
+    """What the state of its call says of a decision for certain."""
+    if state == "expired":
         return Ruling("late")
-    if not isinstance(standing, Decision):
+    if not isinstance(state, Decision):
         return None
-    return Ruling("counts" if standing.id == decision.id else "late", standing)
+    return Ruling("counts" if state.id == decision.id else "late", state)
 
 
 def _ids(calls: Iterable[PendingApproval]) -> set[str]:

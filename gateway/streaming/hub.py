@@ -13,7 +13,7 @@ from longrun.store.log import LogReader, Segment
 logger = logging.getLogger(__name__)
 
 POLL = 0.25
-"""Seconds between looks at the store when nobody pokes."""
+"""Seconds between two looks at the store while no notification comes."""
 LONGEST_QUEUE = 256
 """Segments that a viewer may be behind before it is sent back to the store."""
 
@@ -27,17 +27,27 @@ class Subscription:
         self.lagging = False
 
     def push(self, segment: Segment) -> None:
-        """Add a segment, or give up on a viewer that does not keep up."""
+        """Add a segment; a viewer that does not keep up loses them all, and is lagging from then on."""
         if len(self._segments) >= LONGEST_QUEUE:
             self.lagging = True
             self._segments.clear()
         if not self.lagging:
             self._segments.append(segment)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the viewer look, whether there is a segment or not."""
         self._news.set()
 
-    async def take(self) -> list[Segment]:
-        """Wait for news and take all of it; nothing when the viewer must read from the store again."""
-        await self._news.wait()
+    async def take(self, within: float | None = None) -> list[Segment]:
+        """Wait for news and take all of it; nothing for a lagging viewer, without a new segment, and after ``within``.
+
+        Args:
+            within: How many seconds to wait; without it for ever.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._news.wait()
         self._news.clear()
         taken = list(self._segments)
         self._segments.clear()
@@ -45,11 +55,16 @@ class Subscription:
 
 
 class _Feed:
-    """What a run's viewers have been told."""
+    """The viewers of a run, and the last seq that was handed out to them."""
 
     def __init__(self, cursor: int) -> None:
         self.cursor = cursor
         self.viewers: set[Subscription] = set()
+
+    def wake(self) -> None:
+        """Let all viewers look."""
+        for viewer in self.viewers:
+            viewer.wake()
 
 
 class Hub:
@@ -59,11 +74,12 @@ class Hub:
         self._log = log
         self._feeds: dict[str, _Feed] = {}
         self._notified: set[str] = set()
+        self._joined: set[str] = set()
         self._news = asyncio.Event()
         self._next_poll = monotonic()
 
     def notify(self, run_ids: Iterable[str]) -> None:
-        """Say that these runs' logs have grown."""
+        """Take the news that something was committed to these runs' logs."""
         watched = self._feeds.keys() & set(run_ids)
         if watched:
             self._notified |= watched
@@ -75,7 +91,7 @@ class Hub:
         feed = self._feeds.setdefault(run_id, _Feed(cursor))
         subscription = Subscription()
         feed.viewers.add(subscription)
-        self._notified.add(run_id)
+        self._joined.add(run_id)
         self._news.set()
         try:
             yield subscription
@@ -85,30 +101,35 @@ class Hub:
                 self._feeds.pop(run_id, None)
 
     def watched(self) -> dict[str, int]:
-        """The runs that have viewers, each with the last seq that these were told of."""
+        """The runs that have viewers, each with the last seq that was handed out to them."""
         return {run_id: feed.cursor for run_id, feed in self._feeds.items()}
 
     async def serve(self) -> None:
         """Hand out news until cancelled."""
         while True:
-            watched = await self._wait()
+            await self._wait()
+            notified, self._notified = self._notified, set()
+            joined, self._joined = self._joined, set()
             try:
-                await self._hand_out(watched)
+                await self._hand_out(set(self._feeds) if self._is_poll_due() else notified | joined)
             except StoreUnavailableError:
-                logger.warning("the store is away; viewers wait")
+                logger.warning("the store is unavailable; viewers wait")
                 await asyncio.sleep(POLL)
+            for run_id in notified & self._feeds.keys():  # a gap in the log may be filled, which is no new segment
+                self._feeds[run_id].wake()
 
-    async def _wait(self) -> set[str]:
-        """The runs to look at: those that were notified, and all when it is time, however busy some are."""
+    async def _wait(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._next_poll - monotonic()):
                 await self._news.wait()
         self._news.clear()
-        notified, self._notified = self._notified, set()
-        if monotonic() < self._next_poll:
-            return notified
-        self._next_poll = monotonic() + POLL
-        return set(self._feeds)
+
+    def _is_poll_due(self) -> bool:
+        """Whether to look at all runs now, however busy some are."""
+        due = monotonic() >= self._next_poll
+        if due:
+            self._next_poll = monotonic() + POLL
+        return due
 
     async def _hand_out(self, run_ids: set[str]) -> None:
         cursors = {run_id: self._feeds[run_id].cursor for run_id in run_ids if run_id in self._feeds}

@@ -1,20 +1,18 @@
-"""A run's log from any place: what is after seq N, then what comes, then the end."""
+"""A run's log from any position: what is after seq N, then what comes, then the end."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from longrun.gateway.streaming.hub import Hub, Subscription
 from longrun.store.log import LogReader, Segment
 from longrun.workflows.contract.events import TERMINAL, type_of
+from longrun.workflows.contract.views import LogView
 
-View = Literal["settled", "raw"]
-RETRY_REPAIR = 0.5
-"""Seconds before a gap that history could not fill yet is looked at again."""
+RETRY_REPAIR = 5.0
+"""Seconds after which a gap that history could not fill yet is looked at again although the log has not grown."""
 
 
-class GoneError(Exception):
+class PrunedError(Exception):
     """A range of the log is neither in the store nor in history.
 
     Args:
@@ -23,7 +21,7 @@ class GoneError(Exception):
 
     def __init__(self, first: int) -> None:
         super().__init__(
-            f"events before seq {first} are gone: the store has lost them, and Temporal does not keep them (any more)"
+            f"events before seq {first} are pruned: the store has lost them, and Temporal does not keep them (any more)"
         )
         self.first = first
 
@@ -60,11 +58,11 @@ class Tail:
         self._hub = hub
         self._repair = repair
 
-    async def read(self, run_id: str, after: int, view: View, most: int = 500) -> list[Chunk]:
+    async def read(self, run_id: str, after: int, view: LogView, most: int = 500) -> list[Chunk]:
         """The next segments that are in the log already; an empty list at its end.
 
         Raises:
-            GoneError: The events are gone for good.
+            PrunedError: The events are in neither store nor history.
         """
         page = await self._log.page(run_id, after, most)
         head = 0
@@ -76,14 +74,14 @@ class Tail:
         await self._repair(run_id, upto)
         page = await self._log.page(run_id, after, most)
         if not page or page[0].first > after + 1:
-            raise GoneError(upto)
+            raise PrunedError(upto)
         return self._chunks(page, after, view)
 
-    async def follow(self, run_id: str, after: int, view: View) -> AsyncGenerator[Chunk]:
+    async def follow(self, run_id: str, after: int, view: LogView) -> AsyncGenerator[Chunk]:
         """Everything after ``after``, to the run's end; waits for what is not there yet.
 
         Raises:
-            GoneError: The run is over, and events are gone for good.
+            PrunedError: The run has ended, and events are in neither store nor history.
         """
         cursor = after
         while True:
@@ -94,9 +92,9 @@ class Tail:
                     if chunk.ends:
                         return
 
-    async def _both(self, run_id: str, cursor: int, view: View, news: Subscription) -> AsyncGenerator[Chunk]:
+    async def _both(self, run_id: str, cursor: int, view: LogView, news: Subscription) -> AsyncGenerator[Chunk]:
         """First the store, then the news, until there is a gap in them."""
-        async for chunk in self._stored(run_id, cursor, view):
+        async for chunk in self._stored(run_id, cursor, view, news):
             cursor = chunk.last
             yield chunk
         while not news.lagging:
@@ -108,14 +106,14 @@ class Tail:
             if fresh and cursor < fresh[-1].last:
                 return
 
-    async def _stored(self, run_id: str, cursor: int, view: View) -> AsyncGenerator[Chunk]:
+    async def _stored(self, run_id: str, cursor: int, view: LogView, news: Subscription) -> AsyncGenerator[Chunk]:
         while True:
             try:
                 chunks = await self.read(run_id, cursor, view)
-            except GoneError:
+            except PrunedError:
                 if await self._over(run_id):
                     raise
-                await asyncio.sleep(RETRY_REPAIR)
+                await news.take(RETRY_REPAIR)
                 continue
             if not chunks:
                 return
@@ -129,7 +127,7 @@ class Tail:
         return any(chunk.ends for chunk in last)
 
     @staticmethod
-    def _chunks(segments: list[Segment], after: int, view: View) -> list[Chunk]:
+    def _chunks(segments: list[Segment], after: int, view: LogView) -> list[Chunk]:
         """The segments up to the first gap, without what the view leaves out."""
         chunks: list[Chunk] = []
         for segment in segments:

@@ -38,16 +38,16 @@ async def rebuild(run_id: str, settings: Settings, console: Console) -> int:
 
 
 async def _rebuild(run_id: str, rebuilder: Rebuilder, console: Console) -> int:
-    rebuilt = await rebuilder.rebuild(run_id)
-    if rebuilt is None:
+    history = await rebuilder.rebuild(run_id)
+    if history is None:
         console.print(f"Temporal has no history of run {run_id} from its beginning on")
         return 1
-    before = await rebuilder.compare(rebuilt)
-    lost = rebuilt.last_seq - sum(seq <= rebuilt.last_seq for seq in rebuilt.lines)
-    end = "its end" if rebuilt.final else "as far as it has come"
-    console.print(f"history: {len(rebuilt.lines)} events, complete to seq {rebuilt.last_seq}, {end}; {lost} superseded")
+    before = await rebuilder.compare(history)
+    lost = history.last_seq - sum(seq <= history.last_seq for seq in history.lines)
+    end = "its end" if history.final else "as far as it has come"
+    console.print(f"history: {len(history.lines)} events, complete to seq {history.last_seq}, {end}; {lost} superseded")
     console.print(f"store:   {before.equal} equal, {before.missing} missing, {before.different} different")
-    await rebuilder.put_back(rebuilt)
-    after = await rebuilder.compare(rebuilt)
+    await rebuilder.restore(history)
+    after = await rebuilder.compare(history)
     console.print(f"put back {before.missing - after.missing} events")
     return 1 if after.different or after.missing else 0

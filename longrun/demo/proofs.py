@@ -4,12 +4,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from longrun.client import Line
+from longrun.client import AnyEvent, Line
 from longrun.demo.reviewer import Review
 from longrun.workflows.contract.events import (
     ApprovalDecided,
     AttemptSuperseded,
-    Event,
     MessageCompleted,
     ReasoningCompleted,
     ReasoningDelta,
@@ -63,9 +62,9 @@ class Wipe:
     after: bytes
 
 
-def events_of(lines: Iterable[Line]) -> list[Event]:
-    """The events that are known here."""
-    return [event for line in lines if (event := line.event()) is not None]
+def events_of(lines: Iterable[Line]) -> list[AnyEvent]:
+    """The events of lines."""
+    return [line.event() for line in lines]
 
 
 def data_of(stream: bytes) -> list[str]:
@@ -134,7 +133,7 @@ def said_once(lines: Sequence[Line]) -> Proof:
     return Proof("nothing said twice", held, figures)
 
 
-def _parts(events: Iterable[Event]) -> list[tuple[str, str]]:
+def _parts(events: Iterable[AnyEvent]) -> list[tuple[str, str]]:
     """Of each part of each message: its deltas one after the other, and the whole."""
     deltas: dict[tuple[str, int], str] = {}
     wholes: dict[tuple[str, int], str] = {}

@@ -1,7 +1,6 @@
 """The demo's acts: one run, read live, cut, killed, reviewed, wiped and read again."""
 
 import asyncio
-import json
 import sqlite3
 import time
 from collections import Counter
@@ -10,22 +9,23 @@ from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from longrun.client import Api, Line
+import httpx2
+
+from longrun.client import AnyEvent, AsyncClient, Line
 from longrun.demo import proofs
 from longrun.demo.proofs import Cut, Kill, Proof, Wipe
 from longrun.demo.reviewer import BAR, Reviewer
 from longrun.demo.stack import Stack
 from longrun.terminal.view import View
+from longrun.workflows.activity_options import HEARTBEAT
 from longrun.workflows.contract.events import (
     TERMINAL,
     ApprovalRequested,
-    Event,
     ReasoningDelta,
     RunAccepted,
     TextDelta,
     ToolCallDelta,
 )
-from longrun.workflows.presets import HEARTBEAT
 
 _SILENCE = 90.0
 """Seconds without an event after which the demo gives up."""
@@ -42,7 +42,7 @@ _AGENT = {
 _PROMPT = "Read docs/ and write to report.md, on one page, what longrun promises when things break."
 
 Delta = TextDelta | ReasoningDelta | ToolCallDelta
-Cue = Callable[[Event], bool]
+Cue = Callable[[AnyEvent], bool]
 
 
 class DemoError(Exception):
@@ -70,7 +70,7 @@ class Show:
     """Plays the acts in order; ``act`` is the one that is on, ``proofs`` what has been proved."""
 
     stack: Stack
-    api: Api
+    client: AsyncClient
     view: View
     reviewer: Reviewer
     cues: Cues
@@ -97,10 +97,10 @@ class Show:
             ClientError: The gateway refused, or is gone.
             ReviewError: The run did not wait for the reviewer.
         """
-        self.run_id = (await self.api.start({"agent": {**_AGENT, "model": model}, "input": _PROMPT}))["id"]
+        self.run_id = (await self.client.start_run({**_AGENT, "model": model}, _PROMPT)).id
         self.view.say(f"  Web UI: {self.web_ui}\n", "")
         await self._cut()
-        async with aclosing(self.api.follow(self.run_id, self.lines[-1].seq)) as live:
+        async with aclosing(self.client.stream_lines(self.run_id, self.lines[-1].seq)) as live:
             await self._resume(live)
             kill = await self._kill(live)
             self.act = "run completed"
@@ -117,7 +117,7 @@ class Show:
     async def _cut(self) -> None:
         """Read until the middle of the model's words, and close the socket."""
         self.act = "cut and resume"
-        async with aclosing(self.api.follow(self.run_id)) as live:
+        async with aclosing(self.client.stream_lines(self.run_id)) as live:
             await self._until(live, _words(self.cues.cut))
         self._say("CUT", f"the reader's socket is closed after seq {self.lines[-1].seq}; the run does not notice")
 
@@ -137,7 +137,7 @@ class Show:
         self._say("KILL", f"SIGKILL to the worker, pid {pid}, in the middle of a model call, after seq {seq}")
         self._say("", f"Temporal misses its heartbeat for {HEARTBEAT.total_seconds():g} s, then another has to go on")
 
-        def gone_on(event: Event) -> bool:
+        def gone_on(event: AnyEvent) -> bool:
             # What the dead worker had committed may still be on its way.
             return not isinstance(event, Delta) and self.stack.worker.pid not in (0, pid)
 
@@ -156,16 +156,16 @@ class Show:
         self._say("REBUILD", f"the same stream is asked for again: {len(after):,} bytes, from Temporal's history")
         self.proofs.append(proofs.from_history(Wipe(rows, left, before, after), self.lines))
 
-    async def _until(self, live: AsyncGenerator[Line], cue: Cue | None) -> Event:
+    async def _until(self, live: AsyncGenerator[Line], cue: Cue | None) -> AnyEvent:
         """Show the run until the cue is met, or without one until its end."""
         while True:
             line = await self._next(live)
             event = line.event()
             if isinstance(event, ApprovalRequested):
                 await self._review(event)
-            if event is not None and cue is not None and cue(event):
+            if cue is not None and cue(event):
                 return event
-            if event is not None and line.type in TERMINAL:
+            if line.type in TERMINAL:
                 if cue is None:
                     return event
                 raise DemoError(f"the run ended too early: {line.type}")
@@ -189,7 +189,7 @@ class Show:
         if isinstance(event, RunAccepted):
             self.view.say(f"run {event.run_id} · {event.agent.name} ({event.agent.model})")
             self.view.say(f"> {event.input.text}", "bold")
-        elif event and not isinstance(event, ApprovalRequested):
+        elif not isinstance(event, ApprovalRequested):
             self.view.show(event)
         return line
 
@@ -198,8 +198,7 @@ class Show:
         try:
             async with asyncio.timeout(_SILENCE):
                 while True:
-                    page = await self._read("events", starting_after=after)
-                    missed = len(json.loads(page)["events"])
+                    missed = len((await self.client.list_events(self.run_id, after)).events)
                     if missed >= _MISSED:
                         return missed
                     await asyncio.sleep(0.1)
@@ -207,11 +206,10 @@ class Show:
             raise DemoError(f"the log did not grow for {_SILENCE:g} s") from error
 
     async def _stream(self, view: str) -> bytes:
-        """The stream of the run that is over, as it is sent."""
-        return await self._read("stream", view=view)
-
-    async def _read(self, what: str, **query: str | int) -> bytes:
-        answer = await self.api.http.get(f"/api/runs/{self.run_id}/{what}", params=query)
+        """The stream of the run that is over, byte for byte as it is sent."""
+        url = f"{self.stack.plan.api}/api/runs/{self.run_id}/stream"
+        async with httpx2.AsyncClient(trust_env=False, timeout=_SILENCE) as http:
+            answer = await http.get(url, params={"view": view})
         if not answer.is_success:
             raise DemoError(f"{answer.url} answers {answer.status_code}: {answer.text}")
         return answer.content
@@ -222,15 +220,14 @@ class Show:
 
 
 def _step(line: Line) -> int:
-    event = line.event()
-    return event.step or 0 if event else 0
+    return line.event().step or 0
 
 
 def _words(number: int, *, after: int = 0) -> Cue:
     """Met by this many words in one step, however they are cut into deltas; only steps after ``after`` count."""
     counts: Counter[int] = Counter()
 
-    def cue(event: Event) -> bool:
+    def cue(event: AnyEvent) -> bool:
         step = event.step or 0
         if not isinstance(event, Delta) or step <= after:
             return False

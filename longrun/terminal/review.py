@@ -95,7 +95,7 @@ def _decide(decision: Decision, run_id: str | None) -> None:
 
 async def _decided(decision: Decision, run_id: str | None) -> int:
     reviews = await Reviews.connect()
-    asking = run_id or await reviews.run_that_asks(decision.call_id)
+    asking = run_id or await reviews.run_waiting_for(decision.call_id)
     ruling = await reviews.decide(asking, decision)
     _say(_told(ruling, asking))
     return 1 if ruling.kind == "late" else 0

@@ -1,7 +1,6 @@
 """How a run stands, for a terminal: its state, what it has cost, and who set about it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -9,43 +8,36 @@ from rich.text import Text
 
 from longrun.terminal.wording import clean, counted, signature
 from longrun.workflows.contract.attempts import AttemptEntry
-from longrun.workflows.contract.messages import Usage
-from longrun.workflows.contract.runs import FINAL, PendingApproval
+from longrun.workflows.contract.runs import FINAL
+from longrun.workflows.contract.views import RunDetails
 
 _COLUMNS = ("step", "call", "attempt", "worker", "outcome", "recovered", "tokens", "seconds")
 
 
-def standing(found: Mapping[str, Any]) -> RenderableType:
-    """How a run stands.
-
-    Args:
-        found: The run, as ``GET /api/runs/{id}`` gives it.
-    """
-    lines = [Text(line) for line in _described(found)]
-    attempts = [AttemptEntry.model_validate(each) for each in found["attempts"]]
-    table = [_table(attempts)] if attempts else []
-    return Group(*lines, *table, *(Text(line) for line in _outcome(found)))
+def standing(run: RunDetails) -> RenderableType:
+    """The state of a run, its attempts and its result."""
+    lines = [Text(line) for line in _described(run)]
+    table = [_table(run.attempts)] if run.attempts else []
+    return Group(*lines, *table, *(Text(line) for line in _outcome(run)))
 
 
-def _described(found: Mapping[str, Any]) -> Iterator[str]:
-    reason = f" ({found['stop_reason']})" if found["stop_reason"] else ""
-    yield f"run {found['id']}: {found['status']}{reason}"
-    yield f"agent {found['agent']['name']} ({found['agent']['model']}) · thread {found['thread_id']}"
-    times = [f"{name} {found[f'{name}_at']}" for name in ("created", "started", "ended") if found[f"{name}_at"]]
-    yield " · ".join(times)
-    cost = f"billed: {found['tokens_billed']:,}, of these again: {found['tokens_rebilled']:,}"
-    usage = counted(Usage.model_validate(found["usage"]))
-    yield f"step {found['step']}, turn {found['turn']} · {usage}{f' · {cost}' if found['tokens_billed'] else ''}"
-    for given in found["pending_approvals"]:
-        call = PendingApproval.model_validate(given)
+def _described(run: RunDetails) -> Iterator[str]:
+    reason = f" ({run.stop_reason})" if run.stop_reason else ""
+    yield f"run {run.id}: {run.status}{reason}"
+    yield f"agent {run.agent.name} ({run.agent.model}) · thread {run.thread_id}"
+    times = (("created", run.created_at), ("started", run.started_at), ("ended", run.ended_at))
+    yield " · ".join(f"{name} {at.isoformat().replace('+00:00', 'Z')}" for name, at in times if at)
+    cost = f" · billed: {run.tokens_billed:,}, of these again: {run.tokens_rebilled:,}" if run.tokens_billed else ""
+    yield f"step {run.step}, turn {run.turn} · {counted(run.usage)}{cost}"
+    for call in run.pending_approvals:
         yield f"waits for {signature(call.name, call.arguments)} · call {clean(call.call_id)}"
 
 
-def _outcome(found: Mapping[str, Any]) -> Iterator[str]:
-    if found["error"]:
-        yield clean(f"{found['error']['type']}: {found['error']['message']}")
-    if found["status"] in FINAL and found["output"]:
-        yield clean(found["output"])
+def _outcome(run: RunDetails) -> Iterator[str]:
+    if run.error:
+        yield clean(f"{run.error.type}: {run.error.message}")
+    if run.status in FINAL and run.output:
+        yield clean(run.output)
 
 
 def _table(attempts: Sequence[AttemptEntry]) -> Table:

@@ -8,15 +8,13 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from longrun.client import AnyEvent, UnknownEvent
 from longrun.terminal.wording import MOST_ARGUMENTS, clean, counted, shortened, signature
 from longrun.workflows.contract.events import (
     ApprovalDecided,
     ApprovalExpired,
     ApprovalRequested,
     AttemptSuperseded,
-    ContextCompacted,
-    Custom,
-    Event,
     MessageCompleted,
     MessageReceived,
     ReasoningCompleted,
@@ -95,8 +93,6 @@ class View:
             "approval.decided": self._approval_decided,
             "approval.expired": self._approval_expired,
             "run.resumed": self._run_resumed,
-            "context.compacted": self._context_compacted,
-            "custom": self._custom,
             "run.completed": self._run_completed,
             "run.failed": self._run_failed,
             "run.cancelled": self._run_cancelled,
@@ -110,9 +106,9 @@ class View:
         """Leave the terminal as it was."""
         self.pause()
 
-    def show(self, event: Event) -> None:
-        """Show the next event."""
-        if show := self._shows.get(event.type):
+    def show(self, event: AnyEvent) -> None:
+        """Show the next event, if it is of a kind that this version knows."""
+        if not isinstance(event, UnknownEvent) and (show := self._shows.get(event.type)):
             show(event)
 
     def pause(self) -> None:
@@ -125,15 +121,9 @@ class View:
         self._end_line()
         self._console.print(Text(clean(text), style), soft_wrap=True)
 
-    def ask(self, question: str) -> None:
-        """Show a question that a person answers on the same line."""
-        self.pause()
-        self._inline = "question"
-        self._console.print(Text(question, "bold"), end="", soft_wrap=True)
-
-    def answered(self) -> None:
-        """The person has ended the line."""
-        self._inline = None
+    def retrying(self, reason: str) -> None:
+        """Show why an interrupted request is sent again."""
+        self.say(f"{reason}; trying again", "yellow")
 
     def _turn(self, doing: str | None) -> None:
         """Show what goes on now, by a spinner under the text; ``None`` for nothing."""
@@ -270,12 +260,6 @@ class View:
 
     def _approval_expired(self, event: ApprovalExpired) -> None:
         self.say(f"nobody decided in time · call {event.call_id}", "yellow")
-
-    def _context_compacted(self, event: ContextCompacted) -> None:
-        self.say(f"the conversation was shortened from {event.messages_before} to {event.messages_after} messages")
-
-    def _custom(self, event: Custom) -> None:
-        self.say(f"{event.name}: {shortened(json.dumps(event.data, ensure_ascii=False), _MOST_LINE)}")
 
     def _run_completed(self, event: RunCompleted) -> None:
         self._end(f"completed ({event.stop_reason})", event.usage, "green")

@@ -1,7 +1,6 @@
 """The commands that start a run, watch it and speak to it, as a client of the gateway."""
 
 import asyncio
-import json
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -10,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from longrun.client import Api, Line, open_api
-from longrun.terminal.prompt import Approver, Keyboard, os_user
+from longrun.client import AsyncClient, Line
+from longrun.terminal.prompt import Approver, os_user
 from longrun.terminal.status import standing
 from longrun.terminal.view import View
 
@@ -29,22 +28,31 @@ class Watch:
     as_json: bool = False
 
 
-async def run(order: Mapping[str, Any], how: Watch, *, watching: bool = True) -> int:
+@dataclass(frozen=True)
+class Order:
+    """What to start: a kept agent by its name, or one for this run alone, with a prompt, perhaps on a thread."""
+
+    agent: str | Mapping[str, Any]
+    prompt: str
+    thread_id: str | None = None
+
+
+async def run(order: Order, how: Watch, *, watching: bool = True) -> int:
     """Start a run and watch it, or only print its id; the exit status.
 
     Args:
-        order: The body of ``POST /api/runs``.
+        order: What to start.
         how: How to watch.
         watching: Whether to wait for the run at all.
 
     Raises:
         ClientError: It was refused, or nobody answers.
     """
-    async with _opened(how) as (api, view):
-        started = await api.start(order)
+    async with _opened(how) as (client, view):
+        started = await client.start_run(order.agent, order.prompt, thread_id=order.thread_id)
         if watching:
-            return await _watch(api, view, started["id"], how)
-    _write(json.dumps(started) if how.as_json else started["id"])
+            return await _watch(client, view, started.id, how)
+    _write(started.model_dump_json() if how.as_json else started.id)
     return _COMPLETED
 
 
@@ -54,8 +62,8 @@ async def watch(run_id: str, how: Watch) -> int:
     Raises:
         ClientError: There is no such run, or nobody answers.
     """
-    async with _opened(how) as (api, view):
-        return await _watch(api, view, run_id, how)
+    async with _opened(how) as (client, view):
+        return await _watch(client, view, run_id, how)
 
 
 async def show(run_id: str, how: Watch) -> int:
@@ -64,10 +72,10 @@ async def show(run_id: str, how: Watch) -> int:
     Raises:
         ClientError: There is no such run, or nobody answers.
     """
-    async with _opened(how) as (api, _):
-        found = await api.get(run_id)
+    async with _opened(how) as (client, _):
+        found = await client.get_run(run_id)
     if how.as_json:
-        _write(json.dumps(found))
+        _write(found.model_dump_json())
     else:
         Console(highlight=False).print(standing(found), soft_wrap=True)
     return _COMPLETED
@@ -79,8 +87,8 @@ async def cancel(run_id: str, reason: str | None, how: Watch) -> int:
     Raises:
         ClientError: There is no such run, or nobody answers.
     """
-    async with _opened(how) as (api, _):
-        delivery = await api.cancel(run_id, reason, os_user())
+    async with _opened(how) as (client, _):
+        delivery = (await client.cancel_run(run_id, reason, os_user())).delivery
     told = {"delivered": "the run is told to end", "over": "the run is over already"}
     _write(told.get(delivery, "the run will be told when Temporal answers again"))
     return _NOT_COMPLETED if delivery == "over" else _COMPLETED
@@ -92,18 +100,20 @@ async def say(run_id: str, text: str, how: Watch) -> int:
     Raises:
         ClientError: There is no such run, it has ended, or nobody answers.
     """
-    async with _opened(how) as (api, _):
-        delivery = await api.say(run_id, text, os_user())
+    async with _opened(how) as (client, _):
+        delivery = (await client.say_to_run(run_id, text, os_user())).delivery
     told = {"delivered": "the model sees it at its next step"}
     _write(told.get(delivery, "the run will be told when Temporal answers again"))
     return _COMPLETED
 
 
 @asynccontextmanager
-async def _opened(how: Watch) -> AsyncGenerator[tuple[Api, View]]:
+async def _opened(how: Watch) -> AsyncGenerator[tuple[AsyncClient, View]]:
     with View(Console(stderr=how.as_json, highlight=False), "" if _attended() else _HINT) as view:
-        async with open_api(how.url, lambda why: view.say(f"{why}; trying again", "yellow")) as api:
-            yield api, view
+        async with AsyncClient(
+            how.url, on_interruption=lambda why: view.say(f"{why}; trying again", "yellow")
+        ) as client:
+            yield client, view
 
 
 def _attended() -> bool:
@@ -111,18 +121,18 @@ def _attended() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-async def _watch(api: Api, view: View, run_id: str, how: Watch) -> int:
+async def _watch(client: AsyncClient, view: View, run_id: str, how: Watch) -> int:
     last: Line | None = None
     asked = _attended() and not how.as_json
-    approver = Approver(api, view, Keyboard(sys.stdin.fileno()), os_user()) if asked else None
+    approver = Approver(client, view, os_user()) if asked else None
     try:
-        async with aclosing(api.follow(run_id, how.after)) as lines:
+        async with aclosing(client.stream_lines(run_id, how.after)) as lines:
             async for line in lines:
                 last = line
                 if how.as_json:
                     _write(line.data)
-                elif event := line.event():
-                    view.show(event)
+                else:
+                    view.show(event := line.event())
                     if approver:
                         approver.see(event)
     except asyncio.CancelledError:
@@ -133,9 +143,9 @@ async def _watch(api: Api, view: View, run_id: str, how: Watch) -> int:
         if approver:
             await approver.aclose()
     if last is None or last.type not in _STATUS:
-        found = await api.get(run_id)
-        view.say(f"nothing comes after event {how.after}: the run is {found['status']}")
-        return _COMPLETED if found["status"] == "completed" else _NOT_COMPLETED
+        found = await client.get_run(run_id)
+        view.say(f"nothing comes after event {how.after}: the run is {found.status}")
+        return _COMPLETED if found.status == "completed" else _NOT_COMPLETED
     return _STATUS[last.type]
 
 

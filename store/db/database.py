@@ -1,4 +1,4 @@
-"""The connection to the database: a few reader threads, and one writer thread that commits in groups.
+"""The connection to the database: sessions and a few reader threads, and one writer thread that commits in groups.
 
 A write is a plain function of a connection. The writer takes every write that waits, runs them in one transaction and
 commits once; under load the groups grow by themselves. A write that fails is taken out, the others are run again
@@ -9,19 +9,29 @@ its connection.
 import asyncio
 import logging
 import queue
-import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import DBAPIError
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from longrun.store.db.engines import PATIENCE, FileWatch, StoreUnavailableError, driver, is_sqlite, prepare, sqlite_file
+from longrun.store.db.engines import (
+    PATIENCE,
+    UNAVAILABLE,
+    FileWatch,
+    StoreUnavailableError,
+    driver,
+    is_sqlite,
+    prepare,
+    sqlite_file,
+)
 from longrun.store.db.schema import migrate
+from longrun.store.db.sessions import Sessions
 
 T = TypeVar("T")
 Tx = Connection
@@ -33,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 _READERS = 4
 _TOUCHED = "longrun_touched"
-_AWAY = (SQLAlchemyError, sqlite3.Error)  # SQLAlchemy does not wrap what fails while a connection is set up
 _NOTIFY = "SELECT pg_notify('longrun', run_id) FROM unnest(%s::text[]) AS run_id"
 
 
@@ -49,10 +58,10 @@ class _Write:
     loop: asyncio.AbstractEventLoop
 
     def reject(self, error: Exception) -> None:
-        if isinstance(error, _AWAY):
-            away = StoreUnavailableError(f"the store could not be written: {error}")
-            away.__cause__ = error
-            error = away
+        if isinstance(error, UNAVAILABLE):
+            unavailable = StoreUnavailableError(f"the store could not be written: {error}")
+            unavailable.__cause__ = error
+            error = unavailable
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._fail, error)
 
@@ -93,7 +102,7 @@ class Database:
 
     Args:
         url: An SQLAlchemy URL of SQLite or PostgreSQL, without a driver.
-        committed: Told which logs grew, after each commit.
+        committed: Called with the runs whose logs grew, after each commit.
         patience: How many seconds a write waits for a lock that another process holds.
     """
 
@@ -104,6 +113,7 @@ class Database:
         self._writer_file, self._reader_file = FileWatch(sqlite_file(url)), FileWatch(sqlite_file(url))
         self._reopening = threading.Lock()
         self._engine = create_engine(driver(url), pool_size=1, max_overflow=0)
+        self._sessions = Sessions(url)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
         self._read_engine = create_engine(driver(url), pool_size=_READERS, pool_pre_ping=not self.is_sqlite)
         prepare(self._engine, "BEGIN IMMEDIATE", patience)
@@ -129,8 +139,19 @@ class Database:
         self._writes.put(_Write(job, done, loop))
         return await done
 
-    async def read(self, job: Callable[[Session], T]) -> T:
-        """Run ``job`` on a thread with a session for reading, and return what it returned.
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[AsyncSession]:
+        """A session for reading lists and single rows.
+
+        Raises:
+            StoreUnavailableError: The database failed.
+        """
+        self._refuse_if_closed()
+        async with self._sessions.open() as session:
+            yield session
+
+    async def read(self, job: Callable[[Tx], T]) -> T:
+        """Run ``job`` on a reader thread, and return what it returned: for what is read at each step of each run.
 
         Raises:
             StoreUnavailableError: The database failed.
@@ -138,22 +159,23 @@ class Database:
         self._refuse_if_closed()
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, job)
 
-    def _read(self, job: Callable[[Session], T]) -> T:
-        self._reopen_if_gone()
+    def _read(self, job: Callable[[Tx], T]) -> T:
+        self._reopen_if_replaced()
         try:
-            with Session(self._read_engine, expire_on_commit=False) as session:
-                return job(session)
-        except _AWAY as error:
+            with self._read_engine.connect() as connection:
+                return job(connection)
+        except UNAVAILABLE as error:
             raise StoreUnavailableError(f"the store could not be read: {error}") from error
 
     async def aclose(self) -> None:
-        """Finish what waits and close the connections; from now on the store is away."""
+        """Finish what waits and close the connections; from now on the store is unavailable."""
         self._closed = True
         if self._thread is not None:
             self._writes.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
         await asyncio.to_thread(self._readers.shutdown)
+        await self._sessions.aclose()
         self._engine.dispose()
         self._read_engine.dispose()
 
@@ -161,11 +183,11 @@ class Database:
         if self._closed:
             raise StoreUnavailableError("the store is closed")
 
-    def _reopen_if_gone(self) -> None:
-        if not self._reader_file.gone():
+    def _reopen_if_replaced(self) -> None:
+        if not self._reader_file.replaced():
             return
         with self._reopening:
-            if self._reader_file.gone():
+            if self._reader_file.replaced():
                 self._read_engine.dispose()
                 migrate(self.url)
                 self._reader_file.accept()
@@ -214,7 +236,7 @@ class Database:
             write.reject(error)
 
     def _transact(self, group: list[_Write]) -> None:
-        if self._writer_file.gone():
+        if self._writer_file.replaced():
             self._engine.dispose()
             migrate(self.url)
             self._writer_file.accept()
@@ -226,15 +248,15 @@ class Database:
                 if touched and not self.is_sqlite:
                     connection.exec_driver_sql(_NOTIFY, (list(touched),))
         _resolve(list(zip(group, results, strict=True)))
-        self._tell(touched)
+        self._notify(touched)
 
-    def _tell(self, touched: frozenset[str]) -> None:
+    def _notify(self, touched: frozenset[str]) -> None:
         if not touched or self._committed is None:
             return
         try:
             self._committed(touched)
         except Exception:
-            logger.exception("could not pass on the news of a commit")
+            logger.exception("could not notify of a commit")
 
 
 def _run(write: _Write, connection: Tx) -> object:

@@ -1,12 +1,17 @@
-"""What both ways into the database share: the drivers, how connections are set up, and whether the file is the same."""
+"""What all engines share: the drivers, how connections are set up, and whether the file is still the same."""
 
+import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 PATIENCE = 10.0
 """Seconds that a transaction waits for a lock."""
+UNAVAILABLE = (SQLAlchemyError, sqlite3.Error)
+"""What a database raises that failed; SQLAlchemy does not wrap what fails while a connection is set up."""
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY")
 
 
@@ -30,20 +35,33 @@ def driver(url: str) -> str:
     Raises:
         ValueError: It is neither SQLite nor PostgreSQL.
     """
+    return _with_driver(url, {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"})
+
+
+def async_driver(url: str) -> str:
+    """The URL with the driver that we use for its database on an event loop.
+
+    Raises:
+        ValueError: It is neither SQLite nor PostgreSQL.
+    """
+    return _with_driver(url, {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"})
+
+
+def _with_driver(url: str, drivers: Mapping[str, str]) -> str:
     parsed = make_url(url)
-    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
     backend = parsed.get_backend_name()
     if backend not in drivers:
         raise ValueError(f"LONGRUN_DATABASE_URL: {backend} is not supported; use sqlite or postgresql")
     return parsed.set(drivername=drivers[backend]).render_as_string(hide_password=False)
 
 
-def prepare(engine: Engine, begin: str, patience: float = PATIENCE) -> None:
+def prepare(engine: Engine, begin: str | None = None, patience: float = PATIENCE) -> None:
     """Set up an engine's connections.
 
     Args:
         engine: The engine, without connections yet.
-        begin: How SQLite begins a transaction: ``BEGIN IMMEDIATE`` takes the writers' lock at once, not half-way.
+        begin: How SQLite begins a transaction: ``BEGIN IMMEDIATE`` takes the writers' lock at once, not half-way;
+            ``None`` for an engine without transactions.
         patience: How many seconds a transaction waits for a lock.
     """
     wait = int(patience * 1000)
@@ -56,7 +74,8 @@ def prepare(engine: Engine, begin: str, patience: float = PATIENCE) -> None:
         cursor.close()
 
     def begin_sqlite(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        if begin:
+            connection.exec_driver_sql(begin)
 
     def connect_postgres(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
         cursor = connection.cursor()
@@ -87,7 +106,7 @@ class FileWatch:
         except FileNotFoundError:
             return None
 
-    def gone(self) -> bool:
+    def replaced(self) -> bool:
         """Whether the file is missing, or another one than before."""
         now = self._look()
         return now is None or now != self._seen

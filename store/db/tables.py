@@ -64,20 +64,20 @@ class ThreadRow(Row, table=True):
 
 
 class RunRow(Row, table=True):
-    """A run as it stands. ``place`` orders the runs of a thread; ``dispatched`` says that its workflow was started.
+    """A run's status. ``position`` orders the runs of a thread; ``dispatched`` is set when the workflow was started.
 
-    ``executions`` are the Temporal run ids of its chain from which an activity came, oldest first;
-    ``reopened`` are the resets whose notices stand.
+    ``executions`` are the Temporal run ids of its chain from which an activity came, oldest first; ``rewound`` is set
+    when a reset has taken back a part of its log.
     """
 
     __table_args__ = (
-        Index("ix_runs_thread", "thread_id", "place"),
+        Index("ix_runs_thread", "thread_id", "position"),
         Index("ix_runs_status", "status", "id"),
     )
 
     id: str = Field(primary_key=True)
     thread_id: str
-    place: int
+    position: int
     agent: str = Field(index=True)
     status: str
     stop_reason: str | None = None
@@ -86,10 +86,10 @@ class RunRow(Row, table=True):
     turn: int = 1
     usage: str = Field(default="{}", sa_type=Text)
     order: str = Field(sa_type=Text)
-    finished: str | None = Field(default=None, sa_type=Text)
     output: str | None = Field(default=None, sa_type=Text)
+    error: str | None = Field(default=None, sa_type=Text)
     executions: str | None = Field(default=None, sa_type=Text)
-    reopened: str | None = Field(default=None, sa_type=Text)
+    rewound: bool = False
     idempotency_key: str | None = Field(default=None, unique=True)
     idempotency_hash: str | None = None
     created_at: datetime = Field(sa_type=UtcTime)
@@ -118,7 +118,7 @@ class HeadRow(Row, table=True):
 class SegmentRow(Row, table=True):
     """Events ``first_seq..last_seq`` of a run as JSON lines, written by one append whose key is ``source``.
 
-    ``superseded`` segments no longer stand. One whose body is empty keeps the place of text that is gone for good.
+    ``superseded`` segments no longer stand. The body of one is empty where its text is lost for good.
     """
 
     __table_args__ = (UniqueConstraint("run_id", "source"),)
@@ -133,41 +133,48 @@ class SegmentRow(Row, table=True):
     body: bytes = Field(sa_type=LargeBinary)
 
 
-class StepRow(Row, table=True):
-    """A step and its fence: only the attempt that is named here may write.
+class ResultRow(Row, table=True):
+    """The journal: each result of a run's activities, as JSON, under the ``source`` of the append that it made.
 
-    ``asked`` is the attempt that asked the model: one that goes on with its answer writes in its name.
+    The rows of the other tables follow from the results; a message is kept in ``messages`` alone.
+    """
+
+    run_id: str = Field(primary_key=True)
+    source: str = Field(sa_type=BINARY_TEXT, primary_key=True)
+    first_seq: int
+    kind: str
+    body: str = Field(sa_type=Text)
+
+
+class StepRow(Row, table=True):
+    """The fence of a step: attempt ``attempt`` may write, until the step is ``closed`` by its message or the run's end.
+
+    Its deltas are written in the name of attempt ``author``, which sent the request; a later one may read its answer.
     """
 
     run_id: str = Field(primary_key=True)
     step: int = Field(primary_key=True)
     attempt: int = 1
-    asked: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
-    worker: str
-    begin: str = Field(sa_type=Text)
-    superseded: str = Field(default="[]", sa_type=Text)
-    reply: str | None = Field(default=None, sa_type=Text)
+    author: int = 1
+    closed: bool = False
 
 
 class CallRow(Row, table=True):
     """The ledger of tool calls: one row per call, from the message that made it to its one result.
 
-    ``edited`` has the arguments that the call was first started with, where a reviewer had changed the model's.
-    ``asked`` is the attempt about which a person is asked: none before it may write any more.
+    The fence: attempt ``attempt`` may write until the call is ``closed`` by its result, and none before attempt
+    ``question``, on which a person must decide.
     """
 
     run_id: str = Field(primary_key=True)
     call_id: str = Field(primary_key=True)
     step: int
-    place: int
+    position: int
     name: str
     arguments: str = Field(sa_type=Text)
-    edited: str | None = Field(default=None, sa_type=Text)
     attempt: int = 0
-    asked: int | None = None
-    worker: str | None = None
-    started: str | None = Field(default=None, sa_type=Text)
-    outcome: str | None = Field(default=None, sa_type=Text)
+    question: int | None = None
+    closed: bool = False
 
 
 class AttemptRow(Row, table=True):
@@ -204,11 +211,11 @@ class BlobRow(Row, table=True):
 
 
 class MessageRow(Row, table=True):
-    """A message of a run: place 0 and up before the step's answer, then the answer, then the results of its calls."""
+    """A message of a run. Within a step: what was said before it, then the answer, then the results of its calls."""
 
     run_id: str = Field(primary_key=True)
     step: int = Field(primary_key=True)
-    place: int = Field(primary_key=True)
+    position: int = Field(primary_key=True)
     role: str
     body: str = Field(sa_type=Text)
 

@@ -1,29 +1,43 @@
-"""Resets: what a run does anew in another execution of its Temporal chain takes back what its log has of that."""
+"""Rewinding a run: after a reset, Temporal does a part of it again in a new execution, so its log takes that part back.
 
-from collections.abc import Iterable
+The log up to there stands. What came after is superseded, its results leave the journal, and the rows are made anew
+from the results that stand.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import Row
 
+from longrun.store.apply import apply, apply_order
+from longrun.store.attempts import give_up, is_under_way
 from longrun.store.db.database import Tx
 from longrun.store.db.sql import run_sql
-from longrun.store.log import Append, FencedError, append, lock
-from longrun.store.repair.undo import paused_before, release_signals, retract, settle_attempts, undo
-from longrun.workflows import record
-from longrun.workflows.contract.events import EVENT, ToolCallCompleted, type_of
-from longrun.workflows.contract.steps import Finished, Reopened, Stamp, StepBegin
+from longrun.store.journal import END, after, drop_after, find, rewinds, under
+from longrun.store.log import FencedError, last_seq_of, lock, retract
+from longrun.store.outbox import release_signals
+from longrun.store.step_attempts import charge_lost, load_attempt
+from longrun.store.traces import write
+from longrun.workflows import positions
+from longrun.workflows.contract.results import (
+    Finished,
+    ModelReply,
+    Recorded,
+    Result,
+    Rewound,
+    Stamp,
+    StepOpened,
+)
+from longrun.workflows.contract.runs import RunOrder
 
-_REOPENED: TypeAdapter[tuple[Reopened, ...]] = TypeAdapter(tuple[Reopened, ...])
-_RUN = "SELECT id, thread_id, status, executions, reopened, finished FROM runs WHERE id = ?"
-_TOOL_CALL = "tool_call.completed"
+_RUN = 'SELECT id, thread_id, executions, "order" FROM runs WHERE id = ?'
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """An activity that begins in an execution (Temporal run id) of a run's chain.
+class Origin:
+    """An activity of an execution (Temporal run id) of a run's chain.
 
     ``step`` is the last step whose message the run knows, ``turn`` the one in which it is; ``None``: nobody can say.
     """
@@ -35,8 +49,8 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Rest:
-    """An execution that waits, without an activity: its history lacks what the log has from ``first`` to ``head``."""
+class IdleExecution:
+    """An execution that waits without an activity: its history lacks what the log has from ``first`` to ``head``."""
 
     run_id: str
     execution: str
@@ -44,141 +58,116 @@ class Rest:
     head: int
 
 
-def is_known(tx: Tx, arrival: Arrival) -> bool:
-    """Whether the execution is the newest one that the run's activities come from."""
-    return _executions(run_sql(tx, "SELECT executions FROM runs WHERE id = ?", arrival.run_id).scalar())[-1:] == [
-        arrival.execution
-    ]
+def is_newest(tx: Tx, origin: Origin) -> bool:
+    """Whether the execution is the newest one of which the run has seen an activity."""
+    kept: str | None = run_sql(tx, "SELECT executions FROM runs WHERE id = ?", origin.run_id).scalar()
+    return (kept or "").split()[-1:] == [origin.execution]
 
 
-def arrive(tx: Tx, arrival: Arrival, now: datetime) -> None:
-    """Let an activity in. The first one of an execution that a reset has made takes back what the run has yet to do.
+def admit(tx: Tx, origin: Origin, now: datetime) -> None:
+    """Admit an activity. The first one of an execution that a reset has made rewinds the run to what it knows.
 
     Raises:
         FencedError: The execution is an older one, which a reset has ended.
     """
-    run = _enter(tx, arrival.run_id, arrival.execution)
-    if run is None or not _executions(run.executions):
+    run = _enter(tx, origin.run_id, origin.execution)
+    if run is None or not run.executions:
         return
-    firsts = [] if run.finished is None else [_first_of_end(Finished.model_validate_json(run.finished))]
-    if arrival.step is not None:
-        find = "SELECT begin FROM steps WHERE run_id = ? AND step > ?"
-        begun = run_sql(tx, find, arrival.run_id, arrival.step).scalars()
-        firsts += [StepBegin.model_validate_json(begin).stamp.first for begin in begun]
-    if arrival.turn is not None:
-        firsts += _later_turns(tx, arrival.run_id, arrival.turn)
+    run_id = origin.run_id
+    end = find(tx, run_id, END, Finished)
+    firsts = [_first_of(end)] if end else []
+    if origin.step is not None:
+        opened = under(tx, run_id, "step:", StepOpened)
+        firsts += [each.stamp.first for each in opened if each.step > origin.step]
+    if origin.turn is not None:
+        verdicts = under(tx, run_id, f"verdicts:{origin.turn}:", Recorded)
+        firsts += [each.stamp.first for each in verdicts if each.verdicts.resume]
     if firsts:
-        _reopen(tx, run, min(firsts), now)
+        _rewind(tx, run, min(firsts), now)
 
 
-def come_to_rest(tx: Tx, rest: Rest, now: datetime) -> bool:
-    """Take back what does not stand of a run that waits; false if its log has grown since, and nothing is certain.
+def rewind_idle(tx: Tx, idle: IdleExecution, now: datetime) -> bool:
+    """Rewind a run that waits; false if its log has grown since, and nothing is certain.
 
     Raises:
         FencedError: The execution is an older one, which a reset has ended.
     """
-    lock(tx, rest.run_id)
-    if _head(tx, rest.run_id) != rest.head:
+    lock(tx, idle.run_id)
+    if last_seq_of(tx, idle.run_id) != idle.head:
         return False
-    _enter(tx, rest.run_id, rest.execution)
-    if rest.first <= rest.head:
-        _reopen(tx, run_sql(tx, _RUN, rest.run_id).one(), rest.first, now)
+    _enter(tx, idle.run_id, idle.execution)
+    if idle.first <= idle.head:
+        _rewind(tx, run_sql(tx, _RUN, idle.run_id).one(), idle.first, now)
     return True
 
 
-def reopenings(tx: Tx, run_id: str) -> tuple[Reopened, ...]:
-    """The resets of a run, oldest first."""
-    return load_reopenings(run_sql(tx, "SELECT reopened FROM runs WHERE id = ?", run_id).scalar())
-
-
-def load_reopenings(kept: str | None) -> tuple[Reopened, ...]:
-    """The resets that a run's row tells of."""
-    return _REOPENED.validate_json(kept) if kept else ()
-
-
-def dump_reopenings(reopened: tuple[Reopened, ...]) -> str | None:
-    """What a run's row keeps of its resets."""
-    return _REOPENED.dump_json(reopened).decode() if reopened else None
-
-
-def retracted_calls(tx: Tx, run_id: str) -> frozenset[str]:
-    """The ids of the calls that resets have taken back: a decision on one of them must not meet another call."""
-    find = "SELECT body FROM segments WHERE run_id = ? AND source > 'reset:' AND source < 'reset;'"
-    lines = (line for body in run_sql(tx, find, run_id).scalars() for line in bytes(body).splitlines())
-    calls = (EVENT.validate_json(line) for line in lines if type_of(line) == _TOOL_CALL)
-    return frozenset(call.call_id for call in calls if isinstance(call, ToolCallCompleted))
-
-
-def _executions(kept: str | None) -> list[str]:
-    return (kept or "").split()
-
-
 def _enter(tx: Tx, run_id: str, execution: str) -> Row[Any] | None:
-    """The run, if this is a new execution of its chain, which is remembered."""
+    """The run, if this is a new execution of its chain, which is noted."""
     lock(tx, run_id)
     run = run_sql(tx, _RUN, run_id).first()
-    if run is None or (executions := _executions(run.executions))[-1:] == [execution]:
+    known = (run.executions or "").split() if run else []
+    if run is None or known[-1:] == [execution]:
         return None
-    if execution in executions:
+    if execution in known:
         raise FencedError(f"a reset has ended execution {execution} of run {run_id}")
-    run_sql(tx, "UPDATE runs SET executions = ? WHERE id = ?", " ".join([*executions, execution]), run_id)
+    run_sql(tx, "UPDATE runs SET executions = ? WHERE id = ?", " ".join([*known, execution]), run_id)
     return run
 
 
-def _head(tx: Tx, run_id: str) -> int:
-    return run_sql(tx, "SELECT last_seq FROM heads WHERE run_id = ?", run_id).scalar_one()
-
-
-def _first_of_end(finished: Finished) -> int:
+def _first_of(end: Finished) -> int:
     """The first event that is not there without the end: an open step's, an answer's to an open call, or its own."""
-    steps = (step.begin.stamp.first for step in finished.open_steps)
-    calls = (outcome.completed.first for outcome in finished.closed)
-    return min([finished.stamp.first, *steps, *calls])
+    steps = (step.opened.stamp.first for step in end.open_steps)
+    calls = (outcome.stamp.first for outcome in end.closed)
+    return min([end.stamp.first, *steps, *calls])
 
 
-def _later_turns(tx: Tx, run_id: str, turn: int) -> list[int]:
-    """Where the decisions begin that have ended a pause: none if the turn goes on."""
-    find = (
-        "SELECT turn.last_seq, s.first_seq FROM turns AS turn"
-        " JOIN turns AS later ON later.run_id = turn.run_id AND later.turn = turn.turn + 1"
-        " JOIN segments AS s ON s.run_id = turn.run_id AND later.first_seq BETWEEN s.first_seq AND s.last_seq"
-        " WHERE turn.run_id = ? AND turn.turn = ?"
-    )
-    return [max(row.last_seq + 1, row.first_seq) for row in run_sql(tx, find, run_id, turn)]
-
-
-def _reopen(tx: Tx, run: Row[Any], first: int, now: datetime) -> None:
-    """Take back everything from a seq on, say so in the log, and let the run go on from before it."""
-    run_id, last = run.id, _head(tx, run.id)
-    settle_attempts(tx, run_id, first, now)
-    undo(tx, run_id, first, retract(tx, run_id, first))
+def _rewind(tx: Tx, run: Row[Any], first: int, now: datetime) -> None:
+    """Take back everything from a seq on, with a notice in the log."""
+    run_id, last = run.id, last_seq_of(tx, run.id)
+    results = after(tx, run_id, 0)
+    dropped = [result for result in results if positions.first_seq(result) >= first]
+    calls = _taken_calls(tx, run_id, dropped)
+    _give_up_attempts(tx, run_id, dropped, now)
+    drop_after(tx, run_id, first - 1)
+    retract(tx, run_id, first)
+    _make_rows(tx, run, results[: len(results) - len(dropped)], dropped)
     release_signals(tx, run_id, first)
     turn = run_sql(tx, "SELECT turn, turn_id FROM turns WHERE run_id = ? ORDER BY turn DESC LIMIT 1", run_id).one()
-    notice = Stamp(first=0, at=now)
-    gone = Reopened(first=first, last=last, turn=turn.turn, turn_id=turn.turn_id, notice=notice)
-    span = append(tx, Append(run_id, f"reset:{first}", [record.reopened(run_id, gone)], once=False))
-    gone = gone.model_copy(update={"notice": Stamp(first=span.first, at=now)})
-    kept = [before for before in load_reopenings(run.reopened) if before.notice.first < first]
-    _set_going(tx, run, turn.turn, first, (*kept, gone))
-
-
-def _set_going(tx: Tx, run: Row[Any], turn: int, first: int, reopened: Iterable[Reopened]) -> None:
-    pending = "SELECT 1 FROM approvals WHERE run_id = ? AND turn = ? AND status = 'pending'"
-    waits = run_sql(tx, pending, run.id, turn).first() is not None
-    paused = paused_before(tx, run.id, first) if waits or turn > 1 else None
-    end = "UPDATE turns SET last_seq = ?, stop_reason = ? WHERE run_id = ? AND turn = ?"
-    run_sql(tx, end, paused.seq if waits and paused else None, "requires_approval" if waits else None, run.id, turn)
-    step: int = run_sql(tx, "SELECT COALESCE(MAX(step), 0) FROM steps WHERE run_id = ?", run.id).scalar_one()
-    run_sql(
-        tx,
-        "UPDATE runs SET status = ?, stop_reason = NULL, usage = ?, output = NULL, finished = NULL, ended_at = NULL,"
-        " step = ?, turn = ?, reopened = ? WHERE id = ?",
-        "waiting" if waits else "running" if step else "queued",
-        paused.usage.model_dump_json(exclude_none=True) if paused else "{}",
-        step,
-        turn,
-        dump_reopenings(tuple(reopened)),
-        run.id,
-    )
+    stamp = Stamp(first=0, at=now)
+    write(tx, run_id, Rewound(first=first, last=last, turn=turn.turn, turn_id=turn.turn_id, calls=calls, stamp=stamp))
     take = "UPDATE threads SET active_run = COALESCE(active_run, ?) WHERE id = ?"
-    run_sql(tx, take, run.id, run.thread_id)
+    run_sql(tx, take, run_id, run.thread_id)
+
+
+def _taken_calls(tx: Tx, run_id: str, dropped: Sequence[Result]) -> tuple[str, ...]:
+    """The ids of the calls that are taken back, with those of earlier resets."""
+    before = (call_id for rewound in rewinds(tx, run_id) for call_id in rewound.calls)
+    now = (call.call_id for result in dropped if isinstance(result, ModelReply) for call in result.message.calls)
+    return tuple(dict.fromkeys((*before, *now)))
+
+
+def _give_up_attempts(tx: Tx, run_id: str, dropped: Sequence[Result], now: datetime) -> None:
+    """End the attempts of model calls that are taken back, and charge what is under way."""
+    for opened in dropped:
+        if isinstance(opened, StepOpened) and (known := load_attempt(tx, run_id, opened.step)):
+            if is_under_way(tx, known.key, known.number):
+                charge_lost(tx, known, known.number)
+            give_up(tx, known.key, now)
+
+
+def _make_rows(tx: Tx, run: Row[Any], kept: Sequence[Result], dropped: Sequence[Result]) -> None:
+    """Make a run's rows anew from the results that are kept; the ledger keeps how often their calls were attempted."""
+    for table in ("turns", "messages", "approvals", "steps"):
+        run_sql(tx, f"DELETE FROM {table} WHERE run_id = ?", run.id)  # noqa: S608 - ours
+    for reply in dropped:
+        if isinstance(reply, ModelReply):
+            run_sql(tx, "DELETE FROM calls WHERE run_id = ? AND step = ?", run.id, reply.step)
+    run_sql(tx, "UPDATE calls SET closed = FALSE WHERE run_id = ?", run.id)
+    begin = (
+        "UPDATE runs SET status = 'queued', stop_reason = NULL, usage = '{}', output = NULL, error = NULL,"
+        " ended_at = NULL, step = 0, turn = 1 WHERE id = ?"
+    )
+    run_sql(tx, begin, run.id)
+    apply_order(tx, RunOrder.model_validate_json(run.order))
+    for result in kept:
+        apply(result, tx, run.id, positions.last_seq(result, run.id))

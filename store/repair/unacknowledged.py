@@ -1,59 +1,34 @@
-"""What the store has of a run that ends, and what the run itself may never have heard of.
+"""What the store has of a run that ends, and what the run itself may not know.
 
-A worker writes first and tells Temporal then. If it dies in between, the next one finds what was written and tells it;
-but a run that was cancelled meanwhile does not ask again. So its end tells, and history has all that the log has.
+A worker commits first and reports to Temporal then. If it dies in between, the next attempt finds the result and
+reports it; but a run that was cancelled meanwhile makes no attempt. So the run's end carries these results, and history
+has all that the log has.
 """
 
 from collections.abc import Iterator
 
-from longrun.store.approvals import written_verdicts
 from longrun.store.db.database import Tx
-from longrun.store.db.sql import run_sql
-from longrun.store.step_attempts import FIND_STEP, load_step
-from longrun.workflows.contract.events import EVENT, ApprovalRequested, RunWaiting
-from longrun.workflows.contract.steps import Finish, ModelReply, Pause, Paused, Recorded, Stamp, ToolOutcome
+from longrun.store.journal import after, find
+from longrun.workflows import positions
+from longrun.workflows.contract.requests import Finish
+from longrun.workflows.contract.results import ModelReply, Paused, Recorded, ToolOutcome
 
-MOST_TOLD = 1024 * 1024
-"""Characters of tool results that are told with an end: more would not fit into one of Temporal's payloads."""
+LARGEST = 1024 * 1024
+"""Characters of tool results that an end carries: more would not fit into one of Temporal's payloads."""
 
 
-def unheard(tx: Tx, finish: Finish) -> tuple[ModelReply | ToolOutcome | Paused | Recorded, ...]:
-    """What was written after the last message that the run knows; some of it, it may know all the same."""
-    if finish.answered is None or finish.outcome.status == "completed":
+def unacknowledged(tx: Tx, finish: Finish) -> tuple[ModelReply | ToolOutcome | Paused | Recorded, ...]:
+    """The results after the last message that the run knows; some of them, it may know all the same."""
+    if finish.acknowledged is None or finish.outcome.status == "completed":
         return ()
-    return (*_reply(tx, finish, finish.answered + 1), *_outcomes(tx, finish, finish.answered), *_pause(tx, finish))
+    return tuple(_results(tx, finish.run_id, finish.acknowledged))
 
 
-def _reply(tx: Tx, finish: Finish, step: int) -> Iterator[ModelReply]:
-    row = run_sql(tx, f"{FIND_STEP} AND reply IS NOT NULL AND step = ?", finish.run_id, step).first()
-    if row and (reply := load_step(tx, row).reply):
-        yield reply
-
-
-def _outcomes(tx: Tx, finish: Finish, step: int) -> Iterator[ToolOutcome]:
-    find = "SELECT outcome FROM calls WHERE run_id = ? AND step = ? AND outcome IS NOT NULL ORDER BY place"
-    left = MOST_TOLD
-    for body in run_sql(tx, find, finish.run_id, step).scalars():
-        left -= len(body)
-        if left >= 0:
-            yield ToolOutcome.model_validate_json(body)
-
-
-def _pause(tx: Tx, finish: Finish) -> Iterator[Paused | Recorded]:
-    """The end of the turn that the run believes to be in, and what was decided then."""
-    find = "SELECT body FROM segments WHERE run_id = ? AND source = ?"
-    body: bytes | None = run_sql(tx, find, finish.run_id, f"pause:{finish.turn}").scalar()
-    if body is None:
-        return
-    asked, *_, waiting = (EVENT.validate_json(line) for line in bytes(body).splitlines())
-    if isinstance(asked, ApprovalRequested) and isinstance(waiting, RunWaiting):
-        pause = Pause(
-            run_id=finish.run_id,
-            step=asked.step or 0,
-            turn=finish.turn,
-            calls=asked.calls,
-            expires_at=asked.expires_at,
-            usage=waiting.usage,
-        )
-        yield Paused(pause=pause, stamp=Stamp(first=asked.seq, at=asked.at))
-    yield from written_verdicts(tx, finish.run_id, finish.turn)
+def _results(tx: Tx, run_id: str, step: int) -> Iterator[ModelReply | ToolOutcome | Paused | Recorded]:
+    known = find(tx, run_id, f"step:{step}:reply", ModelReply)
+    room = LARGEST
+    for result in after(tx, run_id, positions.first_seq(known) if known else 0):
+        if isinstance(result, ToolOutcome):
+            room -= len(result.model_dump_json())
+        if isinstance(result, ModelReply | Paused | Recorded) or (isinstance(result, ToolOutcome) and room >= 0):
+            yield result

@@ -1,11 +1,8 @@
 """Workers as processes that may be killed."""
 
-import asyncio
 import os
-import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from longrun.activities.worker import READY
 from longrun.runtime.settings import Settings
@@ -42,25 +39,3 @@ async def worker_process(settings: Settings, address: str, environ: Mapping[str,
         yield worker
     finally:
         await worker.kill()
-
-
-@asynccontextmanager
-async def worker_program(
-    settings: Settings, address: str, environ: Mapping[str, str], folder: Path
-) -> AsyncGenerator[None]:
-    """A worker that is started as a program in a folder, and ready when the block begins."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "longrun.activities.worker"),
-        env=_environ(settings, address, environ),
-        cwd=folder,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(PATIENCE):
-            assert await process.stdout.readline() == f"{READY}\n".encode()
-        yield
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()

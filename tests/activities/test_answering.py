@@ -18,14 +18,14 @@ from longrun.activities.model import ModelActivities
 from longrun.activities.providers.catalog import ProviderCatalog
 from longrun.activities.toolbox.registry import Toolbox
 from longrun.store.attempts import Attempts
-from longrun.workflows import record
 from longrun.workflows.billing import bill
 from longrun.workflows.contract.attempts import AttemptEntry
 from longrun.workflows.contract.events import Event
 from longrun.workflows.contract.messages import Message, ToolCallPart
-from longrun.workflows.contract.steps import ModelCall, ModelReply
+from longrun.workflows.contract.requests import ModelCall
+from longrun.workflows.contract.results import ModelReply
 from tests.activities.providers.asking import catalog_for
-from tests.build import START, Stores, agent, finish, order
+from tests.build import START, Stores, agent, finish, order, retold
 from tests.logcheck import parsed
 from tests.wire import Wire
 from tests.wire_answers import (
@@ -143,7 +143,7 @@ async def test_an_answer_cut_after_any_event_is_the_same_message_and_the_same_wo
     server.play(Answer(WHOLE))
     assert comparable(reply.message) == comparable((await other.ask()).message)
     events = await desk.events()
-    assert record.replied(desk.run_id, 1, reply) == [event for event in events if event.step == 1]
+    assert retold(desk.run_id, reply) == [event for event in events if event.step == 1]
     assert not any(event.type == "attempt.superseded" for event in events)
     assert [event.type for event in told(events) if event.type.endswith(".completed")] == [
         event.type for event in told(await other.events()) if event.type.endswith(".completed")
@@ -177,7 +177,7 @@ async def test_a_stream_that_is_refused_is_waited_for_and_what_was_missing_comes
     ]
     assert [request.query for request in desk.wire.requests[2:]] == ["", ""]
     assert [entry.recovered for entry in reply.attempts] == ["none", "retrieved"]
-    assert record.replied(desk.run_id, 1, reply) == [event for event in await desk.events() if event.step == 1]
+    assert retold(desk.run_id, reply) == [event for event in await desk.events() if event.step == 1]
 
 
 @pytest.mark.parametrize("answer", [refusal(404), object_of("failed"), object_of("cancelled")])

@@ -13,7 +13,7 @@ from longrun.store.log import FencedError
 from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.events import Event, TextDelta, ToolCallCompleted, ToolCallDelta
 from longrun.workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
-from longrun.workflows.contract.steps import Span
+from longrun.workflows.contract.results import Span
 from longrun.workflows.deltas import Attempt, played
 from tests.build import START
 from tests.harness import until

@@ -10,8 +10,8 @@ from temporalio.testing import ActivityEnvironment
 
 from longrun.activities.lifecycle import LifecycleActivities
 from longrun.runtime.ids import new_id
+from longrun.workflows.contract.requests import Answer, Answers, ModelCall, Pause, Verdicts
 from longrun.workflows.contract.runs import Decision, RunOrder
-from longrun.workflows.contract.steps import Answer, Answers, ModelCall, Pause, Verdicts
 from tests.build import Stores, calls, finish, order, pause
 from tests.logcheck import parsed
 

@@ -23,7 +23,8 @@ from longrun.store.calls import MOST_LOST
 from longrun.workflows.contract.attempts import AttemptEntry
 from longrun.workflows.contract.events import Event, ToolCompleted, ToolProgress, ToolStarted
 from longrun.workflows.contract.messages import ToolResultPart
-from longrun.workflows.contract.steps import ModelCall, ToolCall, ToolOutcome
+from longrun.workflows.contract.requests import ModelCall, ToolCall
+from longrun.workflows.contract.results import ToolOutcome
 from tests.build import Stores, at, calls
 from tests.build import tool_call as ordered
 from tests.logcheck import parsed
@@ -97,7 +98,7 @@ class Desk:
         call = await self.called(name)
         for attempt in range(1, times + 1):
             begun = await self.stores.calls.begin(call, None, f"worker-{attempt}", at(attempt))
-            assert begun.attempt == attempt
+            assert begun.number == attempt
         return call
 
     async def attempts(self, call: ToolCall) -> list[AttemptEntry]:
@@ -185,7 +186,7 @@ async def test_while_a_person_is_asked_a_worker_that_was_taken_for_dead_can_give
     running = asyncio.create_task(desk.run(call))
     await desk.gate.reached.wait()
     halted = await desk.stores.calls.begin(call, None, "worker-2", at(2), repeats=False)
-    assert (halted.attempt, halted.halted) == (2, "interrupted")
+    assert (halted.number, halted.halted) == (2, "interrupted")
     desk.gate.open()
     with pytest.raises(ApplicationError, match="overtaken"):
         await running
@@ -296,7 +297,7 @@ async def test_a_cancel_that_the_run_did_not_want_leaves_the_call_to_the_next_at
     with pytest.raises(asyncio.CancelledError):
         await running
     begun = await desk.stores.calls.begin(call, None, "worker-2", at(2))
-    assert (begun.attempt, begun.interrupted, begun.outcome) == (2, True, None)
+    assert (begun.number, begun.interrupted, begun.outcome) == (2, True, None)
 
 
 async def test_a_worker_that_is_shut_down_hands_its_call_over_at_once(desk: Desk) -> None:

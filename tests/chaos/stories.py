@@ -7,10 +7,23 @@ from typing import Any
 
 from longrun.workflows import record
 from longrun.workflows.contract.attempts import AttemptEntry
-from longrun.workflows.contract.events import TERMINAL, Event, ToolStarted, encode, number, type_of
+from longrun.workflows.contract.events import TERMINAL, Event, encode, number, type_of
 from longrun.workflows.contract.messages import FinishReason, Message, ReasoningPart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.requests import Verdicts
+from longrun.workflows.contract.results import (
+    CallStarted,
+    Finished,
+    ModelReply,
+    Paused,
+    Recorded,
+    Result,
+    Span,
+    Stamp,
+    StepOpened,
+    Superseded,
+    ToolOutcome,
+)
 from longrun.workflows.contract.runs import Cancel, Decision, Outcome
-from longrun.workflows.contract.steps import ModelReply, Span, Stamp, StepBegin, Superseded, ToolOutcome, Verdicts
 from longrun.workflows.deltas import Attempt, played
 from tests.build import answer, at, finish, marks, order, pause
 from tests.chaos.log import Log
@@ -45,7 +58,7 @@ class Telling:
         self.run_id = self.order.run_id
         self.lines: list[bytes] = []
         self.gone: set[int] = set()
-        self.put(record.started(self.order))
+        self.put(record.accepted(self.order))
 
     def put(self, *events: Event) -> Span:
         """Number the next events."""
@@ -55,8 +68,13 @@ class Telling:
 
     def begin(self, step: int) -> None:
         """Begin a step."""
-        stamp = Stamp(first=0, at=at(step))
-        self.put(*record.begun(self.run_id, step, StepBegin(stamp=stamp, model="openai/m")))
+        self._put(self._opened(step))
+
+    def _opened(self, step: int) -> StepOpened:
+        return StepOpened(step=step, stamp=Stamp(first=0, at=at(step)), model="openai/m")
+
+    def _put(self, result: Result, text: str = "") -> None:
+        self.put(*record.events(result, self.run_id, text))
 
     def stream(self, step: int, attempt: int, message: Message, most: int | None = None) -> Span:
         """The deltas and parts of a message, or the first of them."""
@@ -67,51 +85,49 @@ class Telling:
         """Say that an attempt's text does not stand."""
         self.gone |= set(range(span.first, span.last + 1))
         stamp = Stamp(first=0, at=at(step))
-        gone = Superseded(attempt=attempt, first=span.first, last=span.last, notice=stamp)
-        self.put(record.superseded(self.run_id, step, gone))
+        self._put(Superseded(step=step, attempt=attempt, first=span.first, last=span.last, stamp=stamp))
 
     def complete(self, step: int, attempt: int, message: Message, reason: FinishReason | None = None) -> None:
         """End a message."""
         reply = ModelReply(
+            step=step,
             message=message,
             finish_reason=reason or ("tool_calls" if message.calls else "stop"),
             usage=Usage() if reason == "cancelled" else COST,
             attempt=attempt,
-            begin=StepBegin(stamp=Stamp(first=0, at=at(step)), model="openai/m"),
+            opened=self._opened(step),
             attempt_at=at(step),
             marks=(),
             spans=(),
             completed_at=at(step),
         )
-        self.put(record.message_completed(self.run_id, step, reply))
+        self.put(record.message_completed(self.run_id, reply))
 
     def end(self, outcome: Outcome, *, turn: int = 1, steps: int = 0, output: str = "") -> None:
         """End the run after so many steps that stand."""
         usage = sum((COST for _ in range(steps)), Usage())
-        self.put(
-            *record.ending(finish(self.run_id, outcome, turn=turn, usage=usage), self._turn_id(turn), at(90), output)
-        )
+        end = finish(self.run_id, outcome, turn=turn, usage=usage)
+        self._put(Finished(finish=end, turn_id=self._turn_id(turn), stamp=Stamp(first=0, at=at(90))), output)
 
     def _turn_id(self, turn: int) -> str:
         return record.turn_id(self.run_id, turn, at(50))
 
     def ask(self, message: Message) -> None:
         """Pause: the calls wait."""
-        self.put(*record.pausing(pause(self.run_id, 1, message), self.run_id, at(40)))
+        asked = pause(self.run_id, 1, message)
+        self._put(Paused(pause=asked, turn_id=self.run_id, stamp=Stamp(first=0, at=at(40))))
 
     def agree(self, decision: Decision) -> None:
         """A person decides, and the run goes on."""
         verdicts = Verdicts(run_id=self.run_id, step=1, turn=1, decisions=(decision,), resume=True)
-        self.put(*record.deciding(verdicts, at(50)))
+        self._put(Recorded(verdicts=verdicts, stamp=Stamp(first=0, at=at(50))))
 
     def run_tool(self, part: ToolCallPart) -> None:
         """A tool runs and is done."""
         stamp = Stamp(first=0, at=at(60))
-        outcome = ToolOutcome(
-            step=1, call_id=part.call_id, name=part.name, status="ok", content="paid", completed=stamp
-        )
-        started: ToolStarted = record.tool_started(self.run_id, outcome, part.arguments, at(60))
-        self.put(started, record.tool_completed(self.run_id, outcome))
+        call = {"step": 1, "call_id": part.call_id, "name": part.name, "stamp": stamp}
+        self._put(CallStarted.model_validate(call), part.arguments)
+        self._put(ToolOutcome.model_validate({**call, "status": "ok", "content": "paid"}))
 
     def observed(self, **more: Any) -> RunObserved:  # noqa: ANN401 - the fields of RunObserved
         """The run, as three viewers and the pages show it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from longrun.client import Line, Patience, open_api
+from longrun.client import AsyncClient, Line, RetryPolicy
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from tests.activities.killing import worker_process
@@ -31,7 +31,7 @@ MOST = 30
 ROUND = 2
 """Each of the two has been restarted once at least."""
 TOKENS = 40
-PATIENCE = Patience(first=0.05, most=0.2, attempts=200)
+PATIENCE = RetryPolicy(attempts=200, stream_attempts=200, initial_interval=0.05, maximum_interval=0.2)
 
 
 @dataclass
@@ -46,10 +46,10 @@ class Customer:
 
     async def visit(self) -> None:
         """Come, ask, listen."""
-        async with open_api(self.url, self._interrupted, PATIENCE) as api:
+        async with AsyncClient(self.url, retry=PATIENCE, on_interruption=self._interrupted) as client:
             prompt = plan_text(self.label, {"text": TOKENS}, rate=60)
-            run = await api.start({"agent": {"model": self.model}, "input": prompt})
-            self.lines = [line async for line in api.follow(run["id"])]
+            run = await client.start_run({"model": self.model}, prompt)
+            self.lines = [line async for line in client.stream_lines(run.id)]
 
     def _interrupted(self, _why: str) -> None:
         self.interruptions += 1

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from longrun.activities.providers.provider import ModelRequest
-from longrun.client import Patience, open_api
+from longrun.client import AsyncClient, RetryPolicy
 from tests.gateway_process import worked
 from tests.harness import until
 from tests.logcheck import check_log, parsed
@@ -22,7 +22,7 @@ RUNS = 4
 READERS = 20
 COUNTED = 2
 """The runs that end while nobody serves their readers; the others wait until the gateway is there again."""
-RECONNECTS = Patience(first=0.05, most=0.1, attempts=200)
+RECONNECTS = RetryPolicy(initial_interval=0.05, maximum_interval=0.1, stream_attempts=200)
 
 
 class Talkers:
@@ -49,8 +49,8 @@ class Reader:
 
     async def by_client(self) -> None:
         """Read by our own client."""
-        async with open_api(self.front.base_url, self._interrupted, RECONNECTS) as api:
-            async for line in api.follow(self.run_id):
+        async with AsyncClient(self.front.base_url, retry=RECONNECTS, on_interruption=self._interrupted) as client:
+            async for line in client.stream_lines(self.run_id):
                 self.seen.append((line.seq, line.data))
 
     async def by_hand(self) -> None:
@@ -61,7 +61,7 @@ class Reader:
                     await self._read_on(http)
                 except httpx2.TransportError as error:
                     self._interrupted(str(error))
-                    await asyncio.sleep(RECONNECTS.first)
+                    await asyncio.sleep(RECONNECTS.initial_interval)
                 else:
                     return
 

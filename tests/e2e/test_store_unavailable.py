@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from longrun.activities.providers.provider import ModelRequest
-from longrun.client import Patience, open_api
+from longrun.client import AsyncClient, RetryPolicy
 from tests.harness import until
 from tests.logcheck import check_log, parsed
 from tests.patience import PATIENCE
@@ -39,9 +39,9 @@ class Talk:
 
     async def read(self) -> None:
         """Read to the end."""
-        patience = Patience(first=0.05, most=0.2, attempts=400)
-        async with open_api(self.front.base_url, lambda _: None, patience) as api:
-            async for line in api.follow(self.run_id):
+        patience = RetryPolicy(initial_interval=0.05, maximum_interval=0.2, stream_attempts=400)
+        async with AsyncClient(self.front.base_url, retry=patience) as client:
+            async for line in client.stream_lines(self.run_id):
                 self.seen.append(line.data)
 
     async def heard(self, words: str) -> None:
@@ -125,4 +125,4 @@ async def test_while_the_file_cannot_be_read_nothing_is_answered_and_runs_wait(t
             talking.gate.open()
             await talking.refused("/api/runs", run, f"{run}/events", f"{run}/stream", "/api/approvals")
             ready = await talking.front.http.get("/api/ready")
-            assert (ready.status_code, ready.json()["store"]) == (503, "away")
+            assert (ready.status_code, ready.json()["store"]) == (503, "unavailable")

@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 
 from longrun.activities.providers.provider import ModelRequest
-from longrun.client import Api, Patience, open_api
+from longrun.client import AsyncClient, RetryPolicy
 from tests.dev_server import temporal_process
 from tests.gateway_process import worked
 from tests.harness import until
@@ -64,18 +64,17 @@ class World:
 class Readers:
     """One reader of each run, from its beginning, who comes back when the stream breaks."""
 
-    apis: tuple[Api, ...]
+    client: AsyncClient
     seen: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     reading: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     def read(self, run_id: str) -> None:
-        """Begin to read a run. One client alone has 100 connections."""
-        api = self.apis[len(self.seen) % len(self.apis)]
+        """Begin to read a run."""
         self.seen[run_id] = []
-        self.reading.append(asyncio.create_task(self._read(api, run_id)))
+        self.reading.append(asyncio.create_task(self._read(run_id)))
 
-    async def _read(self, api: Api, run_id: str) -> None:
-        async for line in api.follow(run_id):
+    async def _read(self, run_id: str) -> None:
+        async for line in self.client.stream_lines(run_id):
             self.seen[run_id].append(line.data)
 
     async def see(self, run_ids: list[str], words: str) -> None:
@@ -148,13 +147,12 @@ class Crowd:
 @asynccontextmanager
 async def crowd(temporal: str, home: Path) -> AsyncGenerator[Crowd]:
     """A gateway as a process, a worker, and readers who come back."""
-    world, patience = World(), Patience(first=0.1, most=1, attempts=200)
+    world, patience = World(), RetryPolicy(initial_interval=0.1, maximum_interval=1, stream_attempts=200)
     async with (
         worked(temporal, home, world.says, [*TOOLS, held(world.held)]) as (front, _),
-        open_api(front.base_url, logger.info, patience) as one,
-        open_api(front.base_url, logger.info, patience) as other,
+        AsyncClient(front.base_url, retry=patience, on_interruption=logger.info) as client,
     ):
-        readers = Readers((one, other))
+        readers = Readers(client)
         try:
             yield Crowd(front, readers, world)
         finally:

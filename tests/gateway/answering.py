@@ -2,17 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from longrun.client import Api, Patience, open_api
+from longrun.client import RetryPolicy
 from longrun.workflows.contract.events import RunCompleted, TextDelta, encode, number
 from longrun.workflows.contract.messages import Usage
 from tests.build import START
 
-QUICK = Patience(attempts=4, starts=3, first=0.001, most=0.01)
+QUICK = RetryPolicy(attempts=3, stream_attempts=4, initial_interval=0.001, maximum_interval=0.01)
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
 
 
@@ -48,7 +48,31 @@ def problem(status: str, detail: str, more: str = "", **members: object) -> byte
 
 
 HANGS_UP = b""
-AWAY = problem("503 Service Unavailable", "the store does not answer", "Retry-After: 1\r\n")
+UNAVAILABLE = problem("503 Service Unavailable", "the store does not answer")
+RUN: Mapping[str, Any] = {
+    "id": "r",
+    "thread_id": "t",
+    "agent": {"name": "clerk", "model": "openai/small"},
+    "status": "running",
+    "stop_reason": None,
+    "created_at": "2026-01-01T00:00:00Z",
+    "started_at": None,
+    "ended_at": None,
+    "step": 1,
+    "turn": 1,
+    "usage": {},
+    "limits": {},
+    "metadata": {},
+    "output": None,
+    "error": None,
+    "pending_approvals": [],
+    "links": {"stream": "/api/runs/r/stream", "events": "/api/runs/r/events"},
+    "attempts": [],
+    "tokens_billed": 0,
+    "tokens_rebilled": 0,
+}
+"""A run, as ``GET /api/runs/r`` answers."""
+DELIVERED = {"run_id": "r", "delivery": "delivered"}
 
 
 @dataclass
@@ -76,10 +100,10 @@ class Played:
 
 
 @asynccontextmanager
-async def playing(*answers: bytes) -> AsyncGenerator[tuple[Api, Played]]:
+async def playing(*answers: bytes) -> AsyncGenerator[Played]:
+    """Serve the answers on a port of their own."""
     played = Played(answers)
     server = await asyncio.start_server(played.serve, "127.0.0.1", 0)
     played.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    notices: list[str] = []
-    async with server, open_api(played.url, notices.append, QUICK) as api:
-        yield api, played
+    async with server:
+        yield played

@@ -2,27 +2,34 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import update
 from temporalio.client import Client
 
 from longrun.activities.toolbox.registry import Tool, tool
 from longrun.activities.toolbox.tool import ToolContext
-from longrun.gateway.history.rebuilder import Rebuilder, Rebuilt
+from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.gateway.reconcile.reconciler import Reconciler
+from longrun.gateway.service.decisions import Decisions
+from longrun.gateway.service.delivery import Delivery, Fate
+from longrun.gateway.service.run import Run
 from longrun.gateway.service.runs import RunService
+from longrun.gateway.service.workflows import Workflows
+from longrun.gateway.streaming.hub import Hub
 from longrun.runtime.clock import now
 from longrun.runtime.ids import new_id
 from longrun.store.db.database import Tx
 from longrun.store.db.tables import OutboxRow, RunRow
 from longrun.store.log import Segment
 from longrun.store.outbox import Outbox
+from longrun.store.repair.restore import RunHistory
 from longrun.store.runs import Acceptance
-from longrun.workflows.contract.runs import Decision, RunOrder, Verdict
+from longrun.workflows.contract.runs import Cancel, Decision, RunOrder, Said, Verdict
 from tests.build import Stores
 from tests.harness import Harness, until
 from tests.logcheck import parsed
@@ -31,12 +38,25 @@ from tests.provider_fake import Gate
 LONG_AGO = timedelta(minutes=1)
 
 
+@asynccontextmanager
+async def serving(service: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """A service that never ends by itself runs in the block."""
+    task = asyncio.create_task(service)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 @dataclass(frozen=True)
 class ServiceHarness:
     """What the gateway does without being asked over HTTP."""
 
     stores: Stores
     signals: Outbox
+    workflows: Workflows
+    delivery: Delivery
     service: RunService
     rebuilder: Rebuilder
     reconciler: Reconciler
@@ -49,7 +69,7 @@ class ServiceHarness:
         """The run's log as it is kept."""
         return await self.stores.log.page(run_id, 0, 10_000)
 
-    async def rebuilt(self, run_id: str) -> Rebuilt:
+    async def rebuilt(self, run_id: str) -> RunHistory:
         """The run from its history, which must have it."""
         rebuilt = await self.rebuilder.rebuild(run_id)
         assert rebuilt is not None
@@ -83,8 +103,24 @@ class ServiceHarness:
 
     async def decide(self, run_id: str, call_id: str, decision: Verdict, **more: object) -> None:
         """Decide a call."""
-        word = {"call_id": call_id, "decision": decision, "by": "ann", "id": new_id(), **more}
-        await self.service.decide(run_id, Decision.model_validate(word))
+        given = {"call_id": call_id, "decision": decision, "by": "ann", "id": new_id(), **more}
+        hub = Hub(self.stores.log)
+        decisions = Decisions(self.stores.approvals, self.delivery, self.stores.log, hub)
+        async with serving(hub.serve()):
+            await decisions.decide(run_id, Decision.model_validate(given))
+
+    async def cancel(self, run_id: str) -> Fate:
+        """Cancel a run."""
+        return await self.service.cancel(await self._run(run_id), Cancel(by="ann"))
+
+    async def say(self, run_id: str, text: str, message_id: str | None = None) -> Fate:
+        """Say something to a run."""
+        return await self.service.say(await self._run(run_id), Said(text=text, by="ann", id=message_id or new_id()))
+
+    async def _run(self, run_id: str) -> Run:
+        row = await self.stores.runs.get(run_id)
+        assert row is not None
+        return Run.of(row)
 
 
 def service_harness(harness: Harness, client: Client | None = None) -> ServiceHarness:
@@ -92,15 +128,15 @@ def service_harness(harness: Harness, client: Client | None = None) -> ServiceHa
 
     Args:
         harness: The harness.
-        client: Another way to Temporal than the harness's.
+        client: Another client of Temporal than the harness's.
     """
-    stores, way = harness.stores, client or harness.client
-    signals = Outbox(stores.database)
-    service = RunService(way, harness.settings.task_queue, stores.runs, stores.approvals, signals)
-    rebuilder = Rebuilder(way, stores.database, stores.runs, stores.log)
-    return ServiceHarness(
-        stores, signals, service, rebuilder, Reconciler(service, stores.runs, signals, rebuilder, dict)
-    )
+    stores, used = harness.stores, client or harness.client
+    signals, workflows = Outbox(stores.database), Workflows(used)
+    delivery = Delivery(workflows, stores.runs, signals)
+    service = RunService(workflows, harness.settings.task_queue, stores.runs, delivery)
+    rebuilder = Rebuilder(used, stores.database, stores.runs, stores.log)
+    reconciler = Reconciler(service, stores.runs, delivery, rebuilder, dict)
+    return ServiceHarness(stores, signals, workflows, delivery, service, rebuilder, reconciler)
 
 
 def tools(gate: Gate) -> list[Tool]:
@@ -127,20 +163,14 @@ def tools(gate: Gate) -> list[Tool]:
     return [echo, note, hold]
 
 
-@asynccontextmanager
-async def reconciling(services: ServiceHarness) -> AsyncGenerator[None]:
+def reconciling(services: ServiceHarness) -> AbstractAsyncContextManager[None]:
     """The reconciler goes round in the block."""
-    task = asyncio.create_task(services.reconciler.serve())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return serving(services.reconciler.serve())
 
 
 async def _is_over(services: ServiceHarness, run_id: str) -> RunRow | None:
     row = await services.stores.runs.get(run_id)
-    return row if row is not None and row.finished else None
+    return row if row is not None and row.ended_at else None
 
 
 async def over(services: ServiceHarness, run_id: str) -> RunRow:

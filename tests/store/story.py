@@ -12,19 +12,10 @@ from hypothesis import strategies as st
 from longrun.workflows import record
 from longrun.workflows.contract.events import Event, encode, number
 from longrun.workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart
+from longrun.workflows.contract.requests import Answer, ModelCall, ToolCall, Verdicts
+from longrun.workflows.contract.results import Finished, ModelReply, Paused, Recorded, ToolOutcome
 from longrun.workflows.contract.runs import Cancel, Decision, Outcome, RunOrder, Said, Verdict
-from longrun.workflows.contract.steps import (
-    Answer,
-    Finished,
-    ModelCall,
-    ModelReply,
-    Paused,
-    Recorded,
-    ToolCall,
-    ToolOutcome,
-    Verdicts,
-)
-from tests.build import Stores, answer, at, finish, pause, tool_call
+from tests.build import Stores, answer, at, finish, pause, retold, tool_call
 
 OUTCOMES = (
     Outcome(status="completed", stop_reason="end_turn"),
@@ -46,38 +37,29 @@ class History:
     order: RunOrder
     replies: dict[int, ModelReply] = field(default_factory=dict[int, ModelReply])
     outcomes: list[ToolOutcome] = field(default_factory=list[ToolOutcome])
-    pauses: list[tuple[Paused, str]] = field(default_factory=list[tuple[Paused, str]])
+    pauses: list[Paused] = field(default_factory=list[Paused])
     recorded: list[Recorded] = field(default_factory=list[Recorded])
     end: Finished | None = None
 
     def retold(self) -> list[bytes]:
         """The settled log, from the results alone."""
-        run_id = self.order.run_id
         texts = {part.call_id: part.arguments for reply in self.replies.values() for part in reply.message.calls}
-        events: list[Event] = [record.started(self.order).model_copy(update={"seq": 1})]
-        for step, reply in self.replies.items():
-            events += record.replied(run_id, step, reply)
-        for outcome in self.outcomes:
-            events += record.called(run_id, outcome, texts[outcome.call_id])
-        for paused, turn_id in self.pauses:
-            events += record.paused(paused, turn_id)
-        for each in self.recorded:
-            events += record.decided(each)
-        if self.end:
-            output = self.replies[max(self.replies)].message.text if self.replies else ""
-            events += record.finished(self.end, self.turn_id, output, texts)
+        output = self.replies[max(self.replies)].message.text if self.replies else ""
+        results = [
+            *self.replies.values(),
+            *self.outcomes,
+            *self.pauses,
+            *self.recorded,
+            *([self.end] if self.end else []),
+        ]
+        events: list[Event] = [record.accepted(self.order).model_copy(update={"seq": 1})]
+        events += retold(self.order.run_id, *results, text=output, arguments=texts)
         return [number(event.seq, encode(event)) for event in sorted(events, key=lambda event: event.seq)]
 
     @property
     def turn(self) -> int:
         """The turn that the run is in."""
         return 1 + sum(each.verdicts.resume for each in self.recorded)
-
-    @property
-    def turn_id(self) -> str:
-        """Its public id."""
-        resumed = [each.stamp.at for each in self.recorded if each.verdicts.resume]
-        return record.turn_id(self.order.run_id, self.turn, resumed[-1] if resumed else at(0))
 
 
 @st.composite
@@ -156,8 +138,8 @@ class Teller:
 
     async def _step(self, step: int) -> ModelReply:
         call = await self._open_step(step)
-        begun = await self._store.begin(call, self._now())
-        reply = await self._store.stream(call, begun, self._message(step), self._now())
+        attempt = await self._store.begin(call, self._now())
+        reply = await self._store.stream(call, attempt, self._message(step), self._now())
         again = await self._store.begin(call, self._now())
         assert again.reply == reply
         self.history.replies[step] = reply
@@ -168,13 +150,13 @@ class Teller:
         for _ in range(self._draw(st.integers(0, 2), f"lost attempts of {call.call_id}")):
             begun = await self._store.calls.begin(call, edited, "worker", self._now())
             for index in range(self._draw(st.integers(0, 3), "progress of it")):
-                await self._store.calls.progress(call, begun.attempt, index, {"at": [index, None]}, self._now())
+                await self._store.calls.progress(call, begun.number, index, {"at": [index, None]}, self._now())
         result = Answer(call_id=call.call_id, name=call.name, status="ok", content="".join(WORDS))
         ends = self._draw(st.sampled_from(("open", "answered", "completed", "completed")), f"{call.call_id} ends")
         if ends == "completed":
             begun = await self._store.calls.begin(call, edited, "worker", self._now())
             self.history.outcomes.append(
-                await self._store.calls.complete(call, result, None, begun.attempt, self._now())
+                await self._store.calls.complete(call, result, None, begun.number, self._now())
             )
         elif ends == "answered":
             self.history.outcomes += await self._store.calls.answer(call.run_id, [result], self._now())
@@ -184,7 +166,7 @@ class Teller:
         asked = pause(self.history.order.run_id, step, message, turn=self.history.turn)
         results = [await self._store.approvals.pause(asked, self._now()) for _ in range(2)]
         assert results[0] == results[1]
-        self.history.pauses.append((results[0], self.history.turn_id))
+        self.history.pauses.append(results[0])
         pending = [call.call_id for call in message.calls]
         while pending:
             if not self._whether(f"{' '.join(pending[:2])} are decided"):

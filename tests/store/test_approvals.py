@@ -1,16 +1,18 @@
 """Pauses and what was decided."""
 
+import asyncio
 import json
 
 import pytest
+from sqlmodel import col, select
 
 from longrun.store.db.tables import TurnRow
 from longrun.store.log import FencedError
 from longrun.workflows import record
 from longrun.workflows.contract.events import type_of
 from longrun.workflows.contract.messages import Message
+from longrun.workflows.contract.requests import ModelCall, Verdicts
 from longrun.workflows.contract.runs import Decision, RunOrder
-from longrun.workflows.contract.steps import ModelCall, Verdicts
 from tests.build import Stores, at, calls, finish, pause
 
 
@@ -27,8 +29,10 @@ def verdicts(run_id: str, *decisions: Decision, resume: bool, turn: int = 1, exp
 
 
 async def turns(store: Stores, run_id: str) -> list[tuple[int, str, int, int | None, str | None]]:
-    rows = await store.database.read(lambda session: [session.get(TurnRow, (run_id, turn)) for turn in (1, 2, 3)])
-    return [(row.turn, row.turn_id, row.first_seq, row.last_seq, row.stop_reason) for row in rows if row]
+    query = select(TurnRow).where(col(TurnRow.run_id) == run_id).order_by(col(TurnRow.turn))
+    async with store.database.session() as session:
+        rows = await session.exec(query)
+        return [(row.turn, row.turn_id, row.first_seq, row.last_seq, row.stop_reason) for row in rows]
 
 
 async def statuses(store: Stores, run_id: str) -> dict[str, str]:
@@ -139,6 +143,19 @@ async def test_a_decision_without_a_request_is_recorded_all_the_same(store: Stor
     recorded = [await store.approvals.record(each, at(6)) for each in (early, nothing)]
     assert [await store.approvals.record(each, at(9)) for each in (early, nothing)] == recorded
     assert [type_of(line) for line in await store.lines(run.run_id)][-2:] == ["approval.decided", "run.resumed"]
+
+
+async def test_a_pause_that_two_processes_write_at_once_is_written_once(database_url: str) -> None:
+    stores = [Stores.over(database_url), Stores.over(database_url)]
+    for _ in range(10):
+        run, message = await stores[0].accept(), calls("c1")
+        await stores[0].ask(ModelCall(run_id=run.run_id, step=1), message)
+        asks = pause(run.run_id, 1, message)
+        first, second = await asyncio.gather(*(store.approvals.pause(asks, at(3)) for store in stores))
+        assert first == second
+        assert [type_of(line) for line in await stores[0].lines(run.run_id)].count("run.waiting") == 1
+    for store in stores:
+        await store.database.aclose()
 
 
 async def test_a_later_turn_pauses_and_may_ask_for_a_call_again(store: Stores) -> None:

@@ -10,8 +10,9 @@ from longrun.store.blobs import Blobs, KeptResult
 from longrun.store.calls import MOST_LOST, UnknownCallError
 from longrun.store.log import FencedError
 from longrun.workflows.contract.events import type_of
+from longrun.workflows.contract.requests import Answer, ModelCall, ToolCall
+from longrun.workflows.contract.results import ModelReply, ToolOutcome
 from longrun.workflows.contract.runs import RunOrder
-from longrun.workflows.contract.steps import Answer, ModelCall, ModelReply, ToolCall, ToolOutcome
 from tests.build import START, Stores, at, calls, finish, tool_call
 
 
@@ -33,7 +34,7 @@ async def complete(store: Stores, call: ToolCall, attempt: int, content: str = "
 async def test_a_call_is_begun_reports_and_gets_its_result(store: Stores) -> None:
     run, reply, (call,) = await asked(store, "c1")
     begun = await store.calls.begin(call, None, "worker-1", at(3))
-    assert (begun.attempt, begun.arguments, begun.interrupted) == (1, reply.message.calls[0].arguments, False)
+    assert (begun.number, begun.arguments, begun.interrupted) == (1, reply.message.calls[0].arguments, False)
     await store.calls.progress(call, 1, 1, {"done": 0.5}, at(4))
     await store.calls.progress(call, 1, 2, [None, "é"], at(5))
     outcome = await complete(store, call, 1)
@@ -54,7 +55,7 @@ async def test_an_interrupted_call_begins_again_and_knows_it(store: Stores) -> N
     for n in range(1, 12):
         await store.calls.progress(call, 1, n, n, at(4))
     second = await store.calls.begin(call, None, "worker-2", at(5))
-    assert (second.attempt, second.interrupted, second.started) == (2, True, first.started)
+    assert (second.number, second.interrupted, second.started) == (2, True, first.started)
     with pytest.raises(FencedError):
         await store.calls.progress(call, 1, 12, "late", at(6))
     with pytest.raises(FencedError):
@@ -75,7 +76,7 @@ async def test_each_attempt_of_a_call_has_its_row_and_all_go_with_the_result(sto
     await store.calls.begin(call, None, "worker-2", at(5))
     await store.calls.hand_over(call, 2, at(6))
     begun = await store.calls.begin(call, None, "worker-3", at(7))
-    outcome = await complete(store, call, begun.attempt)
+    outcome = await complete(store, call, begun.number)
     assert [(each.attempt, each.worker, each.outcome, each.recovered) for each in outcome.attempts] == [
         (1, "worker-1", "lost", "none"),
         (2, "worker-2", "handed_over", "reissued"),
@@ -112,11 +113,11 @@ async def test_an_interrupted_call_that_must_not_repeat_begins_only_the_attempt_
 ) -> None:
     _, _, (call,) = await asked(store, "c1")
     first = await store.calls.begin(call, None, "worker-1", at(3), repeats=False)
-    assert (first.attempt, first.halted) == (1, None)
+    assert (first.number, first.halted) == (1, None)
     for again in (0, 1, 3):
         unsure = call.model_copy(update={"again": again})
         halted = await store.calls.begin(unsure, None, "worker-2", at(4), repeats=False)
-        assert (halted.attempt, halted.interrupted, halted.halted) == (2, True, "interrupted")
+        assert (halted.number, halted.interrupted, halted.halted) == (2, True, "interrupted")
         assert halted.started == first.started
     with pytest.raises(FencedError):
         await store.calls.progress(call, 1, 1, "late", at(5))
@@ -124,11 +125,11 @@ async def test_an_interrupted_call_that_must_not_repeat_begins_only_the_attempt_
         await complete(store, call, 1)
     agreed = call.model_copy(update={"again": 2})
     begun = await store.calls.begin(agreed, '{"q":"other"}', "worker-2", at(6), repeats=False)
-    assert (begun.attempt, begun.arguments, begun.halted) == (2, '{"q":"other"}', None)
+    assert (begun.number, begun.arguments, begun.halted) == (2, '{"q":"other"}', None)
     assert (await store.calls.begin(agreed, None, "worker-3", at(7), repeats=False)).halted == "interrupted"
     assert (
         await store.calls.begin(agreed.model_copy(update={"again": 3}), None, "w", at(8), repeats=False)
-    ).attempt == 3
+    ).number == 3
     outcome = await complete(store, call, 3)
     assert outcome.attempt == 3
 
@@ -136,10 +137,10 @@ async def test_an_interrupted_call_that_must_not_repeat_begins_only_the_attempt_
 async def test_a_call_that_was_lost_too_often_is_not_begun_again(store: Stores) -> None:
     _, _, (call,) = await asked(store, "c1")
     for attempt in range(1, MOST_LOST + 1):
-        assert (await store.calls.begin(call, None, "worker", at(attempt))).attempt == attempt
+        assert (await store.calls.begin(call, None, "worker", at(attempt))).number == attempt
     for repeats in (True, False):
         halted = await store.calls.begin(call, None, "worker", at(9), repeats=repeats)
-        assert (halted.attempt, halted.halted) == (MOST_LOST + 1, "given_up")
+        assert (halted.number, halted.halted) == (MOST_LOST + 1, "given_up")
 
 
 async def test_a_result_is_kept_whole_once_however_often_it_comes(store: Stores) -> None:
@@ -210,10 +211,10 @@ async def test_two_workers_with_one_call_leave_one_result(database_url: str) -> 
     stores = [Stores.over(database_url), Stores.over(database_url)]
     run, _, (call,) = await asked(stores[0], "c1")
     begun = await asyncio.gather(*(store.calls.begin(call, None, "w", START) for store in stores))
-    assert sorted(each.attempt for each in begun) == [1, 2]
+    assert sorted(each.number for each in begun) == [1, 2]
     assert {each.started.first for each in begun} == {begun[0].started.first}
     results = await asyncio.gather(
-        *(complete(store, call, each.attempt, "found") for store, each in zip(stores, begun, strict=True)),
+        *(complete(store, call, each.number, "found") for store, each in zip(stores, begun, strict=True)),
         return_exceptions=True,
     )
     won = [result for result in results if isinstance(result, ToolOutcome)]
@@ -240,5 +241,5 @@ async def test_a_call_of_an_ended_run_is_not_begun(store: Stores) -> None:
     finished, _ = await store.runs.finish(finish(run.run_id), at(8))
     begun = await store.calls.begin(call, None, "worker-1", at(9))
     assert begun.outcome == finished.closed[0]
-    assert begun.started == finished.closed[0].completed
+    assert begun.started == finished.closed[0].stamp
     assert type_of((await store.lines(run.run_id))[-1]) == "run.completed"

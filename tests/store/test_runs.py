@@ -9,8 +9,8 @@ import pytest
 from longrun.store.log import FencedError
 from longrun.store.runs import Acceptance, Accepted, KeyReusedError, RunFilter, ThreadBusyError
 from longrun.workflows.contract.events import type_of
+from longrun.workflows.contract.requests import ModelCall
 from longrun.workflows.contract.runs import Cancel, Outcome, Said
-from longrun.workflows.contract.steps import ModelCall
 from tests.build import COMPLETED, START, Stores, agent, at, calls, failed, finish, later, order, says, tool_call
 
 CANCELLED = Outcome(status="cancelled", stop_reason="cancelled", cancel=Cancel(reason="enough", by="ann"))
@@ -21,7 +21,7 @@ async def test_an_accepted_run_has_its_row_its_input_and_its_first_event(store: 
     assert await store.runs.accept(Acceptance(given)) == Accepted(given.run_id, created=True, ready=True)
     row = await store.runs.get(given.run_id)
     assert row is not None
-    assert (row.status, row.place, row.turn, row.step, row.dispatched) == ("queued", 1, 1, 0, False)
+    assert (row.status, row.position, row.turn, row.step, row.dispatched) == ("queued", 1, 1, 0, False)
     assert await store.runs.order(given.run_id) == given
     assert await store.messages.of_run(given.run_id) == [given.input]
     (line,) = await store.lines(given.run_id)
@@ -64,7 +64,7 @@ async def test_one_key_at_once_from_two_processes_makes_one_run(database_url: st
         assert len({each.run_id for each in accepted}) == 1
         assert [each.created for each in accepted].count(True) == 1
     runs = await stores[0].runs.find(RunFilter(thread="t"))
-    assert sorted(run.place for run in runs) == list(range(1, 9))
+    assert sorted(run.position for run in runs) == list(range(1, 9))
     for store in stores:
         await store.database.aclose()
 
@@ -152,7 +152,7 @@ async def test_the_end_closes_open_steps_and_unanswered_calls(store: Stores) -> 
         *(("c1", "cancelled", False), ("c2", "cancelled", True)),
     ]
     (open_step,) = finished.open_steps
-    assert (open_step.step, open_step.superseded[0].attempt) == (2, 1)
+    assert (open_step.opened.step, open_step.superseded[0].attempt) == (2, 1)
     with pytest.raises(FencedError):
         await store.babble(second, begun, ["word"])
     with pytest.raises(FencedError):
@@ -213,10 +213,3 @@ async def test_what_nobody_started_and_what_has_not_ended_can_be_found(store: St
     await store.runs.finish(finish(first.run_id), at(100))
     assert await store.runs.active() == []
     assert await store.runs.undispatched(at(30)) == [queued]
-
-
-async def test_a_write_of_ones_own_is_a_transaction(store: Stores) -> None:
-    run = order()
-    await store.runs.write(lambda tx: store.runs.insert(tx, run, (None, None)))
-    assert await store.runs.order(run.run_id) == run
-    assert await store.lines(run.run_id) == []

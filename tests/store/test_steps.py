@@ -5,8 +5,9 @@ import pytest
 from longrun.store.log import FencedError
 from longrun.workflows.contract.events import type_of
 from longrun.workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.requests import ModelCall
+from longrun.workflows.contract.results import ModelReply, Span
 from longrun.workflows.contract.runs import Said
-from longrun.workflows.contract.steps import ModelCall, ModelReply, Span
 from tests.build import START, Stores, answer, at, calls, draft, finish, order, says
 
 
@@ -44,7 +45,7 @@ async def test_a_retry_after_the_commit_gets_the_committed_reply(store: Stores) 
     assert again.reply == reply
     assert ModelReply.model_validate_json(reply.model_dump_json()) == again.reply
     assert again.superseded == reply.superseded
-    assert again.begin == reply.begin
+    assert again.opened == reply.opened
     assert await store.log.head(run.run_id) == head
 
 
@@ -65,7 +66,7 @@ async def test_an_attempt_that_wrote_nothing_leaves_no_notice(store: Stores) -> 
     call = ModelCall(run_id=run.run_id, step=1)
     await store.begin(call)
     second = await store.begin(call)
-    assert (second.attempt, second.superseded) == (2, ())
+    assert (second.number, second.superseded) == (2, ())
     assert await store.log.head(run.run_id) == 2
 
 
@@ -75,10 +76,10 @@ async def test_each_lost_attempt_has_its_notice_with_its_own_range(store: Stores
     await store.babble(call, await store.begin(call), ["a", "b"])
     await store.babble(call, await store.begin(call, at(1)), ["c"])
     reply = await store.stream(call, await store.begin(call, at(2)), says("d"))
-    assert [(gone.attempt, gone.first, gone.last, gone.notice.first) for gone in reply.superseded] == [
+    assert [(gone.attempt, gone.first, gone.last, gone.stamp.first) for gone in reply.superseded] == [
         *((1, 3, 4, 5), (2, 6, 6, 7))
     ]
-    assert [gone.notice.at for gone in reply.superseded] == [at(1), at(2)]
+    assert [gone.stamp.at for gone in reply.superseded] == [at(1), at(2)]
     assert (await store.begin(call)).reply == reply
 
 

@@ -5,7 +5,7 @@ import json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from longrun.workflows.contract.steps import Finished, ModelReply, Paused, Recorded, ToolOutcome
+from longrun.workflows.contract.results import Finished, ModelReply, Paused, Recorded, ToolOutcome
 from tests.build import Stores
 from tests.store.story import History, Teller
 
@@ -16,7 +16,7 @@ def through_history(history: History) -> History:
         order=history.order.model_validate_json(history.order.model_dump_json()),
         replies={n: ModelReply.model_validate_json(r.model_dump_json()) for n, r in history.replies.items()},
         outcomes=[ToolOutcome.model_validate_json(o.model_dump_json()) for o in history.outcomes],
-        pauses=[(Paused.model_validate_json(p.model_dump_json()), turn) for p, turn in history.pauses],
+        pauses=[Paused.model_validate_json(p.model_dump_json()) for p in history.pauses],
         recorded=[Recorded.model_validate_json(r.model_dump_json()) for r in history.recorded],
         end=Finished.model_validate_json(history.end.model_dump_json()) if history.end else None,
     )

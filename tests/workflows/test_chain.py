@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from longrun.activities.providers.provider import ModelRequest
-from longrun.workflows.contract.runs import Said
 from tests.gateway.service_harness import service_harness, tools
 from tests.harness import harnessed, order
 from tests.provider_fake import Gate, Turn, call, turn
@@ -21,12 +20,12 @@ def script(request: ModelRequest) -> Turn:
     return turn("On and on.", call(f"c{request.step}", tool, {"text": "one two"}))
 
 
-async def test_a_run_in_several_links_is_rebuilt_and_restored(impatient_temporal: str, tmp_path: Path) -> None:
+async def test_a_run_in_several_executions_is_rebuilt_and_restored(impatient_temporal: str, tmp_path: Path) -> None:
     async with harnessed(impatient_temporal, tmp_path, script, tools(Gate())) as harness:
         parts = service_harness(harness)
         handle = await harness.start(order("echo", "note"))
         await harness.phase(handle, "waiting")
-        await parts.service.say(await harness.row(handle.id), Said(text="Hurry.", by="ann", id="s1"))
+        await parts.say(handle.id, "Hurry.", "s1")
         for step in (2, 9):
             await parts.decide(handle.id, f"c{step}", "approve")
         await harness.ended(handle)

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from longrun.workflows.contract.agents import AgentSpec, Approval, ArgumentRule, ModelParams, ToolUse
 from longrun.workflows.contract.messages import Message, OpaquePart, TextPart, ToolCallPart, Usage
+from longrun.workflows.contract.results import Stamp, ToolOutcome
 from longrun.workflows.contract.runs import Cancel, Decision, Limits, Outcome, RunState, Said
 from longrun.workflows.contract.shape import Shape
-from longrun.workflows.contract.steps import Stamp, ToolOutcome
 from tests.build import START, order
 from tests.workflows.message_parts import conversations
 
@@ -21,16 +21,16 @@ SHAPES: list[Shape] = [
     AgentSpec.model_validate({**AGENT, "tools": ["look", {"name": "pay", "approval": "always"}]}),
     RunState(
         order=order(),
-        began=START,
+        started_at=START,
         step=3,
         turn=2,
         usage=Usage(input_tokens=0),
         decisions=(Decision(call_id="c1", decision="edit", args={"n": None, "deep": [{"x": None}]}),),
-        heard=(Said(text="\u2028 hm", id="1"),),
-        heard_ids=("0", "1"),
+        messages=(Said(text="\u2028 hm", id="1"),),
+        message_ids=("0", "1"),
     ),
     Outcome(status="cancelled", stop_reason="cancelled", cancel=Cancel(reason="enough", by="ann")),
-    ToolOutcome(step=1, call_id="c", name="look", status="ok", content="\x00", started=STAMP, completed=STAMP),
+    ToolOutcome(step=1, call_id="c", name="look", status="ok", content="\x00", started=STAMP, stamp=STAMP),
 ]
 
 

@@ -14,22 +14,20 @@ from longrun.store.db.schema import migrate
 from longrun.workflows import record
 from longrun.workflows.contract.events import Event, RunCancelled, RunCompleted, RunFailed, ToolStarted, encode, number
 from longrun.workflows.contract.messages import Message, TextPart
-from longrun.workflows.contract.runs import Decision, Outcome, Said
-from longrun.workflows.contract.steps import (
-    Answer,
-    ModelCall,
+from longrun.workflows.contract.requests import Answer, ModelCall, Pause, Verdicts
+from longrun.workflows.contract.results import (
+    Finished,
     ModelReply,
-    Pause,
     Paused,
     Progress,
     Recorded,
     Span,
     Stamp,
     ToolOutcome,
-    Verdicts,
 )
+from longrun.workflows.contract.runs import Decision, Outcome, Said
 from longrun.workflows.deltas import Attempt, played
-from tests.build import START, Stores, answer, at, calls, draft, finish, says, tool_call
+from tests.build import START, Stores, answer, at, calls, draft, finish, retold, says, tool_call
 from tests.workflows.message_parts import cut_messages
 
 STAMP = Stamp(first=9, at=START)
@@ -68,7 +66,7 @@ async def streamed(
 ) -> ModelReply:
     """A step as the model activity writes it, with a pause in which somebody else writes too."""
     begun = await store.begin(call)
-    events = list(played(Attempt(call.run_id, call.step, begun.attempt, START, message.id), message, marks))
+    events = list(played(Attempt(call.run_id, call.step, begun.number, START, message.id), message, marks))
     spans: list[Span] = []
     for index, batch in enumerate(batches(events, sizes)):
         spans.append(await store.steps.append(begun, index, batch))
@@ -91,7 +89,7 @@ async def test_any_message_is_told_as_it_was_written(
     late = tool_call(run_id, 1, calls("late").calls[0])
     await store.calls.begin(late, None, "worker", at(1))
     reply = await streamed(store, ModelCall(run_id=run_id, step=2, said=said), message, marks, sizes)
-    told = lines([*record.replied(run_id, 1, first), *record.replied(run_id, 2, reply)])
+    told = lines(retold(run_id, first, reply))
     written = [line for line in await store.lines(run_id) if b'"type":"tool.' not in line]
     assert told == written[1:]
 
@@ -106,7 +104,7 @@ async def test_an_end_tells_what_it_closes(store: Stores) -> None:
     before = len(await store.lines(run_id))
     ended, _ = await store.runs.finish(finish(run_id), at(3))
     arguments = {call.call_id: call.arguments for call in asked.calls}
-    told = {event.seq: event for event in record.finished(ended, run_id, asked.text, arguments)}
+    told = {event.seq: event for event in retold(run_id, ended, text=asked.text, arguments=arguments)}
     written = await store.lines(run_id, before)
     assert lines([told[seq] for seq in range(before + 1, before + len(written) + 1)]) == written
     assert [event.type for event in told.values() if event.seq <= before] == ["step.started", "tool.started"]
@@ -116,7 +114,7 @@ async def test_an_end_tells_what_it_closes(store: Stores) -> None:
 async def test_a_run_that_ends_at_once_tells_of_nothing_else(store: Stores) -> None:
     run_id = (await store.accept()).run_id
     ended, _ = await store.runs.finish(finish(run_id), at(3))
-    assert lines(record.finished(ended, run_id, "", {})) == (await store.lines(run_id))[1:]
+    assert lines(retold(run_id, ended)) == (await store.lines(run_id))[1:]
 
 
 async def test_a_call_that_is_answered_without_running_has_only_its_result(store: Stores) -> None:
@@ -124,7 +122,7 @@ async def test_a_call_that_is_answered_without_running_has_only_its_result(store
     await store.ask(ModelCall(run_id=run_id, step=1), calls("c1"))
     given = Answer(call_id="c1", name="search", status="denied", content="no")
     (outcome,) = await store.calls.answer(run_id, [given], at(1))
-    (told,) = record.called(run_id, outcome, "{}")
+    (told,) = retold(run_id, outcome)
     assert lines([told]) == (await store.lines(run_id))[-1:]
 
 
@@ -139,10 +137,10 @@ def test_a_call_tells_the_arguments_that_it_ran_with(edited: str | None, used: s
         attempt=2,
         arguments=edited,
         started=Stamp(first=4, at=START),
-        progress=(Progress(stamp=Stamp(first=7, at=START), attempt=2, data=None),),
-        completed=STAMP,
+        progress=(Progress(step=1, call_id="c", attempt=2, index=1, data=None, stamp=Stamp(first=7, at=START)),),
+        stamp=STAMP,
     )
-    started, progress, completed = record.called("r", outcome, '{"q": 1}')
+    started, progress, completed = retold("r", outcome, arguments={"c": '{"q": 1}'})
     assert isinstance(started, ToolStarted)
     assert started.arguments == used
     assert [(event.seq, event.attempt) for event in (started, progress, completed)] == [(4, 1), (7, 2), (9, 2)]
@@ -179,7 +177,7 @@ def pause() -> Pause:
 
 
 def test_a_pause_asks_ends_its_turn_and_waits() -> None:
-    told = record.paused(Paused(pause=pause(), stamp=STAMP), "turn")
+    told = retold("r", Paused(pause=pause(), turn_id="turn", stamp=STAMP))
     assert [(event.seq, event.type) for event in told] == [
         (9, "approval.requested"),
         (10, "turn.ended"),
@@ -190,8 +188,8 @@ def test_a_pause_asks_ends_its_turn_and_waits() -> None:
 def test_only_the_last_verdict_begins_a_turn() -> None:
     first = verdicts(Decision(call_id="a", decision="approve"), resume=False)
     last = verdicts(Decision(call_id="b", decision="deny"), expired=["c"], resume=True)
-    assert [event.type for event in record.decided(Recorded(verdicts=first, stamp=STAMP))] == ["approval.decided"]
-    told = record.decided(Recorded(verdicts=last, stamp=STAMP))
+    assert [event.type for event in retold("r", Recorded(verdicts=first, stamp=STAMP))] == ["approval.decided"]
+    told = retold("r", Recorded(verdicts=last, stamp=STAMP))
     assert [(event.seq, event.type) for event in told] == [
         (9, "approval.decided"),
         (10, "approval.expired"),
@@ -202,7 +200,7 @@ def test_only_the_last_verdict_begins_a_turn() -> None:
 def ends(**outcome: object) -> Event:
     """The last event of a run with this outcome."""
     given = finish("r", Outcome.model_validate(outcome))
-    return record.ending(given, "turn", START, says("Done.").text)[-1]
+    return retold("r", Finished(finish=given, turn_id="turn", stamp=STAMP), text=says("Done.").text)[-1]
 
 
 def test_an_end_says_what_is_known_of_it() -> None:
@@ -226,11 +224,12 @@ def test_a_message_without_parts_is_told_too() -> None:
             "finish_reason": "stop",
             "usage": {},
             "attempt": 1,
-            "begin": {"stamp": {"first": 2, "at": START}, "model": "scripted/x"},
+            "step": 1,
+            "opened": {"step": 1, "stamp": {"first": 2, "at": START}, "model": "scripted/x"},
             "attempt_at": START,
             "marks": (),
             "spans": [{"first": 3, "last": 3}],
             "completed_at": START,
         }
     )
-    assert [event.type for event in record.replied("r", 1, reply)] == ["step.started", "message.completed"]
+    assert [event.type for event in retold("r", reply)] == ["step.started", "message.completed"]

@@ -3,7 +3,7 @@
 from hypothesis import given
 
 from longrun.workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
-from longrun.workflows.transcript import LOST, paired
+from longrun.workflows.transcript import NO_RESULT, paired
 from tests.workflows.message_parts import conversations
 
 
@@ -45,7 +45,7 @@ def test_the_first_result_counts_and_a_lost_one_is_said_to_be_lost() -> None:
     calls = [ToolCallPart(call_id=call_id, name="look", arguments="{}") for call_id in ("a", "b")]
     sent = paired([message("assistant", *calls), answer("a", "one"), answer("a", "two"), answer("z")])
     results = [(part.content, part.status) for part in sent[1].parts if isinstance(part, ToolResultPart)]
-    assert results == [("one", "ok"), (LOST, "cancelled")]
+    assert results == [("one", "ok"), (NO_RESULT, "cancelled")]
 
 
 def test_what_a_cancel_cut_is_not_sent_unless_it_is_text() -> None:

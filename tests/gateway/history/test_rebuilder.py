@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from longrun.runtime.ids import new_id
-from longrun.workflows.contract.runs import Cancel, Said
 from tests.gateway.histories import ALL_TOOLS, DONE, Breaking, asking, assert_restored, behind, holding
 from tests.harness import order
 from tests.logcheck import of_type
@@ -59,7 +57,7 @@ async def test_a_run_cancelled_while_it_waits_is_rebuilt(temporal: str, tmp_path
     async with behind(temporal, tmp_path, asking) as (harness, parts):
         handle = await harness.start(order(*ALL_TOOLS))
         await harness.phase(handle, "waiting")
-        await parts.service.cancel(await harness.row(handle.id), Cancel(by="ann"))
+        await parts.cancel(handle.id)
         await harness.ended(handle)
         await parts.assert_rebuilt(handle.id)
 
@@ -70,7 +68,7 @@ async def test_a_run_cancelled_in_the_middle_of_a_message_is_rebuilt(temporal: s
     async with behind(temporal, tmp_path, script) as (harness, parts):
         handle = await harness.start(order(*ALL_TOOLS))
         await gate.reached.wait()
-        await parts.service.cancel(await harness.row(handle.id), Cancel(by="ann"))
+        await parts.cancel(handle.id)
         await harness.ended(handle)
         await parts.assert_rebuilt(handle.id)
 
@@ -80,7 +78,7 @@ async def test_a_run_cancelled_in_a_tool_is_rebuilt(temporal: str, tmp_path: Pat
     async with behind(temporal, tmp_path, holding, gate) as (harness, parts):
         handle = await harness.start(order(*ALL_TOOLS))
         await gate.reached.wait()
-        await parts.service.cancel(await harness.row(handle.id), Cancel(by="ann"))
+        await parts.cancel(handle.id)
         await harness.ended(handle)
         await parts.assert_rebuilt(handle.id)
 
@@ -91,7 +89,7 @@ async def test_words_said_on_the_way_are_rebuilt(temporal: str, tmp_path: Path) 
         handle = await harness.start(order(*ALL_TOOLS))
         await gate.reached.wait()
         for words in ("One more thing.", "And another."):
-            await parts.service.say(await harness.row(handle.id), Said(text=words, by="ann", id=new_id()))
+            await parts.say(handle.id, words)
         gate.open()
         _, events = await harness.ended(handle)
         assert len(of_type(events, "message.received")) == 2

@@ -17,7 +17,6 @@ from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.blobs import Blobs, KeptResult
 from longrun.store.db.tables import SegmentRow
 from longrun.workflows.contract.events import ApprovalRequested
-from longrun.workflows.contract.runs import Cancel
 from tests.gateway.histories import ALL_TOOLS, DONE, Breaking, asking, assert_restored, behind, holding
 from tests.gateway.service_harness import ServiceHarness, service_harness
 from tests.harness import Harness, harnessed, order, until
@@ -40,7 +39,7 @@ async def test_a_lost_database_file_gets_a_reviewed_run_back_row_by_row(temporal
         await parts.decide(handle.id, "c2-0", "approve")
         await harness.seen(handle.id, "run.resumed")
         await until(lambda: parts.approved(handle.id, "c2-0"), "the early decision to count")
-        await parts.service.cancel(await harness.row(handle.id), Cancel(by="ann"))
+        await parts.cancel(handle.id)
         await harness.ended(handle)
         await assert_restored(harness, parts, handle.id)
 

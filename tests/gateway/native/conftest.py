@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from longrun.runtime.settings import Settings
 from longrun.store.db.database import Tx
-from longrun.workflows.contract.steps import ModelCall
+from longrun.workflows.contract.requests import ModelCall
 from tests.build import START, Stores, calls, finish, pause, says
 from tests.running import Front, serving
 

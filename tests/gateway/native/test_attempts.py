@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from longrun.store.attempts import Doing, begin_attempt, charge, end_attempt, recover
+from longrun.store.attempts import CallKey, begin_attempt, charge, end_attempt, recover
 from longrun.store.db.database import Tx
 from longrun.workflows.contract.messages import Usage
-from longrun.workflows.contract.steps import ModelCall
+from longrun.workflows.contract.requests import ModelCall
 from tests.build import START, Stores, finish, says
 from tests.gateway.native.conftest import Stand
 
@@ -19,7 +19,7 @@ async def twice_asked(stores: Stores) -> str:
 
     def job(tx: Tx) -> None:
         tx.exec_driver_sql("DELETE FROM attempts WHERE run_id = ?", (run_id,))
-        doing = Doing(run_id, 1)
+        doing = CallKey(run_id, 1)
         begin_attempt(tx, doing, 1, ("one", START), provider="openai/small")
         charge(tx, doing, 1, Usage(input_tokens=10, output_tokens=3), estimated=True)
         end_attempt(tx, doing, 1, "lost", START + timedelta(seconds=1))
@@ -27,7 +27,7 @@ async def twice_asked(stores: Stores) -> str:
         recover(tx, doing, 2, "reissued")
         charge(tx, doing, 2, Usage(input_tokens=10, output_tokens=5))
         end_attempt(tx, doing, 2, "completed", START + timedelta(seconds=3))
-        begin_attempt(tx, Doing(run_id, 1, "call-1"), 1, ("two", START + timedelta(seconds=4)))
+        begin_attempt(tx, CallKey(run_id, 1, "call-1"), 1, ("two", START + timedelta(seconds=4)))
 
     await stores.database.write(job)
     return run_id

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from longrun.gateway.http.incoming import MOST_DEPTH
+from longrun.gateway.http.body import MOST_DEPTH
 from longrun.runtime.ids import new_id
 from longrun.workflows.contract.runs import RunState
 from tests.build import order

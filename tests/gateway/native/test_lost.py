@@ -1,20 +1,21 @@
 """A run that Temporal has forgotten is read from the store; what the store has lost too is said to be gone."""
 
 import asyncio
-from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 import pytest_asyncio
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from longrun.client import ApiError, open_api
+from longrun.client import ApiError, AsyncClient
 from longrun.runtime.ids import new_id
 from longrun.store.db.database import Tx
 from tests.build import Stores
-from tests.dev_server import dev_server, found
+from tests.dev_server import dev_server
 from tests.harness import until
 from tests.patience import PATIENCE
 from tests.provider_fake import call, turn
@@ -53,19 +54,10 @@ async def forget(address: str, run_id: str) -> None:
 
 async def _forgotten(client: Client, run_id: str) -> bool:
     """Delete a workflow. Temporal does so later, and not while it is still busy with the workflow's end."""
-    command = (
-        found().binary,
-        "workflow",
-        "delete",
-        "-w",
-        run_id,
-        "--address",
-        client.service_client.config.target_host,
-    )
-    process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
-    await process.wait()
+    execution = WorkflowExecution(workflow_id=run_id)
+    request = DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
     try:
-        await client.get_workflow_handle(run_id).describe()
+        await client.workflow_service.delete_workflow_execution(request)
     except RPCError as error:
         return error.status == RPCStatusCode.NOT_FOUND
     return False
@@ -134,9 +126,9 @@ async def test_whoever_waits_for_events_that_are_gone_is_told_when_the_run_is_ov
     await front.waiting(run_id)
     await forget(temporal, run_id)
     await lose(front, run_id, 2)
-    async with open_api(front.base_url, lambda _: None) as api, asyncio.timeout(PATIENCE):
+    async with AsyncClient(front.base_url) as client, asyncio.timeout(PATIENCE):
         with pytest.raises(ApiError, match="are gone") as refused:
-            async for _ in api.follow(run_id):
+            async for _ in client.stream_run(run_id):
                 pass
     assert refused.value.status == 410
     run = await front.run(run_id)

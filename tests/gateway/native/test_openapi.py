@@ -6,12 +6,13 @@ from starlette.routing import Route
 
 from longrun.gateway.app import create_app
 from longrun.gateway.http import openapi
-from longrun.gateway.native.routes import OPERATIONS
+from longrun.gateway.native.problems import PROBLEMS
+from longrun.gateway.native.routes import INFO, OPERATIONS
 from longrun.runtime.settings import Settings
 from longrun.workflows.contract.events import EVENT
 from tests.gateway.native.conftest import Stand
 
-DOCUMENT = openapi.build(OPERATIONS)
+DOCUMENT = openapi.build(INFO, OPERATIONS, PROBLEMS)
 
 
 def test_every_route_is_in_the_document_and_every_path_of_it_is_a_route() -> None:

@@ -20,7 +20,7 @@ async def test_an_accepted_run_says_where_to_find_it(stand: Stand) -> None:
     assert (run["status"], run["agent"]["name"], run["metadata"]) == ("queued", "inline", {"ticket": [1, None]})
     assert run["limits"]["max_steps"] == 3
     assert await stand.front.run(run["id"]) == run
-    assert (await stand.front.http.get(run["executions"]["events"])).json()["events"][0]["type"] == "run.accepted"
+    assert (await stand.front.http.get(run["links"]["events"])).json()["events"][0]["type"] == "run.accepted"
 
 
 async def test_a_run_of_a_kept_agent_is_a_snapshot_of_it(stand: Stand) -> None:
@@ -33,7 +33,7 @@ async def test_a_run_of_a_kept_agent_is_a_snapshot_of_it(stand: Stand) -> None:
 async def test_an_input_can_be_a_message_of_several_parts(stand: Stand) -> None:
     said = {"role": "user", "parts": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}
     response = await stand.front.http.post("/api/runs", json={"agent": AGENT, "input": said})
-    events = (await stand.front.http.get(response.json()["executions"]["events"])).json()["events"]
+    events = (await stand.front.http.get(response.json()["links"]["events"])).json()["events"]
     assert [part["text"] for part in events[0]["input"]["parts"]] == ["one", "two"]
 
 
@@ -154,4 +154,4 @@ async def test_the_gateway_lives_without_temporal_but_is_not_ready(stand: Stand)
     assert (await stand.front.http.get("/api/health")).json() == {"status": "ok"}
     response = await stand.front.http.get("/api/ready")
     assert response.status_code == 503
-    assert response.json() == {"status": "not_ready", "temporal": "away", "store": "ok"}
+    assert response.json() == {"status": "not_ready", "temporal": "unavailable", "store": "ok"}

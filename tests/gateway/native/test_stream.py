@@ -8,11 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from longrun.gateway.native.stream import frames
-from longrun.gateway.streaming.tail import Chunk
 from longrun.runtime.settings import Settings
 from longrun.workflows.contract.events import EVENT
-from longrun.workflows.contract.steps import ModelCall
+from longrun.workflows.contract.requests import ModelCall
 from tests.build import START, Stores, finish, says
 from tests.gateway.native.conftest import Stand, complete, wait_for
 from tests.gateway_process import gateway_process
@@ -138,7 +136,7 @@ async def test_an_idle_stream_is_kept_alive_by_comments(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, keep_alive=0.05)
     async with serving(settings) as front:
         run = await front.start({"model": "scripted/x"})
-        async with asyncio.timeout(PATIENCE), front.http.stream("GET", run["executions"]["stream"]) as response:
+        async with asyncio.timeout(PATIENCE), front.http.stream("GET", run["links"]["stream"]) as response:
             seen = b""
             async for piece in response.aiter_bytes():
                 seen += piece
@@ -159,7 +157,7 @@ async def test_a_gateway_that_stops_breaks_its_streams_off_and_says_when_to_come
 
     async with gateway_process(tmp_path) as gateway, httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http:
         created = await http.post("/api/runs", json={"agent": {"model": "scripted/x"}, "input": "go"})
-        async with http.stream("GET", created.json()["executions"]["stream"]) as response:
+        async with http.stream("GET", created.json()["links"]["stream"]) as response:
             with pytest.raises(httpx2.RemoteProtocolError):
                 await read_on(response)
         assert await stopping[0] == -signal.SIGTERM
@@ -178,7 +176,3 @@ async def test_a_log_that_is_lost_while_temporal_is_away_is_no_end(stand: Stand)
     assert response.status_code == 503
     with pytest.raises(httpx2.RemoteProtocolError):
         await stand.front.http.get(f"/api/runs/{run_id}/stream")
-
-
-def test_lines_without_events_make_no_frame() -> None:
-    assert frames(Chunk((), 7)) == b""

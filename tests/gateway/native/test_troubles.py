@@ -30,7 +30,7 @@ async def spoil(front: Front, statement: str) -> None:
 async def test_without_the_store_the_gateway_is_not_ready_and_says_when_to_come_back(front: Front) -> None:
     await spoil(front, "ALTER TABLE runs RENAME TO away")
     ready = await front.http.get("/api/ready")
-    assert (ready.status_code, ready.json()["store"]) == (503, "away")
+    assert (ready.status_code, ready.json()["store"]) == (503, "unavailable")
     for refused in (
         await front.http.post("/api/runs", json={"agent": AGENT, "input": "x"}),
         await front.http.get(f"/api/runs/{order().run_id}"),

@@ -17,7 +17,6 @@ from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.db.tables import RunRow
 from longrun.store.repair.restore import restore_run
 from longrun.store.runs import Acceptance
-from longrun.workflows.contract.runs import Cancel, Said
 from tests.gateway.histories import DONE, behind
 from tests.gateway.service_harness import LONG_AGO, accept, aged, over, reconciling, service_harness
 from tests.harness import Harness, order, unserved, until
@@ -45,9 +44,8 @@ async def test_a_run_accepted_while_temporal_is_away_starts_when_it_is_back(temp
         given = order("hold")
         accepted = await away.service.start(Acceptance(given))
         assert accepted.created
-        row = await harness.row(given.run_id)
-        assert await away.service.say(row, Said(text="And one more thing.", by="ann", id="said")) == "accepted"
-        assert await away.service.cancel(row, Cancel(by="ann")) == "accepted"
+        assert await away.say(given.run_id, "And one more thing.") == "accepted"
+        assert await away.cancel(given.run_id) == "accepted"
         await aged(away)
         with pytest.raises(TemporalUnavailableError):
             await away.reconciler.round()
@@ -85,7 +83,7 @@ async def test_a_terminated_run_is_ended_and_its_thread_goes_on(temporal: str, t
         assert "I have seen enough" in events[-1].model_dump_json()
         assert events[-1].model_dump(include={"usage": {"input_tokens"}}) == {"usage": {"input_tokens": 10}}
         await services.assert_rebuilt(first.run_id)
-        await services.service.cancel(await harness.row(second.run_id), Cancel(by="ann"))
+        await services.cancel(second.run_id)
         await harness.ended(harness.handle(second.run_id))
 
 
@@ -108,15 +106,15 @@ async def test_a_run_that_somebody_watches_is_ended_without_the_list_of_closed_w
     temporal: str, tmp_path: Path
 ) -> None:
     async with behind(temporal, tmp_path, WAITS) as (harness, services):
-        runs, signals = services.stores.runs, services.signals
-        lists_nothing = RunService(harness.client, "nobody's", runs, services.stores.approvals, signals)
+        runs, delivery = services.stores.runs, services.delivery
+        lists_nothing = RunService(services.workflows, "nobody's", runs, delivery)
         handles = [await harness.start(order("note")) for _ in range(3)]
         for handle in handles:
             await harness.phase(handle, "waiting")
         thread_id = (await harness.row(handles[2].id)).thread_id
         queued = await accept(services, order("note", thread_id=thread_id))
         watched = {handle.id: 7 for handle in handles[:2]} | {queued.run_id: 1, "gone": 1}
-        reconciler = Reconciler(lists_nothing, runs, signals, services.rebuilder, lambda: dict(watched))
+        reconciler = Reconciler(lists_nothing, runs, delivery, services.rebuilder, lambda: dict(watched))
         await reconciler.round()
         for handle in handles:
             await handle.terminate()
@@ -126,7 +124,7 @@ async def test_a_run_that_somebody_watches_is_ended_without_the_list_of_closed_w
         await reconciler.round()
         assert [(await harness.row(handle.id)).status for handle in handles] == ["failed", "failed", "waiting"]
         assert (await harness.row(queued.run_id)).status == "queued"
-        assert await services.service.cancel(await harness.row(queued.run_id), Cancel(by="ann")) == "delivered"
+        assert await services.cancel(queued.run_id) == "delivered"
         async with reconciling(services):
             await over(services, handles[2].id)
 
@@ -157,7 +155,7 @@ async def test_a_run_that_was_reset_is_not_over(temporal: str, tmp_path: Path) -
         await reset(harness, handle.id)
         await harness.seen(handle.id, "run.resumed")
         await services.reconciler.round()
-        assert (await harness.row(handle.id)).finished is None
+        assert (await harness.row(handle.id)).ended_at is None
         again = harness.handle(handle.id)
         (pending,) = (await harness.phase(again, "waiting")).pending
         await services.decide(handle.id, pending.call_id, "approve")
@@ -218,12 +216,12 @@ async def test_a_run_that_ended_behind_an_old_copy_of_the_database_is_caught_up(
     async with behind(temporal, tmp_path, WAITS) as (harness, services):
         handle = await harness.start(order("note"))
         await until(lambda: services.told(handle.id, "run.waiting"), "the pause in history")
-        rows, lines = await services.rebuilt(handle.id), await services.settled(handle.id)
+        history, lines = await services.rebuilt(handle.id), await services.settled(handle.id)
         await services.decide(handle.id, "c1", "approve")
         await harness.ended(handle)
         whole = services.rows()
         (tmp_path / "longrun.db").unlink()
-        await services.stores.database.write(lambda tx: restore_run(tx, rows.rows, rows.lines, rows.last_seq))
+        await services.stores.database.write(lambda tx: restore_run(tx, history))
         assert await services.settled(handle.id) == lines
         await services.reconciler.round()
         assert services.rows() == whole

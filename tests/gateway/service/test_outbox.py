@@ -7,10 +7,10 @@ import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from longrun.gateway.service.delivery import Fate
 from longrun.runtime.clock import now
 from longrun.runtime.temporal import RETRIES
 from longrun.store.runs import Acceptance
-from longrun.workflows.contract.runs import Cancel, Said
 from tests.gateway.service_harness import LONG_AGO, ServiceHarness, aged, reconciling, service_harness, tools
 from tests.harness import Harness, harnessed, order, until
 from tests.provider_fake import Gate, call, in_turn, turn
@@ -22,30 +22,28 @@ pytestmark = pytest.mark.server
 HOLDS = in_turn(turn(call("c1", "hold")), turn("Done."))
 
 
-async def through(relay: Relay, harness: Harness) -> ServiceHarness:
-    """A gateway behind a line that can be cut."""
+async def behind(relay: Relay, harness: Harness) -> ServiceHarness:
+    """A gateway that reaches Temporal through a relay."""
     client = await Client.connect(relay.address, data_converter=pydantic_data_converter, retry_config=RETRIES)
     return service_harness(harness, client)
 
 
-async def say(services: ServiceHarness, run_id: str, words: str) -> str:
-    """Say something; what became of it."""
-    row = await services.stores.runs.get(run_id)
-    assert row is not None
-    return await services.service.say(row, Said(text=words, by="ann", id=words))
+async def say(services: ServiceHarness, run_id: str, text: str) -> Fate:
+    """Say something, with the text as its id."""
+    return await services.say(run_id, text, text)
 
 
-async def arrived(harness: Harness, run_id: str) -> list[str]:
-    """What a workflow that has ended was told, in order: the words, or the name of another signal."""
+async def signals_of(harness: Harness, run_id: str) -> list[str]:
+    """The signals of a workflow that has ended, in order: the text of a message, or the name of another signal."""
     history = await harness.handle(run_id).fetch_history()
     converter = harness.client.data_converter.payload_converter
-    told: list[str] = []
+    found: list[str] = []
     for event in history.events:
         if event.HasField("workflow_execution_signaled_event_attributes"):
             signal = event.workflow_execution_signaled_event_attributes
             (said,) = converter.from_payloads(signal.input.payloads)
-            told.append(said.get("text", signal.signal_name))
-    return told
+            found.append(said.get("text", signal.signal_name))
+    return found
 
 
 async def test_what_waits_is_sent_before_what_comes(temporal: str, tmp_path: Path) -> None:
@@ -53,7 +51,7 @@ async def test_what_waits_is_sent_before_what_comes(temporal: str, tmp_path: Pat
     async with relayed(temporal) as relay, harnessed(temporal, tmp_path, HOLDS, tools(gate)) as harness:
         handle = await harness.start(order("hold"))
         await gate.reached.wait()
-        services = await through(relay, harness)
+        services = await behind(relay, harness)
         relay.cut()
         assert [await say(services, handle.id, words) for words in ("one", "two")] == ["accepted"] * 2
         relay.mend()
@@ -61,7 +59,7 @@ async def test_what_waits_is_sent_before_what_comes(temporal: str, tmp_path: Pat
         assert not await services.signals.undelivered(now() + LONG_AGO)
         gate.open()
         await harness.ended(handle)
-        assert await arrived(harness, handle.id) == ["one", "two", "three"]
+        assert await signals_of(harness, handle.id) == ["one", "two", "three"]
 
 
 async def test_what_one_gateway_could_not_send_another_sends_before_its_own(temporal: str, tmp_path: Path) -> None:
@@ -69,7 +67,7 @@ async def test_what_one_gateway_could_not_send_another_sends_before_its_own(temp
     async with relayed(temporal) as relay, harnessed(temporal, tmp_path, HOLDS, tools(gate)) as harness:
         handle = await harness.start(order("hold"))
         await gate.reached.wait()
-        one, other = await through(relay, harness), service_harness(harness)
+        one, other = await behind(relay, harness), service_harness(harness)
         await one.reconciler.round()
         relay.hold()
         hanging = asyncio.create_task(say(one, handle.id, "one"))
@@ -79,21 +77,22 @@ async def test_what_one_gateway_could_not_send_another_sends_before_its_own(temp
 
         await until(kept, "the signal that hangs")
         assert await say(other, handle.id, "two") == "delivered"
-        row = await harness.row(handle.id)
-        assert await other.service.cancel(row, Cancel(by="ann")) == "delivered"
+        assert await other.cancel(handle.id) == "delivered"
         outcome, _ = await harness.ended(handle)
         assert outcome.status == "cancelled"
-        assert await arrived(harness, handle.id) == ["one", "two", "cancel"]
+        assert await signals_of(harness, handle.id) == ["one", "two", "cancel"]
         relay.cut()
         assert await hanging == "accepted"
 
 
-async def test_many_who_speak_while_temporal_is_away_are_heard_in_order_and_once(temporal: str, tmp_path: Path) -> None:
+async def test_many_who_speak_while_temporal_is_unavailable_are_delivered_in_order_and_once(
+    temporal: str, tmp_path: Path
+) -> None:
     gate = Gate()
     async with relayed(temporal) as relay, harnessed(temporal, tmp_path, HOLDS, tools(gate)) as harness:
         handle = await harness.start(order("hold"))
         await gate.reached.wait()
-        gateways = [await through(relay, harness), await through(relay, harness)]
+        gateways = [await behind(relay, harness), await behind(relay, harness)]
         relay.cut()
         said = await asyncio.gather(*(say(gateways[n % 2], handle.id, str(n)) for n in range(20)))
         assert said == ["accepted"] * 20
@@ -108,12 +107,12 @@ async def test_many_who_speak_while_temporal_is_away_are_heard_in_order_and_once
             await until(sent, "an empty outbox")
         gate.open()
         await harness.ended(handle)
-        assert list(dict.fromkeys(await arrived(harness, handle.id))) == accepted
-        heard = [message.text for message in harness.provider.requests[-1].messages if message.role == "user"]
-        assert heard[1:] == accepted
+        assert list(dict.fromkeys(await signals_of(harness, handle.id))) == accepted
+        received = [message.text for message in harness.provider.requests[-1].messages if message.role == "user"]
+        assert received[1:] == accepted
 
 
-async def test_what_is_said_twice_is_sent_twice_and_heard_once(temporal: str, tmp_path: Path) -> None:
+async def test_what_is_said_twice_is_delivered_twice_and_counts_once(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
     async with harnessed(temporal, tmp_path, HOLDS, tools(gate)) as harness:
         handle = await harness.start(order("hold"))
@@ -122,21 +121,21 @@ async def test_what_is_said_twice_is_sent_twice_and_heard_once(temporal: str, tm
         assert [await say(services, handle.id, "one") for _ in range(2)] == ["delivered"] * 2
         gate.open()
         await harness.ended(handle)
-        assert await arrived(harness, handle.id) == ["one", "one"]
-        heard = [message.text for message in harness.provider.requests[-1].messages if message.role == "user"]
-        assert heard[1:] == ["one"]
+        assert await signals_of(harness, handle.id) == ["one", "one"]
+        received = [message.text for message in harness.provider.requests[-1].messages if message.role == "user"]
+        assert received[1:] == ["one"]
 
 
-async def test_what_is_said_before_the_start_is_heard_after_it_and_in_order(temporal: str, tmp_path: Path) -> None:
+async def test_what_is_said_before_the_start_is_delivered_after_it_and_in_order(temporal: str, tmp_path: Path) -> None:
     nobody = await Client.connect(NO_TEMPORAL, data_converter=pydantic_data_converter, lazy=True, retry_config=RETRIES)
     async with harnessed(temporal, tmp_path, HOLDS, tools(Gate())) as harness:
-        away, services = service_harness(harness, nobody), service_harness(harness)
+        unconnected, services = service_harness(harness, nobody), service_harness(harness)
         given = order("hold")
-        await away.service.start(Acceptance(given))
-        assert await say(away, given.run_id, "one") == "accepted"
+        await unconnected.service.start(Acceptance(given))
+        assert await say(unconnected, given.run_id, "one") == "accepted"
         assert await say(services, given.run_id, "two") == "accepted"
-        await away.service.cancel(await harness.row(given.run_id), Cancel(by="ann"))
-        await aged(away)
+        await unconnected.cancel(given.run_id)
+        await aged(unconnected)
         await services.reconciler.round()
         await harness.ended(harness.handle(given.run_id))
-        assert await arrived(harness, given.run_id) == ["one", "two", "cancel"]
+        assert await signals_of(harness, given.run_id) == ["one", "two", "cancel"]

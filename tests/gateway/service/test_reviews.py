@@ -10,8 +10,10 @@ from temporalio.client import Client
 from typer.testing import CliRunner
 
 from longrun.cli.main import app
-from longrun.gateway.service import reviews
+from longrun.gateway.history.reader import HistoryReader
+from longrun.gateway.service import reviews, workflows
 from longrun.gateway.service.reviews import ReviewError, Reviews
+from longrun.gateway.service.workflows import Workflows
 from longrun.runtime.temporal import TemporalUnavailableError, temporal_connection
 from longrun.workflows.contract.runs import Decision
 from tests.patience import PATIENCE
@@ -129,7 +131,7 @@ async def test_the_second_of_two_decisions_is_told_the_first_even_when_the_run_i
 async def test_of_decisions_at_once_one_counts_and_all_agree_on_it(front: Front, address: str) -> None:
     run_id, call_id = await waiting_call(front)
     client = await Client.connect(**temporal_connection())
-    reviews = Reviews(client)
+    reviews = Reviews(Workflows(client), HistoryReader(client))
     people = [Decision(call_id=call_id, decision="approve", by=f"person {n}", id=f"id-{n}") for n in range(5)]
     rulings = await asyncio.gather(*(reviews.decide(run_id, person) for person in people))
     assert sorted(ruling.kind for ruling in rulings) == ["counts", "late", "late", "late", "late"]
@@ -217,7 +219,7 @@ async def test_without_a_worker_a_decision_is_delivered_and_not_confirmed(
     temporal: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reviews, "CONFIRMED_WITHIN", 0.2)
-    monkeypatch.setattr(reviews, "QUERY_TIMEOUT", reviews.QUERY_TIMEOUT / 50)
+    monkeypatch.setattr(workflows, "QUERY_TIMEOUT", workflows.QUERY_TIMEOUT / 50)
     async with without_worker(temporal, tmp_path) as (run_id, call_id):
         assert f"run {run_id} · inline: no worker answers for it" in await listed(run_id)
         assert run_id not in (await longrun_review("--json"))[1]

@@ -17,7 +17,7 @@ from longrun.runtime.temporal import RETRIES, TemporalUnavailableError
 from longrun.store.db.tables import RunRow
 from longrun.store.outbox import Signal
 from longrun.store.runs import Acceptance
-from longrun.workflows.contract.runs import Cancel, Outcome, RunState, Said
+from longrun.workflows.contract.runs import Outcome, RunState
 from tests.gateway.service_harness import LONG_AGO, accept, aged, over, reconciling, service_harness, tools
 from tests.harness import harnessed, order, unserved, until
 from tests.patience import PATIENCE
@@ -47,8 +47,7 @@ async def test_what_is_said_while_the_line_is_cut_arrives_when_it_is_mended(temp
         await gate.reached.wait()
         await services.reconciler.round()
         relay.cut()
-        row = await harness.row(handle.id)
-        assert await services.service.cancel(row, Cancel(by="ann")) == "accepted"
+        assert await services.cancel(handle.id) == "accepted"
         await aged(services)
         with pytest.raises(TemporalUnavailableError):
             await services.reconciler.round()
@@ -96,8 +95,8 @@ async def test_a_workflow_that_failed_ends_its_run_with_its_reason(temporal: str
             async with reconciling(services):
                 row = await over(services, handle.id)
     assert (row.status, row.stop_reason) == ("failed", "error")
-    assert row.finished is not None
-    assert f"the workflow failed: run {handle.id} cannot go on" in row.finished
+    assert row.error is not None
+    assert f"the workflow failed: run {handle.id} cannot go on" in row.error
 
 
 async def test_a_signal_that_temporal_will_never_take_holds_nothing_up(temporal: str, tmp_path: Path) -> None:
@@ -124,9 +123,8 @@ async def test_what_is_said_to_a_workflow_that_was_just_terminated_is_said_to_be
         services = service_harness(harness)
         handle = await harness.start(order("hold"))
         await gate.reached.wait()
-        row = await harness.row(handle.id)
         await handle.terminate()
-        assert await services.service.say(row, Said(text="Wait!", by="ann", id="1")) == "over"
+        assert await services.say(handle.id, "Wait!") == "over"
         assert not await services.signals.undelivered(now() + LONG_AGO)
         gate.open()
 

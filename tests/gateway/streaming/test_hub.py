@@ -1,8 +1,8 @@
 """News of logs that grow: nobody misses any, whatever becomes of the pokes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,9 @@ from longrun.gateway.streaming.hub import Hub
 from longrun.gateway.streaming.tail import Chunk, Tail
 from longrun.runtime.settings import Settings
 from longrun.store.db.schema import migrate
-from longrun.workflows.contract.steps import ModelCall
+from longrun.workflows.contract.requests import ModelCall
 from tests.build import Stores, finish, says
+from tests.gateway.service_harness import serving
 from tests.logcheck import check_log, parsed
 from tests.patience import PATIENCE
 
@@ -27,16 +28,6 @@ async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
     stores = Stores.over(settings.database)
     yield stores
     await stores.database.aclose()
-
-
-@asynccontextmanager
-async def serving(hub: Hub) -> AsyncGenerator[None]:
-    task = asyncio.create_task(hub.serve())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def run(stores: Stores) -> str:
@@ -61,7 +52,7 @@ async def test_a_run_whose_pokes_are_lost_is_found_while_others_are_busy(stores:
             hub.notify([busy])
             await asyncio.sleep(hubs.POLL / 20)
 
-    async with serving(hub):
+    async with serving(hub.serve()):
         poking = asyncio.create_task(notify())
         with hub.subscribe(busy, 1), hub.subscribe(quiet, 1) as news:
             await asyncio.sleep(0)
@@ -75,7 +66,7 @@ async def test_a_run_whose_pokes_are_lost_is_found_while_others_are_busy(stores:
 async def test_viewers_wait_while_the_store_is_away(stores: Stores, caplog: pytest.LogCaptureFixture) -> None:
     hub = Hub(stores.log)
     run_id = await run(stores)
-    async with serving(hub), asyncio.timeout(PATIENCE):
+    async with serving(hub.serve()), asyncio.timeout(PATIENCE):
         with hub.subscribe(run_id, 1) as news:
             await stores.database.write(lambda tx: tx.exec_driver_sql("ALTER TABLE segments RENAME TO away"))
             while "viewers wait" not in caplog.text:  # noqa: ASYNC110 - the hub's own pace
@@ -90,13 +81,13 @@ async def test_a_reader_that_does_not_keep_up_is_sent_back_to_the_store(stores: 
     hub = Hub(stores.log)
     run_id = await run(stores)
     tail = Tail(stores.log, hub, repaired)
-    async with serving(hub), asyncio.timeout(PATIENCE), aclosing(tail.follow(run_id, 0, "raw")) as chunks:
+    async with serving(hub.serve()), asyncio.timeout(PATIENCE), aclosing(tail.follow(run_id, 0, "raw")) as chunks:
         seen: list[Chunk] = [await anext(chunks)]
         following = asyncio.ensure_future(anext(chunks))
-        begun = await stores.begin(ModelCall(run_id=run_id, step=1))
+        attempt = await stores.begin(ModelCall(run_id=run_id, step=1))
         seen.append(await following)
         with hub.subscribe(run_id, 0) as other:
-            await stores.babble(ModelCall(run_id=run_id, step=1), begun, ["ha "] * (hubs.LONGEST_QUEUE + 50))
+            await stores.babble(ModelCall(run_id=run_id, step=1), attempt, ["ha "] * (hubs.LONGEST_QUEUE + 50))
             hub.notify([run_id])
             while not other.lagging:  # noqa: ASYNC110 - the hub's own pace
                 await asyncio.sleep(0.01)

@@ -59,7 +59,7 @@ def whole(step: int, message: str) -> Event:
 
 
 def story() -> list[Event]:
-    """Two steps: thoughts and a call that a reviewer approves, and a text that is begun twice."""
+    """Two steps: thoughts and a call that a reviewer approves, and a text that is attempt twice."""
     called = {"run_id": "r", "step": 1, "at": START, "message_id": "a", "part": 1, "call_id": "c", "name": "write_file"}
     return [
         started(1),
@@ -147,7 +147,7 @@ def test_a_model_call_that_was_taken_up_again_needs_no_notice() -> None:
         without(MessageCompleted),
         [],
     ],
-    ids=["begun twice", "a delta twice", "a delta lost", "a part twice", "no message", "nothing"],
+    ids=["attempt twice", "a delta twice", "a delta lost", "a part twice", "no message", "nothing"],
 )
 def test_a_sentence_that_stands_twice_or_in_part_is_noticed(events: list[Event]) -> None:
     assert not proofs.said_once(lines(events)).held

@@ -1,12 +1,12 @@
 """How a run's standing looks on a terminal."""
 
-from collections.abc import Mapping
 from io import StringIO
 from typing import Any
 
 from rich.console import Console
 
 from longrun.terminal.status import standing
+from longrun.workflows.contract.views import RunDetails
 
 RUN: dict[str, Any] = {
     "id": "r-1",
@@ -20,6 +20,9 @@ RUN: dict[str, Any] = {
     "step": 1,
     "turn": 1,
     "usage": {"input_tokens": 10, "output_tokens": 5},
+    "limits": {},
+    "metadata": {},
+    "links": {"stream": "/api/runs/r-1/stream", "events": "/api/runs/r-1/events"},
     "output": "Done.",
     "error": None,
     "pending_approvals": [],
@@ -30,9 +33,9 @@ RUN: dict[str, Any] = {
 ATTEMPT = {"step": 1, "attempt": 1, "worker": "17@host", "started_at": "2026-01-01T00:00:00Z"}
 
 
-def printed(found: Mapping[str, Any], width: int = 120) -> list[str]:
+def printed(found: dict[str, Any], width: int = 120) -> list[str]:
     page = StringIO()
-    Console(file=page, width=width, highlight=False).print(standing(found), soft_wrap=True)
+    Console(file=page, width=width, highlight=False).print(standing(RunDetails.model_validate(found)), soft_wrap=True)
     return [line.rstrip() for line in page.getvalue().splitlines()]
 
 

@@ -7,11 +7,12 @@ import pytest
 from longrun.store.db.tables import RunRow
 from longrun.store.log import FencedError
 from longrun.store.outbox import Outbox, Signal
-from longrun.store.repair.rewind import Arrival, Rest, come_to_rest
+from longrun.store.repair.rewind import IdleExecution, Origin, rewind_idle
 from longrun.workflows.contract.events import Event, RunResumed
 from longrun.workflows.contract.messages import Message, Usage
+from longrun.workflows.contract.requests import Answer, ModelCall, Verdicts
+from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import Decision, RunOrder
-from longrun.workflows.contract.steps import Answer, ModelCall, ModelReply, Verdicts
 from tests.build import Stores, at, calls, failed, finish, pause, says, tool_call
 from tests.logcheck import check_settled, parsed
 
@@ -19,7 +20,7 @@ from tests.logcheck import check_settled, parsed
 async def asked(store: Stores, run_id: str, step: int, message: Message, execution: str = "one") -> ModelReply:
     """A whole step that comes from an execution."""
     call = ModelCall(run_id=run_id, step=step)
-    begun = await store.steps.begin(call, "scripted/echo", "worker-1", at(step), Arrival(run_id, execution, step - 1))
+    begun = await store.steps.begin(call, "scripted/echo", "worker-1", at(step), Origin(run_id, execution, step - 1))
     return await store.stream(call, begun, message, at(step))
 
 
@@ -29,7 +30,7 @@ async def answered(store: Stores, run_id: str, step: int, message: Message) -> N
         call = tool_call(run_id, step, part)
         begun = await store.calls.begin(call, None, "worker-1", at(step))
         answer = Answer(call_id=part.call_id, name=part.name, status="ok", content="done")
-        await store.calls.complete(call, answer, None, begun.attempt, at(step))
+        await store.calls.complete(call, answer, None, begun.number, at(step))
 
 
 async def types(store: Stores, run_id: str, *, settled: bool = True) -> list[str]:
@@ -58,14 +59,14 @@ async def stepped(store: Stores) -> RunOrder:
     return run
 
 
-async def rest_of(store: Stores, run_id: str, first: int, execution: str = "two") -> Rest:
+async def idle_of(store: Stores, run_id: str, first: int, execution: str = "two") -> IdleExecution:
     """An execution that waits, in whose history nothing is from a seq on."""
-    return Rest(run_id, execution, first, await store.log.head(run_id) or 0)
+    return IdleExecution(run_id, execution, first, await store.log.head(run_id) or 0)
 
 
-async def come_to_rest_of(store: Stores, rest: Rest) -> bool:
+async def come_to_idle_of(store: Stores, idle: IdleExecution) -> bool:
     """Take back what does not stand."""
-    return await store.database.write(lambda tx: come_to_rest(tx, rest, at(8)))
+    return await store.database.write(lambda tx: rewind_idle(tx, idle, at(8)))
 
 
 async def test_a_continued_run_takes_nothing_back(store: Stores) -> None:
@@ -82,23 +83,23 @@ async def test_a_step_that_comes_from_another_link_takes_back_what_is_there_of_i
     resumed = parsed(await store.lines(run.run_id))[len(before)]
     assert isinstance(resumed, RunResumed)
     assert resumed.last == len(before)
-    assert (reply.attempt, reply.begin.attempt) == (2, 2)
-    assert reply.begin.reopened[0].notice.first == resumed.seq
+    assert (reply.attempt, reply.opened.attempt) == (2, 2)
+    assert reply.opened.rewinds[0].stamp.first == resumed.seq
     assert [entry.outcome for entry in reply.attempts] == ["reset", "completed"]
     assert [message.text for message in await store.messages.of_run(run.run_id)][-1] == "another"
     await store.runs.finish(finish(run.run_id), at(9))
     check_settled(parsed(await store.lines(run.run_id, settled=True)))
 
 
-async def test_a_link_that_was_reset_is_refused(store: Stores) -> None:
+async def test_an_execution_that_was_reset_is_refused(store: Stores) -> None:
     run = await stepped(store)
     await asked(store, run.run_id, 2, says("another"), "two")
     with pytest.raises(FencedError):
-        await store.runs.arrive(Arrival(run.run_id, "one", 2), at(9))
+        await store.runs.admit(Origin(run.run_id, "one", 2), at(9))
     with pytest.raises(FencedError):
         await asked(store, run.run_id, 3, says("too late"), "one")
-    await store.runs.arrive(Arrival(run.run_id, "two", 2), at(9))
-    await store.runs.arrive(Arrival("nobody", "two", 2), at(9))
+    await store.runs.admit(Origin(run.run_id, "two", 2), at(9))
+    await store.runs.admit(Origin("nobody", "two", 2), at(9))
 
 
 async def test_an_answer_under_way_is_taken_back_with_its_cost_and_cannot_be_written_any_more(store: Stores) -> None:
@@ -117,13 +118,13 @@ async def test_an_answer_under_way_is_taken_back_with_its_cost_and_cannot_be_wri
 async def test_what_a_tool_of_a_message_that_stands_has_done_stands(store: Stores) -> None:
     run = await stepped(store)
     await store.runs.finish(finish(run.run_id), at(5))
-    await store.runs.arrive(Arrival(run.run_id, "two", 1), at(6))
+    await store.runs.admit(Origin(run.run_id, "two", 1), at(6))
     (part,) = calls("c1").calls
     begun = await store.calls.begin(tool_call(run.run_id, 1, part), None, "worker-2", at(7))
     assert begun.outcome
     assert begun.outcome.content == "done"
     row = await row_of(store, run.run_id)
-    assert (row.status, row.step, row.finished, row.output, row.ended_at) == ("running", 1, None, None, None)
+    assert (row.status, row.step, row.error, row.output, row.ended_at) == ("running", 1, None, None, None)
     assert (await types(store, run.run_id))[-2:] == ["tool.completed", "run.resumed"]
 
 
@@ -133,11 +134,11 @@ async def test_an_end_that_is_taken_back_opens_the_calls_that_it_had_closed(stor
     one, two = (tool_call(run.run_id, 1, part) for part in message.calls)
     await store.calls.begin(one, None, "worker-1", at(2))
     await store.runs.finish(finish(run.run_id), at(3))
-    await store.runs.arrive(Arrival(run.run_id, "two", 1), at(4))
+    await store.runs.admit(Origin(run.run_id, "two", 1), at(4))
     halted = await store.calls.begin(one, None, "worker-2", at(5), repeats=False)
     begun = await store.calls.begin(two, None, "worker-2", at(5), repeats=False)
-    assert (halted.halted, halted.attempt) == ("interrupted", 2)
-    assert (begun.halted, begun.interrupted, begun.attempt) == (None, False, 1)
+    assert (halted.halted, halted.number) == ("interrupted", 2)
+    assert (begun.halted, begun.interrupted, begun.number) == (None, False, 1)
     assert [message.role for message in await store.messages.of_run(run.run_id)] == ["user", "assistant"]
 
 
@@ -147,7 +148,7 @@ async def test_a_pause_that_stands_waits_again_when_the_end_is_taken_back(store:
     asks = pause(run.run_id, 1, message)
     paused = await store.approvals.pause(asks, at(2))
     await store.runs.finish(finish(run.run_id), at(3))
-    await store.runs.arrive(Arrival(run.run_id, "two", 1), at(4))
+    await store.runs.admit(Origin(run.run_id, "two", 1), at(4))
     row = await row_of(store, run.run_id)
     assert (row.status, row.turn, Usage.model_validate_json(row.usage)) == ("waiting", 1, asks.usage)
     assert await store.approvals.pause(asks, at(5)) == paused
@@ -160,7 +161,9 @@ async def test_a_pause_that_stands_waits_again_when_the_end_is_taken_back(store:
     assert (await row_of(store, run.run_id)).turn == 2
 
 
-async def test_a_run_that_rests_takes_back_decisions_but_never_runs_a_call_as_if_it_had_not_run(store: Stores) -> None:
+async def test_a_run_that_is_idle_takes_back_decisions_but_never_runs_a_call_as_if_it_had_not_run(
+    store: Stores,
+) -> None:
     run, message = await store.accept(), calls("c1")
     await asked(store, run.run_id, 1, message)
     asks = pause(run.run_id, 1, message)
@@ -168,10 +171,10 @@ async def test_a_run_that_rests_takes_back_decisions_but_never_runs_a_call_as_if
     decision = Decision(call_id="c1", decision="approve", by="ann")
     await store.approvals.record(Verdicts.of(asks, decisions=[decision], resume=True), at(3))
     await answered(store, run.run_id, 1, message)
-    rest = await rest_of(store, run.run_id, paused.stamp.first + 3)
-    assert await come_to_rest_of(store, rest)
-    assert not await come_to_rest_of(store, rest)
-    assert await come_to_rest_of(store, await rest_of(store, run.run_id, 1_000))
+    idle = await idle_of(store, run.run_id, paused.stamp.first + 3)
+    assert await come_to_idle_of(store, idle)
+    assert not await come_to_idle_of(store, idle)
+    assert await come_to_idle_of(store, await idle_of(store, run.run_id, 1_000))
     row = await row_of(store, run.run_id)
     assert (row.status, row.turn) == ("waiting", 1)
     (approval,) = await store.approvals.find(run_id=run.run_id)
@@ -182,10 +185,10 @@ async def test_a_run_that_rests_takes_back_decisions_but_never_runs_a_call_as_if
     assert begun.halted == "interrupted"
 
 
-async def test_a_run_that_rests_where_all_stands_is_left_as_it_is(store: Stores) -> None:
+async def test_a_run_that_is_idle_where_all_stands_is_left_as_it_is(store: Stores) -> None:
     run = await stepped(store)
     lines = await store.lines(run.run_id)
-    assert await come_to_rest_of(store, await rest_of(store, run.run_id, len(lines) + 1))
+    assert await come_to_idle_of(store, await idle_of(store, run.run_id, len(lines) + 1))
     assert await store.lines(run.run_id) == lines
 
 
@@ -205,11 +208,11 @@ async def test_questions_of_steps_that_are_taken_back_are_gone(store: Stores) ->
     assert [approval.call_id for approval in await store.approvals.find(run_id=run.run_id)] == ["c1"]
 
 
-async def test_a_question_at_a_rest_that_is_before_it_is_gone(store: Stores) -> None:
+async def test_a_question_at_a_rewind_that_is_before_it_is_gone(store: Stores) -> None:
     run, message = await store.accept(), calls("c1")
     reply = await asked(store, run.run_id, 1, message)
     await store.approvals.pause(pause(run.run_id, 1, message), at(2))
-    assert await come_to_rest_of(store, await rest_of(store, run.run_id, reply.spans[-1].last + 1))
+    assert await come_to_idle_of(store, await idle_of(store, run.run_id, reply.spans[-1].last + 1))
     assert not await store.approvals.find(run_id=run.run_id)
     assert (await row_of(store, run.run_id)).status == "running"
 
@@ -220,7 +223,7 @@ async def test_a_segment_that_reaches_over_the_place_is_cut_there(store: Stores)
     events = [event.model_copy(update={"seq": 0}) for event in parsed(lines[:1])]
     begun = await store.begin(ModelCall(run_id=run.run_id, step=3))
     span = await store.steps.append(begun, 0, [*events, *events, *events])
-    assert await come_to_rest_of(store, await rest_of(store, run.run_id, span.first + 1))
+    assert await come_to_idle_of(store, await idle_of(store, run.run_id, span.first + 1))
     settled = parsed(await store.lines(run.run_id, settled=True))
     assert [event.seq for event in settled] == [*range(1, span.first + 1), span.last + 1]
     assert [event.seq for event in parsed(await store.lines(run.run_id))] == list(range(1, span.last + 2))
@@ -228,20 +231,20 @@ async def test_a_segment_that_reaches_over_the_place_is_cut_there(store: Stores)
 
 async def test_a_run_that_begins_anew_counts_from_its_first_step(store: Stores) -> None:
     run = await stepped(store)
-    await store.runs.arrive(Arrival(run.run_id, "two", 0), at(5))
+    await store.runs.admit(Origin(run.run_id, "two", 0), at(5))
     row = await row_of(store, run.run_id)
     assert (row.status, row.step) == ("queued", 0)
     begun = await store.begin(ModelCall(run_id=run.run_id, step=1), at(6))
-    assert (begun.attempt, begun.taken) == (2, {"c1"})
+    assert (begun.number, begun.taken) == (2, {"c1"})
     row = await row_of(store, run.run_id)
     assert (row.status, row.step) == ("running", 1)
 
 
-async def test_a_link_that_was_reset_comes_to_no_rest(store: Stores) -> None:
+async def test_an_execution_that_was_reset_is_not_idle(store: Stores) -> None:
     run = await stepped(store)
     await asked(store, run.run_id, 2, says("another"), "two")
     with pytest.raises(FencedError):
-        await come_to_rest_of(store, await rest_of(store, run.run_id, 2, "one"))
+        await come_to_idle_of(store, await idle_of(store, run.run_id, 2, "one"))
 
 
 async def test_a_decision_that_is_taken_back_can_be_made_again_and_the_run_be_cancelled_again(store: Stores) -> None:
@@ -257,7 +260,7 @@ async def test_a_decision_that_is_taken_back_can_be_made_again_and_the_run_be_ca
     await store.runs.finish(finish(run.run_id), at(4))
     again = [replace(signal, body="2") for signal in given]
     assert [(await signals.accept(signal, at(5))).body for signal in again] == ["1", "1"]
-    await store.runs.arrive(Arrival(run.run_id, "two", 1), at(5))
+    await store.runs.admit(Origin(run.run_id, "two", 1), at(5))
     assert [(await signals.accept(signal, at(6))).body for signal in again] == ["2", "2"]
 
 
@@ -269,7 +272,7 @@ async def test_an_end_in_an_earlier_turn_takes_back_the_decisions_that_it_does_n
     one, two = (Decision(call_id=call_id, decision="approve", by="ann") for call_id in ("c1", "c2"))
     await store.approvals.record(Verdicts.of(asks, decisions=[one], resume=False), at(3))
     await store.approvals.record(Verdicts.of(asks, decisions=[two], resume=True), at(4))
-    await store.runs.arrive(Arrival(run.run_id, "two", 1, 1), at(5))
+    await store.runs.admit(Origin(run.run_id, "two", 1, 1), at(5))
     assert [approval.status for approval in await store.approvals.find(run_id=run.run_id)] == ["approved", "pending"]
     await store.runs.finish(finish(run.run_id, failed()), at(6))
     check_settled(parsed(await store.lines(run.run_id, settled=True)))
@@ -278,5 +281,5 @@ async def test_an_end_in_an_earlier_turn_takes_back_the_decisions_that_it_does_n
 
 async def test_an_end_in_the_newest_turn_takes_nothing_back(store: Stores) -> None:
     run = await stepped(store)
-    await store.runs.arrive(Arrival(run.run_id, "two", 2, 1), at(5))
+    await store.runs.admit(Origin(run.run_id, "two", 2, 1), at(5))
     assert "run.resumed" not in await types(store, run.run_id)

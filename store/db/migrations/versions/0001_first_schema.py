@@ -27,7 +27,7 @@ def downgrade() -> None:
     """Drop the tables."""
     for table in (
         *("outbox", "approvals", "attempts", "blobs", "calls", "messages", "steps"),
-        *("segments", "heads", "turns", "runs", "threads", "tools", "agents"),
+        *("results", "segments", "heads", "turns", "runs", "threads", "tools", "agents"),
     ):
         op.drop_table(table)
 
@@ -64,7 +64,7 @@ def _runs() -> None:
         "runs",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("thread_id", sa.String(), nullable=False),
-        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("agent", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("stop_reason", sa.String(), nullable=True),
@@ -73,10 +73,10 @@ def _runs() -> None:
         sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("usage", sa.Text(), nullable=False),
         sa.Column("order", sa.Text(), nullable=False),
-        sa.Column("finished", sa.Text(), nullable=True),
         sa.Column("output", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
         sa.Column("executions", sa.Text(), nullable=True),
-        sa.Column("reopened", sa.Text(), nullable=True),
+        sa.Column("rewound", sa.Boolean(), nullable=False),
         sa.Column("idempotency_key", sa.String(), nullable=True),
         sa.Column("idempotency_hash", sa.String(), nullable=True),
         sa.Column("created_at", _TIME, nullable=False),
@@ -87,7 +87,7 @@ def _runs() -> None:
     )
     op.create_index("ix_runs_agent", "runs", ["agent"])
     op.create_index("ix_runs_status", "runs", ["status", "id"])
-    op.create_index("ix_runs_thread", "runs", ["thread_id", "place"])
+    op.create_index("ix_runs_thread", "runs", ["thread_id", "position"])
     op.create_table(
         "turns",
         sa.Column("run_id", sa.String(), nullable=False),
@@ -121,6 +121,15 @@ def _log() -> None:
         sa.PrimaryKeyConstraint("run_id", "first_seq"),
         sa.UniqueConstraint("run_id", "source"),
     )
+    op.create_table(
+        "results",
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("source", _BINARY_TEXT, nullable=False),
+        sa.Column("first_seq", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "source"),
+    )
 
 
 def _steps() -> None:
@@ -129,21 +138,18 @@ def _steps() -> None:
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("asked", sa.Integer(), nullable=False, server_default="1"),
-        sa.Column("worker", sa.String(), nullable=False),
-        sa.Column("begin", sa.Text(), nullable=False),
-        sa.Column("superseded", sa.Text(), nullable=False),
-        sa.Column("reply", sa.Text(), nullable=True),
+        sa.Column("author", sa.Integer(), nullable=False),
+        sa.Column("closed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "step"),
     )
     op.create_table(
         "messages",
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
-        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("run_id", "step", "place"),
+        sa.PrimaryKeyConstraint("run_id", "step", "position"),
     )
 
 
@@ -153,15 +159,12 @@ def _calls() -> None:
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("call_id", sa.String(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
-        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("arguments", sa.Text(), nullable=False),
-        sa.Column("edited", sa.Text(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("asked", sa.Integer(), nullable=True),
-        sa.Column("worker", sa.String(), nullable=True),
-        sa.Column("started", sa.Text(), nullable=True),
-        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("question", sa.Integer(), nullable=True),
+        sa.Column("closed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "call_id"),
     )
     op.create_table(

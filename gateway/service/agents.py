@@ -1,0 +1,97 @@
+"""Keeping agents that runs can be started with, and the tools that they may use."""
+
+from longrun.gateway.service.errors import UnknownAgentError, UnknownToolsError
+from longrun.runtime.clock import now
+from longrun.store.agents import Agents
+from longrun.store.db.tables import AgentRow
+from longrun.workflows.contract.agents import AgentSpec, ToolSpec
+from longrun.workflows.contract.views import AgentView
+
+
+class AgentService:
+    """Keeps agents.
+
+    Args:
+        agents: The store's agents and tools.
+    """
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+
+    async def create(self, spec: AgentSpec) -> AgentView:
+        """Keep an agent under its name.
+
+        Raises:
+            NameTakenError: There is an agent of this name.
+            UnknownToolsError: The agent names tools that no worker offers.
+            StoreUnavailableError: The store failed.
+        """
+        await self.check_tools(spec)
+        return _view(await self._agents.create(spec, now()))
+
+    async def all(self) -> tuple[AgentView, ...]:
+        """All agents, by name.
+
+        Raises:
+            StoreUnavailableError: The store failed.
+        """
+        return tuple(map(_view, await self._agents.all()))
+
+    async def get(self, key: str) -> AgentView:
+        """An agent by its id or its name.
+
+        Raises:
+            UnknownAgentError: There is none.
+            StoreUnavailableError: The store failed.
+        """
+        row = await self._agents.find(key)
+        if row is None:
+            raise UnknownAgentError(key)
+        return _view(row)
+
+    async def replace(self, agent_id: str, spec: AgentSpec) -> AgentView:
+        """Replace an agent; runs that were accepted keep the agent as it was.
+
+        Raises:
+            NameTakenError: Another agent has the new name.
+            UnknownAgentError: It was deleted meanwhile.
+            UnknownToolsError: The agent names tools that no worker offers.
+            StoreUnavailableError: The store failed.
+        """
+        await self.check_tools(spec)
+        await self._agents.update(agent_id, spec, now())
+        return await self.get(agent_id)
+
+    async def delete(self, key: str) -> None:
+        """Forget an agent.
+
+        Raises:
+            UnknownAgentError: There is none of this id or name.
+            StoreUnavailableError: The store failed.
+        """
+        await self._agents.delete((await self.get(key)).id)
+
+    async def tools(self) -> tuple[ToolSpec, ...]:
+        """The tools that workers offer, by name; none before the first worker started.
+
+        Raises:
+            StoreUnavailableError: The store failed.
+        """
+        return tuple(await self._agents.tools())
+
+    async def check_tools(self, spec: AgentSpec) -> None:
+        """Check the tools of an agent, if any worker has said yet what it offers.
+
+        Raises:
+            UnknownToolsError: The agent names tools that no worker offers.
+            StoreUnavailableError: The store failed.
+        """
+        known = [tool.name for tool in await self._agents.tools()] if spec.tools else []
+        unknown = [(index, tool.name) for index, tool in enumerate(spec.tools) if known and tool.name not in known]
+        if unknown:
+            raise UnknownToolsError(unknown, known)
+
+
+def _view(row: AgentRow) -> AgentView:
+    spec = AgentSpec.model_validate_json(row.spec)
+    return AgentView(id=row.id, created_at=row.created_at, updated_at=row.updated_at, **dict(spec))

@@ -1,0 +1,127 @@
+"""Decisions on the calls that wait for a person."""
+
+from typing import Literal
+
+from longrun.gateway.service.confirmation import confirmed
+from longrun.gateway.service.delivery import Delivery
+from longrun.gateway.service.errors import AlreadyDecidedError, AmbiguousCallError, RunOverError, UnknownCallError
+from longrun.gateway.service.run import Run
+from longrun.gateway.streaming.hub import Hub
+from longrun.runtime.failpoints import reached
+from longrun.store.approvals import Approvals
+from longrun.store.db.tables import ApprovalRow
+from longrun.store.log import LogReader
+from longrun.store.outbox import Signal
+from longrun.workflows.contract.runs import Decision
+from longrun.workflows.contract.views import ApprovalStatus, ApprovalView
+
+CONFIRMED_WITHIN = 5.0
+"""Seconds that a decision's caller waits for the run to confirm which decision counts."""
+
+
+class Decisions:
+    """Lists the calls that wait, or waited, for a person, and decides them.
+
+    Args:
+        approvals: The store's approvals.
+        delivery: Delivers decisions.
+        log: The store's logs.
+        hub: News of them.
+    """
+
+    def __init__(self, approvals: Approvals, delivery: Delivery, log: LogReader, hub: Hub) -> None:
+        self._approvals = approvals
+        self._delivery = delivery
+        self._log = log
+        self._hub = hub
+
+    async def find(
+        self, status: ApprovalStatus | None = None, run_id: str | None = None, most: int = 100
+    ) -> tuple[ApprovalView, ...]:
+        """Approvals that match all that is given, oldest first.
+
+        Raises:
+            StoreUnavailableError: The store failed.
+        """
+        return tuple(map(_view, await self._approvals.find(status=status, run_id=run_id, most=most)))
+
+    async def run_waiting_for(self, call_id: str) -> str:
+        """The one run that waits for a decision on a call.
+
+        Raises:
+            AmbiguousCallError: There is more than one.
+            AlreadyDecidedError: There is none any more.
+            UnknownCallError: There is none.
+            StoreUnavailableError: The store failed.
+        """
+        pending = await self._approvals.find(call_id=call_id, status="pending", most=10)
+        if len(pending) > 1:
+            raise AmbiguousCallError(call_id, [each.run_id for each in pending])
+        if pending:
+            return pending[0].run_id
+        if decided := await self._approvals.find(call_id=call_id):
+            raise _already_decided(decided[-1])
+        raise UnknownCallError(call_id)
+
+    async def refuse_if_over(self, run: Run, call_id: str) -> None:
+        """Refuse a decision on a call of a run that has ended.
+
+        Raises:
+            AlreadyDecidedError: The run has ended, and the call was decided.
+            RunOverError: The run has ended.
+            StoreUnavailableError: The store failed.
+        """
+        if run.over:
+            for approval in await self._approvals.find(run_id=run.id, call_id=call_id):
+                raise _already_decided(approval)
+            raise RunOverError(run.id)
+
+    async def decide(self, run_id: str, decision: Decision) -> ApprovalView | None:
+        """Decide a call, and wait a little for the run to confirm that the decision counts.
+
+        Returns:
+            The approval as decided, or ``None`` without a confirmation: the decision is kept until it is delivered.
+
+        Raises:
+            AlreadyDecidedError: Another decision came first.
+            StoreUnavailableError: The store failed; nothing was accepted.
+        """
+        body = decision.model_dump_json(exclude_none=True)
+        signal = await self._delivery.accept(Signal(run_id, f"decide:{run_id}:{decision.call_id}", "decide", body))
+        if signal.body != body:
+            raise AlreadyDecidedError(Decision.model_validate_json(signal.body), "decided")
+        reached("decision accepted")
+        with self._hub.subscribe(run_id, await self._log.head(run_id) or 0) as news:
+            delivered = await self._delivery.send(signal) != "accepted"
+
+            async def look() -> ApprovalView | Literal["kept"] | None:
+                found = await self._approvals.find(run_id=run_id, call_id=decision.call_id)
+                if not found:
+                    return "kept"  # the run does not wait for the call yet, and keeps the decision until it does
+                if found[0].status == "pending":
+                    return None if delivered else "kept"
+                return _confirmation(found[0], decision)
+
+            found = await confirmed(look, news.take, CONFIRMED_WITHIN)
+        return found if isinstance(found, ApprovalView) else None
+
+
+def _confirmation(approval: ApprovalRow, decision: Decision) -> ApprovalView:
+    """The approval as a decision has decided it.
+
+    Raises:
+        AlreadyDecidedError: Another one has.
+    """
+    view = _view(approval)
+    if view.decision is None or view.decision.id != decision.id:
+        raise _already_decided(approval)
+    return view
+
+
+def _already_decided(approval: ApprovalRow) -> AlreadyDecidedError:
+    return AlreadyDecidedError(_view(approval).decision, approval.status)
+
+
+def _view(row: ApprovalRow) -> ApprovalView:
+    decision = Decision.model_validate_json(row.decision) if row.decision else None
+    return ApprovalView.model_validate({**row.model_dump(), "decision": decision})

@@ -1,0 +1,155 @@
+"""The workflows of runs: started, signalled, queried, described and listed. Nothing else in the gateway does so."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, cast
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionDescription,
+    WorkflowHistoryEventFilterType,
+    WorkflowQueryFailedError,
+)
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
+
+from longrun.gateway.history.reader import WORKFLOW_TYPE
+from longrun.runtime.temporal import RPC_TIMEOUT, TemporalUnavailableError, answered, temporal_connection
+from longrun.workflows.agent_run import AgentRun
+from longrun.workflows.contract.runs import Cancel, Decision, RunOrder, Said, Snapshot
+from longrun.workflows.search_attributes import AGENT_NAME
+from longrun.workflows.start import start_run
+
+ExecutionStatus = Literal["running", "completed", "failed", "canceled", "terminated", "continued_as_new", "timed_out"]
+
+QUERY_TIMEOUT = timedelta(seconds=5)
+"""For a worker's answer to a query: one that does not have the run in its cache reads its whole history first."""
+_HEALTH_TIMEOUT = timedelta(seconds=2)
+
+
+async def connect(retries: RetryConfig | None = None) -> Client:
+    """A client of Temporal, where the environment says that it is; it connects with its first call."""
+    return await Client.connect(**temporal_connection(), lazy=True, retry_config=retries)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution of a run's workflow; of one that was ``reset``, another goes on. ``agent`` is the agent's name."""
+
+    run_id: str
+    execution_id: str
+    status: ExecutionStatus
+    agent: str
+    reset: bool = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the run's workflow has ended with this execution."""
+        return self.status not in ("running", "continued_as_new") and not self.reset
+
+
+class Workflows:
+    """Calls Temporal.
+
+    Args:
+        client: A client of Temporal, which may be unavailable.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def start(self, order: RunOrder, task_queue: str) -> None:
+        """Start the workflow of an accepted run; harmless to repeat.
+
+        Raises:
+            RPCError: Temporal refused.
+            TemporalUnavailableError: Temporal did not answer.
+        """
+        with answered():
+            await start_run(self._client, order, task_queue, RPC_TIMEOUT)
+
+    async def signal(self, run_id: str, name: str, argument: Decision | Cancel | Said) -> None:
+        """Signal the workflow of a run.
+
+        Raises:
+            RPCError: Temporal refused, or there is no such workflow under way.
+            TemporalUnavailableError: Temporal did not answer.
+        """
+        with answered():
+            await self._client.get_workflow_handle(run_id).signal(name, argument, rpc_timeout=RPC_TIMEOUT)
+
+    async def status(self, run_id: str) -> Snapshot | None:
+        """The answer of a run's workflow to the query ``status``; ``None`` if no worker gives it."""
+        handle = self._client.get_workflow_handle_for(AgentRun.run, run_id)
+        try:
+            return await handle.query(AgentRun.status, rpc_timeout=QUERY_TIMEOUT)
+        except (RPCError, WorkflowQueryFailedError):
+            return None
+
+    async def describe(self, run_id: str) -> Execution | None:
+        """The newest execution of a run; ``None`` if Temporal knows no such run.
+
+        Raises:
+            TemporalUnavailableError: Temporal did not answer.
+        """
+        try:
+            with answered():
+                found = await self._client.get_workflow_handle(run_id).describe(rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        return _execution(found)
+
+    async def find(self, condition: str, most: int | None = None) -> list[Execution]:
+        """The executions of runs for which a condition holds, as far as Temporal's visibility knows already.
+
+        Raises:
+            TemporalUnavailableError: Temporal did not answer.
+        """
+        query = f"WorkflowType = '{WORKFLOW_TYPE}' AND {condition}"
+        with answered():
+            found = self._client.list_workflows(query, limit=most, rpc_timeout=RPC_TIMEOUT)
+            return [_execution(each) async for each in found]
+
+    async def closing_reason(self, execution: Execution) -> str:
+        """The reason that the last event of a closed execution gives; empty if it gives none.
+
+        Raises:
+            TemporalUnavailableError: Temporal did not answer.
+        """
+        handle = self._client.get_workflow_handle(execution.run_id, run_id=execution.execution_id)
+        with answered():
+            events = handle.fetch_history_events(
+                event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT, rpc_timeout=RPC_TIMEOUT
+            )
+            return "".join([_reason(event) async for event in events])
+
+    async def available(self) -> bool:
+        """Whether Temporal answers."""
+        try:
+            with answered():
+                return await self._client.service_client.check_health(timeout=_HEALTH_TIMEOUT)
+        except (RPCError, TemporalUnavailableError):
+            return False
+
+
+def _execution(found: WorkflowExecution) -> Execution:
+    described = isinstance(found, WorkflowExecutionDescription)
+    return Execution(
+        run_id=found.id,
+        execution_id=found.run_id,
+        status=cast("ExecutionStatus", found.status.name.lower() if found.status else "running"),
+        agent=found.typed_search_attributes.get(AGENT_NAME) or "unknown",
+        reset=described and bool(found.raw_description.workflow_extended_info.reset_run_id),
+    )
+
+
+def _reason(event: HistoryEvent) -> str:
+    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+        return event.workflow_execution_terminated_event_attributes.reason
+    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+        return event.workflow_execution_failed_event_attributes.failure.message
+    return ""
