@@ -4,16 +4,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PARALLEL := -n 2 --dist loadscope --no-loadscope-reorder
+PYTEST := $(BIN)/pytest $(PARALLEL)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed
 # Each run imports its workflow anew: without bytecode on disk it would be compiled each time.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint check bench chaos
+.PHONY: help setup demo dev lint check-fast test test-long check bench chaos
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install everything that the other targets need
 
@@ -23,13 +25,18 @@ demo: $(INSTALLED) ## Show what longrun does, without any key
 dev: $(INSTALLED) ## Run Temporal, a worker and the gateway until Ctrl-C
 	$(BIN)/longrun dev $(ARGS)
 
-test: $(INSTALLED) ## Run the tests under coverage
+check-fast: lint ## Lint, and every test that needs no Temporal server (2 minutes)
+	$(PYTEST) -m "not server and not live" $(ARGS)
+
+test: $(INSTALLED) ## Run the tests under coverage (8 minutes)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
-	@# Only where child processes were measured too is there something to combine.
-	@ls .coverage.* >/dev/null 2>&1 && $(BIN)/coverage combine --append --quiet || true
+	$(BIN)/coverage run -m pytest $(PARALLEL) $(ARGS)
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='workflows/*' --fail-under=100
+
+test-long: $(INSTALLED) ## Run the tests in their long forms (half an hour)
+	LONGRUN_TEST_LONG=1 $(PYTEST) --timeout 1800 $(ARGS)
 
 lint: $(INSTALLED) ## Check form, rules, types and imports
 	$(BIN)/ruff format --check .
@@ -43,7 +50,7 @@ bench: $(INSTALLED) ## Measure against a bare Temporal workflow
 	$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: $(INSTALLED) ## Kill everything at every moment, 576 times, and keep the table
-	$(BIN)/python -m tests.chaos --docs $(ARGS)
+	$(BIN)/python -m tests.chaos --docs --json bench-results/reliability.json $(ARGS)
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

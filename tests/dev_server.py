@@ -1,11 +1,12 @@
 """A Temporal dev server of our own, tuned as ``temporal-dev.yaml`` says."""
 
 import asyncio
+import itertools
 import os
 import random
 import signal
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,23 +17,37 @@ import pytest
 from longrun.dev.temporal.config import TemporalConfig, config_file, read_config
 from longrun.dev.temporal.find import Found, TemporalFinder
 from longrun.dev.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
+from tests.patience import PATIENCE
 
 _PORTS = (12_000, 30_000)
-IMPATIENT = {"limit.historyCount.suggestContinueAsNew": 50}
-"""Suggests to continue a run as new after 50 events."""
+"""Below the ports that the system gives to outgoing connections."""
+IMPATIENT = {
+    "limit.historyCount.suggestContinueAsNew": 50,
+    "history.workflowIdReuseMinimalInterval": 0,
+}
+"""Suggests to continue a run as new after 50 events, and does not wait until an execution is a second old for it."""
+
+
+def _ports() -> Iterator[int]:
+    """The ports of this process's tests, round and round: each worker of pytest-xdist has its share."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = range(*_PORTS)[worker :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    return itertools.islice(itertools.cycle(share), random.randrange(len(share)), None)  # noqa: S311 - any will do
+
+
+_untaken = _ports()
 
 
 def take_port() -> int:
-    """A port of the loopback address that nobody had a moment ago.
+    """A port of the loopback address that nobody had a moment ago, and that no other test is given.
 
-    No outgoing connection gets it either, for it is below the ports that the system gives to those: a server that is
-    killed and started again finds it free.
+    No outgoing connection gets it either: a server that is killed and started again finds it free.
     """
-    while True:
-        port = random.randrange(*_PORTS)  # noqa: S311 - any number will do
+    for port in _untaken:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("the ports never end")
 
 
 def found() -> Found:
@@ -62,7 +77,7 @@ class TemporalProcess:
         """Start it and wait until it answers."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(*self.command, stdout=log, stderr=log)
-        async with asyncio.timeout(45):
+        async with asyncio.timeout(PATIENCE):
             while (client := await connect_when_up({"target_host": self.address})) is None:
                 assert self.process.returncode is None, self.log.read_text()
                 await asyncio.sleep(0.1)

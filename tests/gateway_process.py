@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,11 +17,10 @@ from longrun.activities.toolbox.registry import Tool, Toolbox
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from tests.dev_server import take_port
+from tests.patience import PATIENCE
 from tests.provider_fake import FakeCatalog, FakeProvider, Turn
 from tests.running import NO_TEMPORAL, Front, working
-
-_PATIENCE = 20.0
-_ROOT = Path(__file__).parents[1]
+from tests.spawning import Child, shared
 
 
 @dataclass
@@ -31,7 +29,7 @@ class GatewayProcess:
 
     settings: Settings
     temporal: str
-    process: asyncio.subprocess.Process | None = None
+    process: Child | None = None
 
     @property
     def url(self) -> str:
@@ -48,29 +46,24 @@ class GatewayProcess:
             "LONGRUN_TASK_QUEUE": self.settings.task_queue,
             "TEMPORAL_ADDRESS": self.temporal,
         }
-        command = (sys.executable, "-m", "longrun.cli.main", "gateway")
-        with (home / "gateway.log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *command, env={**os.environ, **own}, cwd=_ROOT, stdout=log, stderr=log
-            )
+        nursery = await shared.nursery()
+        self.process = await nursery.bring_up("gateway", {**os.environ, **own}, home / "gateway.log")
         await self._until_healthy(self.process)
 
     async def end(self, number: signal.Signals = signal.SIGKILL) -> int:
         """End it by a signal; its exit status."""
         assert self.process is not None
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        async with asyncio.timeout(_PATIENCE):
-            return await self.process.wait()
+        self.process.signal(number)
+        return await self.process.ended()
 
-    async def _until_healthy(self, process: asyncio.subprocess.Process) -> None:
-        async with asyncio.timeout(_PATIENCE), httpx2.AsyncClient(base_url=self.url) as http:
-            while process.returncode is None:
+    async def _until_healthy(self, process: Child) -> None:
+        async with asyncio.timeout(PATIENCE), httpx2.AsyncClient(base_url=self.url) as http:
+            while process.alive:
                 with contextlib.suppress(httpx2.TransportError):
                     if (await http.get("/api/health")).status_code == 200:
                         return
                 await asyncio.sleep(0.02)
-        pytest.fail((self.settings.home / "gateway.log").read_text())
+        pytest.fail(process.said())
 
 
 @asynccontextmanager
@@ -94,6 +87,6 @@ async def worked(
     async with (
         gateway_process(home, temporal) as gateway,
         working(gateway.settings, temporal, FakeCatalog(FakeProvider(says)), Toolbox(tools)),
-        httpx2.AsyncClient(base_url=gateway.url, timeout=_PATIENCE) as http,
+        httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
     ):
         yield Front(gateway.url, http, gateway.settings), gateway

@@ -29,23 +29,24 @@ from longrun.workflows.contract.runs import Limits, Outcome, Phase, RunOrder, Ru
 from longrun.workflows.start import start_options
 from tests.build import Stores
 from tests.logcheck import check_log, parsed
+from tests.patience import PATIENCE, pauses
 from tests.provider_fake import FakeCatalog, FakeProvider, Turn
 
 Script = Callable[[ModelRequest], Turn]
 T = TypeVar("T")
-PATIENCE = 20.0
 
 
 async def until(look: Callable[[], Awaitable[T | None]], what: str, patience: float = PATIENCE) -> T:
     """Look again and again until there is something to see."""
-    seen: T | None = None
     try:
         async with asyncio.timeout(patience):
-            while not (seen := await look()):  # noqa: ASYNC110 - what is looked at lives in other processes
-                await asyncio.sleep(0.01)
+            for pause in pauses():
+                if seen := await look():
+                    return seen
+                await asyncio.sleep(pause)
     except TimeoutError:
-        raise AssertionError(f"waited in vain for {what}") from None
-    return seen
+        pass
+    raise AssertionError(f"waited in vain for {what}")
 
 
 def order(

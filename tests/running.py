@@ -24,11 +24,11 @@ from longrun.gateway.app import create_app
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import temporal_connection
+from tests.patience import PATIENCE
 from tests.provider_fake import FakeCatalog, FakeProvider, Turn
 
 NO_TEMPORAL = "127.0.0.1:9"
 """An address that nobody answers."""
-_PATIENCE = 20.0
 
 
 class _Server(uvicorn.Server):
@@ -64,7 +64,7 @@ class Front:
         """Wait until a run is as it should be; fail with what it was last."""
         run: dict[str, Any] = {}
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     run = await self.run(run_id)
                     if met(run):
@@ -123,11 +123,11 @@ async def serving(settings: Settings, temporal_address: str = NO_TEMPORAL) -> As
         served = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             with environment(TEMPORAL_ADDRESS=temporal_address):
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(PATIENCE):
                     while not server.started:
                         assert not served.done(), served.exception()
                         await asyncio.sleep(0.01)
-            async with httpx2.AsyncClient(base_url=base_url, timeout=_PATIENCE) as http:
+            async with httpx2.AsyncClient(base_url=base_url, timeout=PATIENCE) as http:
                 yield Front(base_url, http, settings)
         finally:
             server.should_exit = True

@@ -12,13 +12,12 @@ import pytest
 
 from longrun.activities.providers.settings import ProviderSettings
 from longrun.runtime.settings import Settings
-from tests.dev_server import dev_server
+from tests.patience import PATIENCE
 from tests.running import Front, running
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _ASSIGNED = re.compile(r"([A-Z]+)=\$\((.*)\)")
-_PATIENCE = 20.0
 _GENERIC = {
     r"…\\\n": r"(?:.*\n)*",
     r"…": r".*",
@@ -60,7 +59,7 @@ async def _run(command: str, environ: dict[str, str]) -> str:
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", command), env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(PATIENCE):
         output, _ = await process.communicate()
     return output.decode()
 
@@ -69,7 +68,7 @@ async def _shown(example: Example, front: Front, environ: dict[str, str]) -> str
     """What the command says. One that only looks may look again until the run has come so far."""
     command = example.command.replace("localhost:8283", front.base_url.removeprefix("http://"))
     looks = " -d " not in command
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(PATIENCE):
         while True:
             output = await _run(await _placed(command, front, environ), environ)
             if not looks or example.matches(output):
@@ -86,8 +85,8 @@ async def _placed(command: str, front: Front, environ: dict[str, str]) -> str:
 
 
 @pytest.mark.server
-async def test_every_example_says_what_the_readme_shows(tmp_path: Path) -> None:
-    async with dev_server(tmp_path) as temporal, running(temporal, tmp_path) as front:
+async def test_every_example_says_what_the_readme_shows(temporal: str, tmp_path: Path) -> None:
+    async with running(temporal, tmp_path) as front:
         environ = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

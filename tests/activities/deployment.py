@@ -16,12 +16,13 @@ from longrun.runtime.settings import Settings
 from longrun.workflows.contract.events import AttemptSuperseded, Event, ToolCompleted
 from longrun.workflows.contract.runs import Verdict
 from tests import wire as wires
-from tests.activities.killing import WorkerProcess, worker_process
+from tests.activities.killing import worker_process
 from tests.build import Stores
 from tests.harness import until
 from tests.logcheck import parsed
 from tests.relay import Relay, relayed
 from tests.running import Front, serving
+from tests.spawning import Child
 from tests.tools import noted
 from tests.wire import Wire
 
@@ -91,7 +92,7 @@ class Deployment:
         return self.front.settings.workspace_folder
 
     @asynccontextmanager
-    async def worker(self, address: str) -> AsyncGenerator[WorkerProcess]:
+    async def worker(self, address: str) -> AsyncGenerator[Child]:
         """A worker that reaches Temporal at this address."""
         environ = {
             "LONGRUN_SCRIPTS": str(self.front.settings.home / "scripts"),

@@ -20,11 +20,12 @@ from tests.activities.deployment import Deployment, Ended, deployment
 from tests.activities.waiting_tools import release
 from tests.harness import until
 from tests.logcheck import check_log, check_settled, of_type, settled_text
+from tests.patience import PATIENCE
 from tests.tools import noted
 from tests.wire import Wire
 from tests.wire_answers import Answer, Stall, chat_stream
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 STORY = "One went out. Two came back. Three stayed."
 STRUCK: Mapping[str, Any] = {
@@ -113,7 +114,7 @@ async def freeze(deployment: Deployment) -> tuple[dict[str, Ended], str]:
         deployment.relay.cut()
         async with deployment.worker(deployment.relay.target):
             await deployment.noted("watched 2")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 await again_stall.reached.wait()
             begun_stall.go_on.set()
             release(deployment.workspace, "watched", 1)

@@ -19,6 +19,7 @@ from longrun.runtime.settings import Settings
 from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
 from tests.build import Stores
 from tests.harness import until
+from tests.patience import PATIENCE
 
 PORTS = (ModelSteps, ToolSteps, LifecycleSteps)
 
@@ -55,7 +56,7 @@ async def test_a_worker_comes_up_over_an_empty_folder_and_leaves_when_told(
         offered = {spec.name for spec in await stores.agents.tools()}
         await stores.database.aclose()
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await working
     finally:
         loop = asyncio.get_running_loop()

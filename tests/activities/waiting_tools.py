@@ -7,8 +7,6 @@ from longrun.activities.toolbox.tool import ToolContext
 from tests.harness import until
 from tests.tools import note
 
-_PATIENCE = 60.0
-
 
 def release(workspace: Path, mark: str, attempt: int) -> None:
     """Let an attempt of a call go on."""
@@ -21,7 +19,7 @@ async def _wait(context: ToolContext, mark: str) -> str:
     async def released() -> bool:
         return (context.workspace / f"{mark}.{context.attempt}").exists()
 
-    await until(released, f"{mark} to be released", _PATIENCE)
+    await until(released, f"{mark} to be released")
     return f"{mark} came at attempt {context.attempt}"
 
 

@@ -17,7 +17,7 @@ from tests.chaos.driving.matrix import play, schedule, short
 from tests.chaos.driving.rounds import Kill
 from tests.dev_server import found
 
-_DOCS = Path(__file__).parents[2] / "docs"
+_PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 
 def options() -> argparse.Namespace:
@@ -29,7 +29,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stacks", type=int, default=4, help="how many systems work side by side")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go too")
-    parser.add_argument("--docs", action="store_true", help="put the table into docs/")
+    parser.add_argument("--docs", action="store_true", help=f"put the table into {_PAGE.name}")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="a new folder for the data and logs of all processes"
     )
@@ -79,9 +79,10 @@ def main() -> int:
     about = _about(asked, began)
     sys.stdout.write(f"\n{table(kills)}\n")
     if asked.json:
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
         asked.json.write_text(json.dumps(figures(kills, about), indent=1, ensure_ascii=False), encoding="utf-8")
     if asked.docs:
-        keep(kills, about, _DOCS)
+        keep(kills, about, _PAGE)
     return int(any(kill.faults for kill in kills))
 
 

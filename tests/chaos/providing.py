@@ -14,8 +14,8 @@ import httpx2
 from tests.chaos.generating.job import Entry
 from tests.chaos.provider import READY
 from tests.harness import until
+from tests.patience import PATIENCE
 
-_BOOT = 20.0
 _ROOT = Path(__file__).parents[2]
 
 
@@ -78,12 +78,12 @@ async def providing(port: int = 0) -> AsyncGenerator[CountingProvider]:
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(_BOOT):
+        async with asyncio.timeout(PATIENCE):
             assert process.stdout is not None
             line = (await process.stdout.readline()).decode().strip()
         assert line.startswith(READY), f"not ready, but {line!r}"
         base = line.removeprefix(READY)
-        async with httpx2.AsyncClient(base_url=base, timeout=_BOOT) as http:
+        async with httpx2.AsyncClient(base_url=base, timeout=PATIENCE) as http:
             yield CountingProvider(f"{base}/v1", process, http)
     finally:
         if process.returncode is None:

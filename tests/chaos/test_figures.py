@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.checker import Fault
-from tests.chaos.driving.figures import BEGIN, END, keep, rows, table
+from tests.chaos.driving.figures import BEGIN, END, figures, keep, rows, table
 from tests.chaos.driving.matrix import schedule, short
 from tests.chaos.driving.moments import CELLS, MOMENTS, Cell
 from tests.chaos.driving.rounds import Kill
@@ -69,9 +69,12 @@ def test_the_table_counts_kills_faults_and_tokens() -> None:
 def test_the_page_keeps_its_text_and_gets_the_table(tmp_path: Path) -> None:
     page = tmp_path / "reliability.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    keep(kills(), ABOUT, tmp_path)
+    keep(kills(), ABOUT, page)
     told = page.read_text()
     assert told.startswith(f"before\n{BEGIN}\nMeasured on 2026-01-02 in 12 minutes: 2 cores")
     assert told.endswith(f"\n{END}\nafter\n")
     assert "old" not in told
-    assert len(json.loads((tmp_path / "reliability.json").read_text())["kills"]) == 5
+
+
+def test_the_figures_name_each_kill() -> None:
+    assert len(json.loads(json.dumps(figures(kills(), ABOUT)))["kills"]) == 5

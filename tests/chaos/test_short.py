@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.driving.matrix import play, short
 from tests.chaos.driving.rounds import Kill
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(1800)]
 
 SEED = 11
 STACKS = 4

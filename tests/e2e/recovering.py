@@ -15,7 +15,7 @@ from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from longrun.workflows.contract.events import Event
-from tests.activities.killing import WorkerProcess, worker_process
+from tests.activities.killing import worker_process
 from tests.build import Stores
 from tests.chaos.generating.job import Entry
 from tests.chaos.generating.plan import plan_text
@@ -23,6 +23,7 @@ from tests.chaos.providing import CountingProvider, providing
 from tests.harness import until
 from tests.logcheck import check_log, check_settled, parsed
 from tests.running import Front, serving
+from tests.spawning import Child
 
 RESUMABLE = "openai/gpt-test"
 """Its answers can be taken up again."""
@@ -68,7 +69,7 @@ class Ward:
     readers: dict[str, "asyncio.Task[list[Event]]"] = field(default_factory=dict[str, "asyncio.Task[list[Event]]"])
 
     @asynccontextmanager
-    async def worker(self, **environ: str) -> AsyncGenerator[WorkerProcess]:
+    async def worker(self, **environ: str) -> AsyncGenerator[Child]:
         """A worker that is ready."""
         ours = {"OPENAI_BASE_URL": self.provider.url, "OPENAI_API_KEY": "sk", "LONGRUN_OPENAI_BACKGROUND": "true"}
         async with worker_process(self.front.settings, self.temporal, ours | environ) as worker:

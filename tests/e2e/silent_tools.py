@@ -11,7 +11,7 @@ async def look(what: str) -> str:
     return f"saw {what}"
 
 
-@tool(timeout=120)
+@tool(timeout=900)
 async def keep_silent(seconds: float) -> str:
     """Say nothing for so many seconds."""
     await asyncio.sleep(seconds)

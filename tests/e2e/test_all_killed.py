@@ -17,12 +17,14 @@ import pytest
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from tests.activities.killing import WorkerProcess, worker_process
+from tests.activities.killing import worker_process
 from tests.dev_server import TemporalProcess, temporal_process
 from tests.gateway_process import GatewayProcess, gateway_process
 from tests.harness import until
 from tests.logcheck import check_log, of_type, parsed
+from tests.patience import PATIENCE
 from tests.running import Front
+from tests.spawning import Child
 
 pytestmark = pytest.mark.server
 
@@ -31,12 +33,11 @@ turns:
   - tool_calls: [{name: write_file, arguments: {path: "{run_id}.txt", content: one}}]
   - text: "{last_result}"
 """
-WAITING, REVIEWED = 50, 5
+WAITING, REVIEWED = (50, 5) if os.environ.get("LONGRUN_TEST_LONG") else (20, 2)
 """How many runs wait, and how many of them are decided at the command line."""
 DAY = 24 * 3600
 SHORT = 6
 """Seconds in which an approval expires while nothing is there."""
-_PATIENCE = 90.0
 _ROOT = Path(__file__).parents[2]
 
 
@@ -50,7 +51,7 @@ class System:
     calls: dict[str, str] = field(default_factory=dict[str, str])
 
     @asynccontextmanager
-    async def worker(self) -> AsyncGenerator[WorkerProcess]:
+    async def worker(self) -> AsyncGenerator[Child]:
         """A worker for the block."""
         scripts = {"LONGRUN_SCRIPTS": str(self.front.settings.home)}
         async with worker_process(self.gateway.settings, self.temporal.address, scripts) as worker:
@@ -70,9 +71,9 @@ class System:
             self.calls = {call["run_id"]: call["call_id"] for call in found}
             return len(found) == number
 
-        await until(look, f"{number} approvals", _PATIENCE)
+        await until(look, f"{number} approvals", PATIENCE)
 
-    async def kill(self, worker: WorkerProcess) -> None:
+    async def kill(self, worker: Child) -> None:
         """Kill all three."""
         worker.signal(signal.SIGKILL)
         await asyncio.gather(self.gateway.end(), self.temporal.end(), worker.ended())
@@ -90,7 +91,7 @@ class System:
             cwd=_ROOT,
             stdout=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             output, _ = await process.communicate()
         assert process.returncode == 0, output
         return output.decode()
@@ -109,7 +110,7 @@ class System:
             found[:] = [await self.front.run(run_id) for run_id in run_ids]
             return all(run["ended_at"] for run in found)
 
-        await until(look, "the end of all runs", _PATIENCE)
+        await until(look, "the end of all runs", PATIENCE)
         return found
 
     async def timers(self, run_id: str) -> list[int]:
@@ -130,7 +131,7 @@ async def system(folder: Path) -> AsyncGenerator[System]:
     async with (
         temporal_process(folder) as temporal,
         gateway_process(home, temporal.address) as gateway,
-        httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http,
+        httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
     ):
         (home / "writes.yaml").write_text(SCRIPT)
         yield System(temporal, gateway, Front(gateway.url, http, gateway.settings))
@@ -142,10 +143,9 @@ async def past(moment: datetime) -> None:
     async def look() -> bool:
         return datetime.now(UTC) > moment
 
-    await until(look, f"{moment}", _PATIENCE)
+    await until(look, f"{moment}", PATIENCE)
 
 
-@pytest.mark.timeout(300)
 async def test_all_approvals_that_waited_can_be_decided_when_everything_was_killed(tmp_path: Path) -> None:
     async with system(tmp_path) as there:
         async with there.worker() as worker:

@@ -15,6 +15,7 @@ from longrun.workflows.contract.events import ApprovalDecided, ToolCompleted
 from tests.dev_server import found
 from tests.gateway_process import worked
 from tests.logcheck import check_log, parsed
+from tests.patience import PATIENCE
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.running import Front
 from tests.tools import TOOLS
@@ -59,7 +60,7 @@ async def execute(*command: str, **environ: str) -> tuple[int | None, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         output, _ = await process.communicate()
     return process.returncode, output.decode()
 
@@ -85,7 +86,7 @@ async def test_temporals_command_line_decides_and_what_it_says_early_is_kept(
     front: Front, temporal: str, payer: Payer
 ) -> None:
     run_id = (await front.start(AGENT, "wait"))["id"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await payer.before.reached.wait()
     await signal(temporal, run_id, 1, "approve")
     payer.before.open()

@@ -12,6 +12,7 @@ from longrun.client import AsyncClient, RetryPolicy
 from tests.gateway_process import worked
 from tests.harness import until
 from tests.logcheck import check_log, parsed
+from tests.patience import PATIENCE
 from tests.provider_fake import Gate, Turn, reasoning, text, turn
 from tests.running import Front
 
@@ -21,7 +22,7 @@ RUNS = 4
 READERS = 20
 COUNTED = 2
 """The runs that end while nobody serves their readers; the others wait until the gateway is there again."""
-PATIENCE = RetryPolicy(initial_interval=0.05, maximum_interval=0.1, stream_attempts=200)
+RECONNECTS = RetryPolicy(initial_interval=0.05, maximum_interval=0.1, stream_attempts=200)
 
 
 class Talkers:
@@ -48,19 +49,19 @@ class Reader:
 
     async def by_client(self) -> None:
         """Read by our own client."""
-        async with AsyncClient(self.front.base_url, retry=PATIENCE, on_interruption=self._interrupted) as client:
+        async with AsyncClient(self.front.base_url, retry=RECONNECTS, on_interruption=self._interrupted) as client:
             async for line in client.stream_lines(self.run_id):
                 self.seen.append((line.seq, line.data))
 
     async def by_hand(self) -> None:
         """Read as anybody would who has only HTTP."""
-        async with httpx2.AsyncClient(base_url=self.front.base_url, timeout=20) as http:
+        async with httpx2.AsyncClient(base_url=self.front.base_url, timeout=PATIENCE) as http:
             while True:
                 try:
                     await self._read_on(http)
                 except httpx2.TransportError as error:
                     self._interrupted(str(error))
-                    await asyncio.sleep(PATIENCE.initial_interval)
+                    await asyncio.sleep(RECONNECTS.initial_interval)
                 else:
                     return
 
@@ -98,7 +99,7 @@ async def test_every_reader_of_a_killed_gateway_ends_with_the_whole_log(temporal
         await gateway.start()
         for gate in talkers.gates[COUNTED:]:
             gate.open()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*reading)
         for reader in readers:
             whole = [(seq, data) for seq, _, data in await front.frames(reader.run_id)]

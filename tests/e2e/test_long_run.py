@@ -1,5 +1,6 @@
-"""A run of a thousand steps: it ends, its histories stay short, and its log can be made again from them."""
+"""A run of many steps: it ends, its histories stay short, and its log can be made again from them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,19 +15,20 @@ from longrun.workflows.contract.events import EVENT
 from tests.logcheck import check_log
 from tests.running import Front, environment, running
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.server
 
-STEPS = 1000
-SCRIPT = """
+STEPS = 1000 if os.environ.get("LONGRUN_TEST_LONG") else 120
+SCRIPT = f"""
 turns:
   - loop:
-      count: 999
+      count: {STEPS - 1}
       turn:
         - text: Once more.
-        - tool_calls: [{name: list_files}]
+        - tool_calls: [{{name: list_files}}]
   - - text: Done at last.
 """
-LONGEST_HISTORY = 4096
+LONGEST_HISTORY = 200
+"""Events: a step has a dozen, and this server suggests to continue after 50."""
 
 
 async def _histories(client: Client, run_id: str) -> list[tuple[int, int]]:
@@ -43,8 +45,8 @@ async def _lines(front: Front, run_id: str) -> list[str]:
     return [data for _, _, data in await front.frames(run_id)]
 
 
-async def test_a_run_of_a_thousand_steps_ends_and_can_be_rebuilt(temporal: str, tmp_path: Path) -> None:
-    async with running(temporal, tmp_path, scripts={"long": SCRIPT}) as front:
+async def test_a_run_of_many_steps_ends_and_can_be_rebuilt(impatient_temporal: str, tmp_path: Path) -> None:
+    async with running(impatient_temporal, tmp_path, scripts={"long": SCRIPT}) as front:
         agent = {"model": "scripted/long", "tools": ["list_files"]}
         run = await front.start(agent, limits={"max_steps": STEPS})
         lines = await _lines(front, run["id"])
@@ -53,9 +55,10 @@ async def test_a_run_of_a_thousand_steps_ends_and_can_be_rebuilt(temporal: str, 
         assert (await front.run(run["id"]))["status"] == "completed"
         assert sum(event.type == "message.completed" for event in events) == STEPS
 
-        with environment(TEMPORAL_ADDRESS=temporal):
+        with environment(TEMPORAL_ADDRESS=impatient_temporal):
             client = await Client.connect(**temporal_connection())
         parts = await _histories(client, run["id"])
+        assert len(parts) > STEPS / 20
         assert max(events_of_part for events_of_part, _ in parts) < LONGEST_HISTORY
         whole = [size / count for count, size in parts]
         assert max(whole) < 2 * min(whole), f"bytes per event grow along the chain: {whole}"

@@ -14,6 +14,7 @@ from longrun.gateway.history.rebuilder import Rebuilder
 from tests.build import Stores
 from tests.gateway_process import GatewayProcess, worked
 from tests.logcheck import check_log, check_settled, of_type, parsed
+from tests.patience import PATIENCE
 from tests.provider_fake import Gate, Turn, call, reasoning, text, turn
 from tests.running import Front
 from tests.tools import TOOLS
@@ -62,7 +63,7 @@ async def stumbled(front: Front, teller: Teller) -> str:
 async def seen(front: Front, run_id: str, words: bytes) -> None:
     """Wait until a reader has seen these words."""
     read = b""
-    async with asyncio.timeout(20), front.http.stream("GET", f"/api/runs/{run_id}/stream") as response:
+    async with asyncio.timeout(PATIENCE), front.http.stream("GET", f"/api/runs/{run_id}/stream") as response:
         pieces = response.aiter_bytes()
         while words not in read:
             read += await anext(pieces)
@@ -134,7 +135,7 @@ async def test_a_log_that_is_emptied_in_a_running_run_is_whole_for_all_its_reade
     teller = Teller()
     async with worked(temporal, tmp_path / "home", teller.says, TOOLS) as (front, _):
         run_id = await approved(front, "wait")
-        async with asyncio.timeout(20), front.http.stream("GET", f"/api/runs/{run_id}/stream") as response:
+        async with asyncio.timeout(PATIENCE), front.http.stream("GET", f"/api/runs/{run_id}/stream") as response:
             pieces = response.aiter_bytes()
             early = b""
             while b"Once" not in early:

@@ -14,10 +14,11 @@ import pytest_asyncio
 
 from tests.e2e.recovering import PLAIN, RESUMABLE, Recovered, Ward, spoken, ward
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.server
 
 TOKENS = 400
-KILLED_AT = range(0, TOKENS, 20)
+LONG = bool(os.environ.get("LONGRUN_TEST_LONG"))
+KILLED_AT = range(0, TOKENS, 20) if LONG else (0, 20, 200, 380)
 
 
 @pytest_asyncio.fixture
@@ -90,7 +91,7 @@ async def test_calls_killed_at_any_token_are_taken_up_or_asked_again(there: Ward
 
 
 async def test_one_call_outlives_one_worker_after_the_other(there: Ward) -> None:
-    kills = KILLED_AT[1:] if os.environ.get("LONGRUN_TEST_LONG") else (40, 80)
+    kills = KILLED_AT[1:] if LONG else (40, 80)
     async with there.worker() as first:
         victim = first
         await start_at(there, "both", RESUMABLE, kills[0])

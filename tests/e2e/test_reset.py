@@ -7,7 +7,7 @@ import pytest
 
 from longrun.activities.toolbox.registry import tool
 from longrun.activities.toolbox.tool import ToolContext
-from tests.dev_server import IMPATIENT, dev_server, found
+from tests.dev_server import found
 from tests.gateway.reconcile.resetting import TOOLS, Model, Scene, calling, resets, saying, scene, tasks_done
 from tests.harness import order, until
 from tests.logcheck import of_type
@@ -36,11 +36,11 @@ async def test_temporals_command_line_resets_a_run(temporal: str, tmp_path: Path
         assert on.ledger == ["one", "one"]  # the model called the tool again, in another message
 
 
-async def test_a_link_of_a_continued_run_can_be_reset_whether_it_is_the_newest_or_not(tmp_path: Path) -> None:
-    home, folder = tmp_path / "home", tmp_path / "temporal"
-    folder.mkdir()
+async def test_a_link_of_a_continued_run_can_be_reset_whether_it_is_the_newest_or_not(
+    impatient_temporal: str, tmp_path: Path
+) -> None:
     steps = [calling("write", str(number)) for number in range(1, 7)]
-    async with dev_server(folder, **IMPATIENT) as temporal, scene(temporal, home, Model(*steps, saying("Done."))) as on:
+    async with scene(impatient_temporal, tmp_path, Model(*steps, saying("Done."))) as on:
         run_id = await on.start()
         first = await on.execution(run_id)
         await on.whole(run_id)

@@ -9,6 +9,7 @@ import pytest_asyncio
 from longrun.activities.providers.provider import ModelRequest
 from tests.gateway_process import worked
 from tests.logcheck import check_log, parsed
+from tests.patience import PATIENCE
 from tests.provider_fake import Gate, Turn, call, reasoning, text, turn
 from tests.running import Front
 from tests.tools import TOOLS
@@ -81,7 +82,7 @@ async def test_a_socket_cut_after_any_event_of_a_finished_run_misses_nothing(fro
 
 async def test_a_socket_cut_after_an_event_of_a_running_run_misses_nothing(front: Front, talker: Talker) -> None:
     run_id = (await front.start(AGENT, "wait"))["id"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await talker.middle.reached.wait()
         until_here = await begin(front, run_id, 120)
     cuts = range(1, 121, 120 // SAMPLES)

@@ -13,6 +13,7 @@ from longrun.activities.providers.provider import ModelRequest
 from longrun.client import AsyncClient, RetryPolicy
 from tests.harness import until
 from tests.logcheck import check_log, parsed
+from tests.patience import PATIENCE
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.running import Front, running
 from tests.tools import TOOLS
@@ -78,7 +79,7 @@ async def talk(temporal: str, folder: Path) -> AsyncGenerator[Talk]:
         yield talking
         run = await front.ended(talking.run_id)
         assert (run["status"], run["output"]) == ("completed", "Done.")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await reading
         check_log(parsed(talking.seen))
         runs = (await front.http.get("/api/runs")).json()["runs"]

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import pytest
 from prompt_toolkit.application import get_app_session
 
+from tests.patience import PATIENCE
+
 CLEAR, LEFT = "\x15", "\x1b[D"
 """Ctrl-U, which empties a line as in a shell, and the left arrow."""
 _WHERE, _AT_THE_BOTTOM = b"\x1b[6n", b"\x1b[24;1R"
@@ -44,10 +46,10 @@ class Terminal:
             asyncio.get_running_loop().remove_reader(self.outside)
         self._news.set()
 
-    async def shows(self, text: str, times: int = 1, patience: float = 20) -> None:
+    async def shows(self, text: str, times: int = 1) -> None:
         """Wait until a text has been written so many times."""
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(PATIENCE):
                 while self.seen.count(text) < times:
                     self._news.clear()
                     await self._news.wait()

@@ -17,6 +17,7 @@ from longrun.workflows.contract.events import ToolProgress, type_of
 from longrun.workflows.contract.requests import ModelCall
 from longrun.workflows.contract.results import Span
 from tests.build import START, Stores, finish, order, says
+from tests.patience import until_true
 
 
 def reports(run_id: str, *call_ids: str) -> Sequence[ToolProgress]:
@@ -89,10 +90,7 @@ async def test_a_fence_that_falls_while_an_append_waits_for_the_run_keeps_it_out
         other.execute(text("UPDATE steps SET attempt = 2"))
         late = asyncio.create_task(store.babble(call, first, ["late"]))
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        for _ in range(1000):
-            await asyncio.sleep(0.01)
-            if other.execute(text(waits)).scalar():
-                break
+        await until_true(lambda: other.execute(text(waits)).scalar(), lambda: "a writer that waits for the lock")
     engine.dispose()
     with pytest.raises(FencedError):
         await late

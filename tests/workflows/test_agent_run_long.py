@@ -1,14 +1,18 @@
 """A run whose history grows long: it goes on in a new execution and nobody notices."""
 
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from temporalio.client import WorkflowHandle
 
 from longrun.activities.providers.provider import ModelRequest
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.events import ApprovalDecided, MessageReceived
 from longrun.workflows.contract.runs import Cancel, Said
-from tests.harness import harnessed, order
+from tests.harness import Harness, harnessed, order, until
 from tests.logcheck import of_type, settled_text
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.tools import TOOLS, held, noted
@@ -34,7 +38,7 @@ async def test_no_signal_is_lost_or_counted_twice_where_a_history_ends(impatient
         for number, said in enumerate(TEXTS):
             for _ in range(2):
                 await handle.signal(AgentRun.say, Said(text=said, id=str(number)))
-            await harness.events(handle.id)
+            await until(partial(_asked, harness, number // 3), "the model to be asked once more")
         outcome, events = await harness.ended(handle)
         first = handle.first_execution_run_id
         last = (await harness.handle(handle.id).describe()).run_id
@@ -48,6 +52,10 @@ async def test_no_signal_is_lost_or_counted_twice_where_a_history_ends(impatient
     assert [event.by for event in events if isinstance(event, ApprovalDecided)] == ["early"]
     looks = len(of_type(events, "step.started")) - 2
     assert settled_text(events) == "Looking." * looks + "Done."
+
+
+async def _asked(harness: Harness, times: int) -> bool:
+    return len(harness.provider.requests) > times
 
 
 async def test_a_later_execution_still_knows_its_limits_and_turns(impatient_temporal: str, tmp_path: Path) -> None:
@@ -75,16 +83,27 @@ async def test_a_later_execution_still_knows_its_limits_and_turns(impatient_temp
 
 
 async def test_a_deadline_counts_from_the_first_execution(impatient_temporal: str, tmp_path: Path) -> None:
-    def script(request: ModelRequest) -> Turn:
-        return turn(text(str(request.step)), call(f"c{request.step}", "look", {"what": "sea"}))
+    gate = Gate()
 
-    async with harnessed(impatient_temporal, tmp_path, script, TOOLS) as harness:
-        for deadline in (4.0, 8.0, 16.0):  # a slow machine may not come to a second execution in time
-            handle = await harness.start(order("look", deadline=deadline, max_steps=10_000))
-            outcome, events = await harness.ended(handle)
-            last = (await harness.handle(handle.id).describe()).run_id
-            assert outcome.stop_reason == "expired"
-            if handle.first_execution_run_id != last:
-                break
-    assert handle.first_execution_run_id != last
-    assert len(of_type(events, "step.started")) > 5
+    def script(request: ModelRequest) -> Turn:
+        name = "look" if request.step < 9 else "hold"
+        return turn(text(str(request.step)), call(f"c{request.step}", name, {"what": "sea"} if name == "look" else {}))
+
+    async with harnessed(impatient_temporal, tmp_path, script, [held(gate), *TOOLS]) as harness:
+        given = order("look", "hold", deadline=3600.0)
+        handle = await harness.start(given)
+        await harness.seen(handle.id, "tool.progress")
+        last = harness.handle(handle.id)
+        assert (await last.describe()).run_id != handle.first_execution_run_id
+        first = harness.client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
+        assert abs(await _deadline(last) - await _deadline(first)) < timedelta(milliseconds=2)
+        await last.signal(AgentRun.cancel, Cancel(by="ann"))
+        await harness.ended(handle)
+
+
+async def _deadline(handle: WorkflowHandle[Any, Any]) -> datetime:
+    """When the timer of an execution goes off, counted from the time that its first task had for now."""
+    events = (await handle.fetch_history()).events
+    (now,) = [event.event_time for event in events if event.HasField("workflow_task_started_event_attributes")][:1]
+    (timer,) = (event for event in events if event.HasField("timer_started_event_attributes"))
+    return now.ToDatetime() + timer.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()

@@ -8,6 +8,7 @@ from longrun.activities.providers.catalog import ProviderCatalog
 from longrun.workflows.contract.agents import ModelParams
 from longrun.workflows.contract.messages import Opaque, ReasoningPart, TextPart, Usage
 from tests.activities.providers.asking import WEATHER, ask, play_responses, request, said, stream, user
+from tests.patience import PATIENCE
 from tests.wire import Wire
 from tests.wire_answers import (
     Answer,
@@ -186,7 +187,7 @@ async def test_closing_the_generator_closes_the_connection(server: Wire, catalog
     server.play(Answer([*responses_stream(message_item("Hello there, friend"))[:5], stall]))
     async with aclosing(stream(catalog, MODEL, request())) as deltas:
         await anext(deltas)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await stall.left.wait()
 
 

@@ -17,6 +17,7 @@ from longrun.activities.toolbox.process import BoundedOutput, Program, run_progr
 from longrun.activities.toolbox.python import OutputReporter
 from longrun.activities.toolbox.registry import Toolbox, ToolResult
 from longrun.activities.toolbox.tool import ToolContext, ToolFailure
+from tests.patience import PATIENCE
 from tests.processes import alive
 
 Run = Callable[..., Awaitable[ToolResult]]
@@ -33,7 +34,7 @@ def run(toolbox: Toolbox, context: ToolContext) -> Run:
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not condition():  # noqa: ASYNC110 - it is another process that changes
                 await asyncio.sleep(0.01)
     except TimeoutError:

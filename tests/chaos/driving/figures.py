@@ -1,6 +1,5 @@
-"""The figures of many kills, as a table and as files."""
+"""The figures of many kills, as a table and as JSON."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,11 +149,8 @@ def _of(kill: Kill) -> dict[str, Any]:
     }
 
 
-def keep(kills: Sequence[Kill], about: Mapping[str, Any], folder: Path) -> None:
-    """Write the figures and put their table into the page."""
-    told = json.dumps(figures(kills, about), indent=1, ensure_ascii=False)
-    (folder / "reliability.json").write_text(f"{told}\n", encoding="utf-8")
-    page = folder / "reliability.md"
+def keep(kills: Sequence[Kill], about: Mapping[str, Any], page: Path) -> None:
+    """Put the table into the page."""
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     machine = about["machine"]

@@ -16,9 +16,9 @@ from temporalio.service import RPCError
 from tests.chaos.checker import Fault
 from tests.chaos.driving.moments import CELLS, MOMENTS, PROVIDERS, VICTIMS, Cell
 from tests.chaos.driving.rounds import Kill, Round
-from tests.chaos.driving.spawning import Nursery, nursing
 from tests.chaos.driving.stack import Stack, stacked
 from tests.chaos.providing import CountingProvider, providing
+from tests.spawning import Nursery, nursing
 
 logger = logging.getLogger(__name__)
 

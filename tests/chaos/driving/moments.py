@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from longrun.runtime.failpoints import Failpoint
 from tests.chaos.driving.kinds import KindName, ProviderKind
-from tests.chaos.driving.nursery import Kind
+from tests.nursery import Kind
 
 Victim = Literal["worker", "gateway", "Temporal", "all"]
 VICTIMS: tuple[Victim, ...] = ("worker", "gateway", "Temporal", "all")

@@ -12,10 +12,10 @@ from tests.chaos.driving.costs import cost_of, is_unnamed
 from tests.chaos.driving.kinds import KindName, services_of
 from tests.chaos.driving.moments import MOMENTS, WAITS, At, Cell
 from tests.chaos.driving.playing import Playing
-from tests.chaos.driving.spawning import Child
 from tests.chaos.driving.stack import Stack, Standing
 from tests.chaos.driving.viewing import first_after
 from tests.chaos.observations import Observed
+from tests.spawning import Child
 
 _LEADS = 2
 _OTHERS: tuple[KindName, ...] = ("talk", "look", "strike", "pay", "pair", "cancel", "halt", "leave", "regret")

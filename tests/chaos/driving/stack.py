@@ -1,6 +1,7 @@
 """One system over one folder: Temporal, a gateway and workers, each a process that can be stopped, killed, replaced."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
@@ -17,14 +18,16 @@ from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from tests.build import Stores
-from tests.chaos.driving.nursery import Kind
-from tests.chaos.driving.spawning import Child, Nursery
 from tests.chaos.providing import CountingProvider
 from tests.dev_server import TemporalProcess, take_port, temporal_process
 from tests.harness import until
+from tests.nursery import Kind
+from tests.patience import PATIENCE
 from tests.processes import state
+from tests.spawning import Child, Nursery
 
-_BOOT = 40.0
+_OURS = ("LONGRUN_", "TEMPORAL_", "OPENAI_", "ANTHROPIC_")
+"""What the surroundings say to the product is not passed on."""
 _UNNAMED = (
     "SELECT 1 FROM attempts WHERE outcome IS NULL AND call_id = '' AND response_id IS NULL"
     " AND provider LIKE 'openai/%' LIMIT 1"
@@ -74,7 +77,7 @@ class Stack:
             assert worker.alive, worker.said()
             return worker.log.exists() and READY in worker.said()
 
-        await until(ready, f"a worker that writes to {worker.log}", _BOOT)
+        await until(ready, f"a worker that writes to {worker.log}", PATIENCE)
         return worker
 
     async def start_gateway(self, stop_at: str | None = None) -> Child:
@@ -88,13 +91,13 @@ class Stack:
             except httpx2.TransportError:
                 return False
 
-        await until(ready, f"a gateway that writes to {gateway.log}", _BOOT)
+        await until(ready, f"a gateway that writes to {gateway.log}", PATIENCE)
         return gateway
 
     async def _bring_up(self, kind: Kind, stop_at: str | None) -> Child:
         self._births += 1
         settings = self.settings
-        environ = {
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | {
             "LONGRUN_HOME": str(settings.home),
             "LONGRUN_PORT": str(settings.port),
             "LONGRUN_TASK_QUEUE": settings.task_queue,

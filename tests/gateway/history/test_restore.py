@@ -21,6 +21,7 @@ from tests.gateway.histories import ALL_TOOLS, DONE, Breaking, asking, assert_re
 from tests.gateway.service_harness import ServiceHarness, service_harness
 from tests.harness import Harness, harnessed, order, until
 from tests.logcheck import check_settled, of_type, parsed
+from tests.patience import PATIENCE
 from tests.provider_fake import Gate, Turn, call, in_turn, text, turn
 from tests.running import NO_TEMPORAL
 from tests.tools import noted, snapping
@@ -52,7 +53,7 @@ async def test_a_run_whose_database_was_lost_under_it_goes_on(temporal: str, tmp
         (tmp_path / "longrun.db").unlink()
         assert await parts.rebuilder.restore_unknown(handle.id)
         gate.open()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             outcome = await handle.result()
         assert outcome.status == "completed"
         await parts.assert_rebuilt(handle.id)
@@ -129,7 +130,7 @@ async def test_what_was_agreed_to_is_known_though_the_database_was_lost(temporal
             (pending,) = await parts.stores.approvals.find(run_id=handle.id, status="pending")
             assert (pending.call_id, pending.interrupted) == (f"c1~{attempt}", "c1")
             await parts.decide(handle.id, pending.call_id, "approve")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             assert (await handle.result()).status == "completed"
         assert noted(harness.settings.workspace_folder) == ["twig c1"] * 3
         await parts.assert_rebuilt(handle.id)

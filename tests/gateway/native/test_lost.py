@@ -17,6 +17,7 @@ from longrun.store.db.database import Tx
 from tests.build import Stores
 from tests.dev_server import dev_server
 from tests.harness import until
+from tests.patience import PATIENCE
 from tests.provider_fake import call, turn
 from tests.running import Front, running
 from tests.tools import TOOLS
@@ -125,7 +126,7 @@ async def test_whoever_waits_for_events_that_are_gone_is_told_when_the_run_is_ov
     await front.waiting(run_id)
     await forget(temporal, run_id)
     await lose(front, run_id, 2)
-    async with AsyncClient(front.base_url) as client, asyncio.timeout(20):
+    async with AsyncClient(front.base_url) as client, asyncio.timeout(PATIENCE):
         with pytest.raises(ApiError, match="are gone") as refused:
             async for _ in client.stream_run(run_id):
                 pass

@@ -14,6 +14,7 @@ from longrun.workflows.contract.requests import ModelCall
 from tests.build import START, Stores, finish, says
 from tests.gateway.native.conftest import Stand, complete, wait_for
 from tests.gateway_process import gateway_process
+from tests.patience import PATIENCE
 from tests.running import Front, serving
 
 
@@ -135,7 +136,7 @@ async def test_an_idle_stream_is_kept_alive_by_comments(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, keep_alive=0.05)
     async with serving(settings) as front:
         run = await front.start({"model": "scripted/x"})
-        async with asyncio.timeout(10), front.http.stream("GET", run["links"]["stream"]) as response:
+        async with asyncio.timeout(PATIENCE), front.http.stream("GET", run["links"]["stream"]) as response:
             seen = b""
             async for piece in response.aiter_bytes():
                 seen += piece
@@ -154,7 +155,7 @@ async def test_a_gateway_that_stops_breaks_its_streams_off_and_says_when_to_come
                 stopping.append(asyncio.create_task(gateway.end(signal.SIGTERM)))
             seen.extend(piece)
 
-    async with gateway_process(tmp_path) as gateway, httpx2.AsyncClient(base_url=gateway.url, timeout=20) as http:
+    async with gateway_process(tmp_path) as gateway, httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http:
         created = await http.post("/api/runs", json={"agent": {"model": "scripted/x"}, "input": "go"})
         async with http.stream("GET", created.json()["links"]["stream"]) as response:
             with pytest.raises(httpx2.RemoteProtocolError):

@@ -11,6 +11,7 @@ import pytest_asyncio
 from longrun.activities.providers.provider import ModelRequest
 from longrun.runtime.ids import new_id
 from tests.build import Stores
+from tests.patience import PATIENCE
 from tests.provider_fake import Gate, Turn, call, text, turn
 from tests.running import Front, running
 from tests.tools import TOOLS
@@ -53,7 +54,7 @@ class Deployment:
 
     async def held(self, words: str) -> Gate:
         """Wait until the model holds its answer to these words back."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while words not in self.gates:  # noqa: ASYNC110 - made by the worker
                 await asyncio.sleep(0.01)
             await self.gates[words].reached.wait()

@@ -13,6 +13,7 @@ from longrun.activities.failures import ProviderFailure
 from tests.gateway.reconcile.resetting import Model, Scene, calling, resets, saying, scene, waited_and_terminated
 from tests.harness import order, until
 from tests.logcheck import of_type, parsed
+from tests.patience import PATIENCE
 from tests.provider_fake import Gate, Turn, text, turn
 
 pytestmark = pytest.mark.server
@@ -245,7 +246,7 @@ class Reader:
 
     async def read(self) -> None:
         """Read to the end of the run; come back while there is nothing to read."""
-        async with httpx2.AsyncClient(timeout=20) as http:
+        async with httpx2.AsyncClient(timeout=PATIENCE) as http:
             while not self.told.is_set():
                 async with http.stream("GET", self._url) as response:
                     if response.status_code == 200:

@@ -16,6 +16,7 @@ from longrun.gateway.service.reviews import ReviewError, Reviews
 from longrun.gateway.service.workflows import Workflows
 from longrun.runtime.temporal import TemporalUnavailableError, temporal_connection
 from longrun.workflows.contract.runs import Decision
+from tests.patience import PATIENCE
 from tests.running import NO_TEMPORAL, Front, running, serving, working
 
 WRITER = {"model": "scripted/writes", "tools": ["write_file"]}
@@ -66,7 +67,7 @@ async def waiting_call(front: Front, model: str = "scripted/writes") -> tuple[st
 
 async def listed(call_id: str) -> str:
     """The list of what waits, once visibility knows the call."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             status, output = await longrun_review()
             assert status == 0
@@ -151,7 +152,7 @@ async def test_edited_arguments_are_the_ones_that_are_used(front: Front, address
 async def test_a_call_of_two_runs_needs_the_runs_name(front: Front, address: str) -> None:
     one, call_id = await waiting_call(front, "scripted/fixed")
     other, _ = await waiting_call(front, "scripted/fixed")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             output = await listed(call_id)
             if one in output and other in output:

@@ -20,6 +20,7 @@ from longrun.store.runs import Acceptance
 from longrun.workflows.contract.runs import Outcome, RunState
 from tests.gateway.service_harness import LONG_AGO, accept, aged, over, reconciling, service_harness, tools
 from tests.harness import harnessed, order, unserved, until
+from tests.patience import PATIENCE
 from tests.provider_fake import Gate, call, in_turn, turn
 from tests.relay import relayed
 
@@ -135,6 +136,6 @@ async def test_a_start_that_the_store_does_not_live_to_see_is_only_told(
         async with aclosing(harness.stores.database):
             services = service_harness(harness)
             await services.service.start(Acceptance(order()))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while "waits: the store is closed" not in caplog.text:  # noqa: ASYNC110 - the service's own pace
                 await asyncio.sleep(0.01)

@@ -17,6 +17,7 @@ from longrun.workflows.contract.requests import ModelCall
 from tests.build import Stores, finish, says
 from tests.gateway.service_harness import serving
 from tests.logcheck import check_log, parsed
+from tests.patience import PATIENCE
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -56,7 +57,7 @@ async def test_a_run_whose_pokes_are_lost_is_found_while_others_are_busy(stores:
         with hub.subscribe(busy, 1), hub.subscribe(quiet, 1) as news:
             await asyncio.sleep(0)
             await stores.begin(ModelCall(run_id=quiet, step=1))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 taken = await news.take()
         poking.cancel()
     assert [(segment.run_id, segment.first) for segment in taken] == [(quiet, 2)]
@@ -65,7 +66,7 @@ async def test_a_run_whose_pokes_are_lost_is_found_while_others_are_busy(stores:
 async def test_viewers_wait_while_the_store_is_away(stores: Stores, caplog: pytest.LogCaptureFixture) -> None:
     hub = Hub(stores.log)
     run_id = await run(stores)
-    async with serving(hub.serve()), asyncio.timeout(10):
+    async with serving(hub.serve()), asyncio.timeout(PATIENCE):
         with hub.subscribe(run_id, 1) as news:
             await stores.database.write(lambda tx: tx.exec_driver_sql("ALTER TABLE segments RENAME TO away"))
             while "viewers wait" not in caplog.text:  # noqa: ASYNC110 - the hub's own pace
@@ -80,7 +81,7 @@ async def test_a_reader_that_does_not_keep_up_is_sent_back_to_the_store(stores: 
     hub = Hub(stores.log)
     run_id = await run(stores)
     tail = Tail(stores.log, hub, repaired)
-    async with serving(hub.serve()), asyncio.timeout(30), aclosing(tail.follow(run_id, 0, "raw")) as chunks:
+    async with serving(hub.serve()), asyncio.timeout(PATIENCE), aclosing(tail.follow(run_id, 0, "raw")) as chunks:
         seen: list[Chunk] = [await anext(chunks)]
         following = asyncio.ensure_future(anext(chunks))
         attempt = await stores.begin(ModelCall(run_id=run_id, step=1))

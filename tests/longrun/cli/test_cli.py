@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from longrun.cli.main import app, main
 from longrun.runtime.settings import Settings
 from tests.build import Stores
+from tests.harness import until
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 OWN_TOOL = """
@@ -118,7 +120,7 @@ async def test_a_worker_loads_the_tools_of_its_folder_and_no_package_of_it(tempo
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         assert await process.stdout.readline() == b"longrun worker ready\n"
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
@@ -132,14 +134,14 @@ async def test_the_server_answers_where_the_settings_say_and_ends_on_sigterm(tmp
     environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "LONGRUN_PORT": str(free_port)}
     process = await asyncio.create_subprocess_exec(sys.executable, str(tmp_path / "hello.py"), env=environ)
     async with httpx2.AsyncClient(trust_env=False) as client:
-        for _ in range(500):
+
+        async def look() -> httpx2.Response | None:
             try:
-                response = await client.get(f"http://127.0.0.1:{free_port}/")
-                break
+                return await client.get(f"http://127.0.0.1:{free_port}/")
             except httpx2.TransportError:
-                await asyncio.sleep(0.02)
-        else:
-            pytest.fail("it never answered")
+                return None
+
+        response = await until(look, "an answer")
     assert response.text == "hello"
     assert "server" not in response.headers
     process.terminate()

@@ -15,6 +15,7 @@ from longrun.workflows.contract.views import Delivered
 from tests.gateway_process import worked
 from tests.harness import until
 from tests.longrun.client.driving import EITHER, LONG, Kind, driving
+from tests.patience import PATIENCE
 from tests.provider_fake import Gate, Turn, text, turn
 from tests.relay import relayed
 from tests.running import Front, serving
@@ -62,7 +63,7 @@ async def test_a_stream_over_a_gateway_that_is_killed_three_times_gives_each_eve
             gate.open()  # the run goes on while no gateway serves its reader
             await until(interrupted, f"the reader to notice kill {number}")
             await gateway.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await reading
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
         assert events == await whole_log(front, run.id)

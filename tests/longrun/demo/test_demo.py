@@ -100,12 +100,12 @@ async def at_a_terminal(screen: Terminal, folder: Path) -> None:
     console = Console(force_terminal=True, width=120, highlight=False)
     async with asyncio.TaskGroup() as group:
         playing = group.create_task(demonstrate(DemoOptions(keep=True), console))
-        await screen.shows("[a]pprove or [d]eny?", patience=90)
+        await screen.shows("[a]pprove or [d]eny?")
         assert "# What longrun promises\r\n" in screen.seen
         screen.types("what?\n")
         await screen.shows("[a]pprove or [d]eny?", times=2)
         screen.types("d\n")
-        await screen.shows("Enter ends it.", patience=60)
+        await screen.shows("Enter ends it.")
         screen.types("\n")
     assert playing.result() == 0, screen.seen
     await screen.shows("longrun dev --home ")
@@ -115,7 +115,6 @@ async def at_a_terminal(screen: Terminal, folder: Path) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(180)
 async def test_two_demos_at_once_prove_everything_without_a_terminal_and_at_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,12 +130,11 @@ async def test_two_demos_at_once_prove_everything_without_a_terminal_and_at_one(
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 async def test_ctrl_c_while_the_worker_is_dead_leaves_no_process_and_no_folder(folder: Path) -> None:
     found()
     with terminal() as screen:
         async with child(folder, screen.inside, screen.inside) as process:
-            await screen.shows("▌ KILL", patience=60)
+            await screen.shows("▌ KILL")
             assert processes_of(folder)
             process.send_signal(signal.SIGINT)
             process.send_signal(signal.SIGINT)

@@ -12,6 +12,8 @@ import pytest_asyncio
 from longrun.dev.child import ChildProcess, Probe, Recipe, Watchdog, exit_text
 from longrun.dev.temporal.config import SetupError
 from longrun.dev.watchdog import kill_what_remains
+from tests.dev_server import take_port
+from tests.patience import PATIENCE, until_true
 
 WAIT = "import signal; print('up', flush=True); signal.pause()"
 DEAF = (
@@ -30,30 +32,15 @@ signal.pause()
 """
 
 
-def recipe(code: str, *, grace: float = 5.0, patience: float = 30.0, probe: Probe | None = None) -> Recipe:
+def recipe(code: str, *, grace: float = PATIENCE, patience: float = PATIENCE, probe: Probe | None = None) -> Recipe:
     return Recipe(
         "child", [sys.executable, "-c", code], os.environ, ready_line="up", probe=probe, patience=patience, grace=grace
     )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-async def until(condition: Callable[[], object]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("it did not come true")
 
 
 @pytest_asyncio.fixture
@@ -150,13 +137,13 @@ async def test_a_child_process_that_ignores_the_request_is_killed_after_its_grac
 
 
 async def test_what_a_child_process_started_ends_with_it(make: Make) -> None:
-    port = free_port()
+    port = take_port()
     child = make(recipe(SPAWN.format(code=LISTEN.format(port=port), detached=False)))
     await child.start()
     await child.ready()
     assert answers(port)
     await child.stop()
-    await until(lambda: not answers(port))
+    await until_true(lambda: not answers(port), lambda: "the end of its child")
 
 
 async def test_a_process_that_changed_its_group_does_not_hold_up_the_stop(make: Make, lines: list[str]) -> None:
@@ -164,7 +151,7 @@ async def test_a_process_that_changed_its_group_does_not_hold_up_the_stop(make: 
     child = make(recipe(SPAWN.format(code=code, detached=True)))
     await child.start()
     await child.ready()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await child.stop()
     os.kill(int(lines[0].split()[-1]), signal.SIGKILL)
 
@@ -177,7 +164,7 @@ async def test_a_line_without_an_end_is_passed_on_in_pieces(make: Make, lines: l
 
 
 async def test_the_watchdog_kills_what_still_runs_when_the_starter_is_killed(tmp_path: Path) -> None:
-    port = free_port()
+    port = take_port()
     starter = tmp_path / "starter.py"
     starter.write_text(f"""
 import asyncio, os, signal, sys
@@ -200,12 +187,12 @@ asyncio.run(main())
         sys.executable, str(starter), env=environ, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         assert await process.stdout.readline() == b"started\n"
     assert answers(port)
     process.kill()
     await process.wait()
-    await until(lambda: not answers(port))
+    await until_true(lambda: not answers(port), lambda: "the end of its child")
 
 
 async def test_the_watchdog_leaves_alone_what_was_taken_off_its_list() -> None:

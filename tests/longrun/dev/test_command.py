@@ -16,6 +16,7 @@ from longrun.dev.command import develop, listen_on, only_one
 from longrun.dev.plan import DevOptions
 from longrun.dev.temporal.config import SetupError
 from tests.dev_server import found
+from tests.patience import until_true
 
 ROOT = Path(__file__).parents[3]
 
@@ -41,12 +42,11 @@ class Screen:
         return found[1]
 
     async def until(self, condition: Callable[[], object], running: asyncio.Task[None]) -> None:
-        for _ in range(2000):
-            if condition():
-                return
+        def met() -> object:
             assert not running.done(), (self.text, running.exception())
-            await asyncio.sleep(0.02)
-        pytest.fail(f"it did not come true: {self.text}")
+            return condition()
+
+        await until_true(met, lambda: f"it: {self.text}")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest_asyncio
 from longrun.dev.child import ChildProcess, Recipe, Watchdog
 from longrun.dev.supervisor import Supervisor
 from longrun.dev.temporal.config import SetupError
+from tests.patience import PATIENCE, until_true
 
 WAIT = "import signal; print('up', flush=True); signal.pause()"
 POLITE = """
@@ -55,11 +56,7 @@ class Harness:
         return Supervisor(list(groups), self.listen, first_delay=0.01)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        for _ in range(1000):
-            if condition():
-                return
-            await asyncio.sleep(0.02)
-        pytest.fail(f"it did not come true; printed {self.lines}")
+        await until_true(condition, lambda: f"it; printed {self.lines}")
 
 
 @pytest_asyncio.fixture
@@ -136,5 +133,5 @@ async def test_a_kill_does_not_wait_for_the_grace(harness: Harness) -> None:
     stop.set()
     await asyncio.sleep(0)
     supervisor.kill()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await running

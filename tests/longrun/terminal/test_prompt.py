@@ -19,6 +19,7 @@ from longrun.workflows.contract.runs import PendingApproval
 from tests.build import START
 from tests.gateway.answering import DELIVERED, QUICK, RUN, Played, plain, playing, problem
 from tests.longrun.pseudo_terminal import CLEAR, LEFT, Terminal, own_terminal, terminal
+from tests.patience import PATIENCE
 
 WAITS = RunWaiting(run_id="r", at=START, usage=Usage())
 TAKEN = plain("202 Accepted", DELIVERED)
@@ -50,7 +51,7 @@ class Sitting:
 
     async def sent(self, count: int = 1) -> list[Any]:
         """Wait for so many decisions at the server."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if len(self.played.bodies) > count:
                     return [

@@ -18,6 +18,7 @@ from longrun.client import ApiError
 from longrun.runtime.settings import Settings
 from longrun.terminal import watch
 from tests.longrun.pseudo_terminal import CLEAR, Terminal, own_terminal, terminal
+from tests.patience import PATIENCE
 from tests.running import Front, running, serving
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +64,7 @@ async def at_terminal(front: Front, *arguments: str) -> AsyncGenerator[tuple[Ter
         )
         try:
             yield screen, process
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 await process.wait()
         finally:
             if process.returncode is None:
@@ -182,7 +183,7 @@ async def test_whoever_stops_watching_is_told_where_to_go_on(front: Front, capsy
     await front.waiting(run_id)
     watching = asyncio.create_task(watch.watch(run_id, watch.Watch(front.base_url)))
     output = ""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             output += capsys.readouterr().out
             if "`longrun review`" in output:

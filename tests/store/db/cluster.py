@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 
+from tests.patience import PATIENCE
+
 _NUMBERS = count()
 
 
@@ -44,7 +46,7 @@ class Cluster:
                 **self._as,
             )
         self.server = server
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while not self.answers():
             assert time.monotonic() < until, (self.folder / "log").read_text()
             assert server.poll() is None, (self.folder / "log").read_text()
@@ -73,7 +75,7 @@ class Cluster:
     def stop(self) -> None:
         if self.server and self.server.poll() is None:
             self.server.send_signal(2)
-            self.server.wait(30)
+            self.server.wait(PATIENCE)
 
     def fresh(self) -> str:
         """The URL of a new database with our schema."""

@@ -11,6 +11,7 @@ import pytest
 from longrun.store.notify.datagrams import DatagramListener, DatagramNotifier
 from longrun.store.notify.postgres import NotifyListener
 from tests.build import Stores
+from tests.patience import PATIENCE
 from tests.store.db.cluster import Cluster
 
 
@@ -26,7 +27,7 @@ class Ear:
         self._news.set()
 
     async def until(self, wanted: Callable[[set[str]], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not wanted(self.heard):
                 await self._news.wait()
                 self._news.clear()
@@ -146,7 +147,7 @@ async def test_a_listener_that_was_not_started_can_be_closed(tmp_path: Path) -> 
 async def ended() -> None:
     """Wait until no listener runs any more."""
     left = [task for task in asyncio.all_tasks() if task.get_name() == "store-notify"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*left, return_exceptions=True)
 
 
