@@ -1,6 +1,6 @@
-"""News of the log between machines: PostgreSQL's own notices, heard on a connection that does nothing else.
+"""Notifications between machines: PostgreSQL's own, received on a connection that does nothing else.
 
-Every commit that adds to a log sends one per run. They only save the reader its next poll, like pokes.
+Every commit that adds to a log sends one per run. Like datagrams, they only save the reader the time to the next poll.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from sqlalchemy import NullPool
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from longrun.store.db.engines import driver
+from longrun.store.db.engines import async_driver
 
 logger = logging.getLogger(__name__)
 
@@ -21,16 +21,16 @@ _AGAIN = 1.0
 
 
 class NotifyListener:
-    """Hears which logs grew, through the database; a lost connection is made again.
+    """Receives notifications through the database; a lost connection is made again.
 
     Args:
         url: The store's URL, of a PostgreSQL database.
-        heard: Called on the event loop with the run id of each notice.
+        notify: Called on the event loop with the run id of each notification.
     """
 
-    def __init__(self, url: str, heard: Callable[[set[str]], None]) -> None:
-        self._heard = heard
-        self._engine = create_async_engine(driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    def __init__(self, url: str, notify: Callable[[set[str]], None]) -> None:
+        self._notify = notify
+        self._engine = create_async_engine(async_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
         self._errors = (SQLAlchemyError, OSError, self._engine.dialect.loaded_dbapi.Error)
         self._task: asyncio.Task[None] | None = None
 
@@ -43,7 +43,7 @@ class NotifyListener:
             try:
                 await self._listen()
             except self._errors as error:
-                logger.warning("the store's notices cannot be heard: %s", error)
+                logger.warning("no notifications from the store: %s", error)
             await asyncio.sleep(_AGAIN)
 
     async def _listen(self) -> None:
@@ -51,7 +51,7 @@ class NotifyListener:
             await connection.exec_driver_sql("LISTEN longrun")
             driver_connection: Any = (await connection.get_raw_connection()).driver_connection
             async for notice in driver_connection.notifies():
-                self._heard({notice.payload})
+                self._notify({notice.payload})
 
     def close(self) -> None:
         """Stop listening."""
