@@ -76,7 +76,7 @@ async def add_item(
     return Reply(item, 200, {"X-There": "yes"}) if there else item
 
 
-@operations.delete("/items/{number}", Answer(204, "It is away"))
+@operations.delete("/items/{number}", Answer(204, "It is removed"))
 async def remove_item(shop: Shop, number: int) -> None:
     """Remove an item."""
     del shop.items[number]
