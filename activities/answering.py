@@ -1,4 +1,4 @@
-"""Getting a step's one answer: going on with what was left of it, or asking for it."""
+"""The one answer of a step: the partial answer of an earlier attempt resumed, or a new request."""
 
 import asyncio
 import logging
@@ -67,16 +67,20 @@ class Answering:
             asyncio.CancelledError: The worker is to leave it to another one, or has lost it.
         """
         if attempt.partial is not None:
-            found = await self._take_up(question, attempt, attempt.partial)
+            found = await self._resume(question, attempt, attempt.partial)
             if isinstance(found, ModelReply):
                 return found
             attempt = await self._steps.restart(found, now(), reissued=True)
         return await self._read(question, attempt, question.provider.stream(question.request))
 
-    async def _take_up(
+    async def _resume(
         self, question: Question, attempt: StepAttempt, partial: StoredAnswer
     ) -> ModelReply | StepAttempt:
-        """The answer that an earlier attempt has left: its stream, else the whole; if it is lost, who must ask now."""
+        """Resume a partial answer: its stream, else the whole.
+
+        Returns:
+            The reply; or, if the answer is lost, the attempt that must send the request again.
+        """
         provider = question.provider
         if not isinstance(provider, Resumable):
             return attempt
@@ -154,7 +158,7 @@ class Answering:
 
 
 async def cancel_answer(provider: Provider, response_id: str) -> None:
-    """End an answer that nobody waits for any more, so that it is not paid for, if the provider can be told."""
+    """Cancel an answer at the provider, where it can be cancelled, so that it is not paid for."""
     if not isinstance(provider, Resumable):
         return
     try:

@@ -155,8 +155,8 @@ class DeltaWriter:
             whole = whole.model_copy(update={"call_id": draft.head.call_id, "name": draft.head.name})
         if text_of(whole) != draft.text:
             raise ProviderFailure("invalid", "the model's message is not what its stream said")
-        told, draft.whole = draft.whole is not None, whole
-        if not told:
+        known, draft.whole = draft.whole is not None, whole
+        if not known:
             self._wait(delta.part, None)
 
     def _wait(self, part: int, text: str | None) -> None:

@@ -90,7 +90,7 @@ class LifecycleActivities(LifecycleSteps):
         if following:
             reached("thread passed on")
             await self._start(following)
-        for left in (step.attempts[-1] for step in finished.open_steps if step.attempts):
-            if left.provider and left.response_id:
-                await self._cancel(left.provider, left.response_id)
+        for last in (step.attempts[-1] for step in finished.open_steps if step.attempts):
+            if last.provider and last.response_id:
+                await self._cancel(last.provider, last.response_id)
         return finished

@@ -99,7 +99,7 @@ class ModelActivities(ModelSteps):
     def _plans(self, message: Message) -> dict[str, ToolPlan]:
         found = {part.name: self._toolbox.find(part.name) for part in message.calls}
         return {
-            name: ToolPlan(effect=tool.spec.effect, approval=tool.spec.approval, timeout=tool.spec.timeout)
+            name: ToolPlan(approval=tool.spec.approval, timeout=tool.spec.timeout)
             for name, tool in found.items()
             if tool is not None
         }

@@ -51,8 +51,8 @@ class ToolActivities(ToolSteps):
         """Run a call, or say why not.
 
         Raises:
-            ApplicationError: A later attempt has taken over; the worker is shut down; the store is away; or a person
-                must say what becomes of the call, whose next attempt is the error's detail.
+            ApplicationError: A later attempt has taken over; the worker is shut down; the store is unavailable; or a
+                person must decide on the call, whose next attempt is the error's detail.
         """
         try:
             with store_failures():
@@ -134,7 +134,7 @@ def _if_interrupted(tool: Tool | None) -> OnInterrupt:
 
 
 def _shown(call: ToolCall, result: ToolResult) -> str:
-    """What the model and the log get of a result: of a long one its beginning, and where the rest is."""
+    """What the model and the log get of a result: of a long one its beginning, and where all of it is."""
     if result.whole is None:
         return result.content
     kept = "all of it" if len(result.whole.encode()) <= MOST_BYTES else f"its first {MOST_BYTES} bytes"

@@ -39,17 +39,14 @@ from longrun.workflows.start import start_run
 
 READY = "longrun worker ready"
 PURE = (
-    "longrun.workflows.attributes",
+    "longrun.workflows.activity_options",
     "longrun.workflows.contract",
-    "longrun.workflows.deltas",
     "longrun.workflows.inbox",
-    "longrun.workflows.interruption",
     "longrun.workflows.policy",
-    "longrun.workflows.positions",
-    "longrun.workflows.presets",
-    "longrun.workflows.record",
-    "longrun.workflows.transcript",
+    "longrun.workflows.run",
+    "longrun.workflows.search_attributes",
     "longrun.workflows.shielded",
+    "longrun.workflows.steps",
 )
 
 

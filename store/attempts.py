@@ -1,4 +1,4 @@
-"""Attempts: who set about a model call or a tool call, what came of it, what it cost, and where it can be taken up."""
+"""Attempts of model calls and tool calls: the worker, the outcome, the cost, and the resume point of the answer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ def last_attempt(tx: Tx, key: CallKey) -> int:
 
 
 def begin_attempt(tx: Tx, key: CallKey, attempt: int, by: tuple[str, datetime], **more: str | int | None) -> None:
-    """Say that a worker sets about it.
+    """Insert an attempt.
 
     Args:
         tx: The transaction.
-        key: The call.
+        key: The model call or tool call.
         attempt: The number of the attempt, from 1.
-        by: The worker, and when.
-        more: Other columns that are known already: ``provider``, ``recovered``, the resume point to go on from.
+        by: The worker, and the time.
+        more: Other columns that are known already: ``provider``, ``recovered``, the resume point.
     """
     values: dict[str, str | int | None] = {"recovered": "none", **more}
     insert_into(
@@ -59,28 +59,28 @@ def _set(tx: Tx, key: CallKey, attempt: int, what: str, *values: Value) -> None:
 
 
 def end_attempt(tx: Tx, key: CallKey, attempt: int, outcome: AttemptOutcome, now: datetime) -> None:
-    """Say how an attempt ended; the first word counts."""
+    """Set the outcome of an attempt, unless it has one."""
     _set(tx, key, attempt, "outcome = COALESCE(outcome, ?), ended_at = COALESCE(ended_at, ?)", outcome, now)
 
 
 def recover(tx: Tx, key: CallKey, attempt: int, how: Recovery) -> None:
-    """Say how an attempt has taken up what was left."""
+    """Set how an attempt resumes the answer of the attempt before it."""
     _set(tx, key, attempt, "recovered = ?", how)
 
 
 def keep_resume_point(tx: Tx, key: CallKey, attempt: int, resume_point: ResumePoint) -> None:
-    """Keep the resume point from which the answer can be taken up."""
+    """Set the resume point of an attempt's answer."""
     values = (resume_point.response_id, resume_point.cursor, resume_point.state)
     _set(tx, key, attempt, "response_id = ?, provider_cursor = ?, provider_state = ?", *values)
 
 
 def drop_resume_point(tx: Tx, key: CallKey, attempt: int) -> None:
-    """Say that the answer cannot be taken up any more."""
+    """Clear the resume point of an attempt's answer, which cannot be resumed any more."""
     _set(tx, key, attempt, "provider_state = NULL")
 
 
 def resume_point_of(tx: Tx, key: CallKey, attempt: int) -> ResumePoint | None:
-    """The resume point from which an attempt's answer can be taken up."""
+    """The resume point of an attempt's answer."""
     find = (
         "SELECT response_id, provider_cursor, provider_state FROM attempts"
         " WHERE run_id = ? AND step = ? AND call_id = ? AND attempt = ? AND provider_state IS NOT NULL"
@@ -92,18 +92,18 @@ def resume_point_of(tx: Tx, key: CallKey, attempt: int) -> ResumePoint | None:
 
 
 def charge(tx: Tx, key: CallKey, attempt: int, usage: Usage, *, estimated: bool = False) -> None:
-    """Keep what an attempt has cost; from now on nobody takes up its answer."""
+    """Set the cost of an attempt; its answer cannot be resumed from now on."""
     cost = (usage.input_tokens, usage.output_tokens, estimated)
     _set(tx, key, attempt, "tokens_in = ?, tokens_out = ?, estimated = ?, provider_state = NULL", *cost)
 
 
 def charge_same_input(tx: Tx, key: CallKey, tokens_in: int | None) -> None:
-    """Charge attempts whose cost is estimated with the input of one that was asked the same and knows it."""
-    say = (
+    """Charge attempts whose cost is estimated with the input tokens of another attempt with the same request."""
+    charge_all = (
         "UPDATE attempts SET tokens_in = ?"
         " WHERE run_id = ? AND step = ? AND call_id = ? AND estimated AND tokens_in IS NULL"
     )
-    run_sql(tx, say, tokens_in, key.run_id, key.step, key.call_id)
+    run_sql(tx, charge_all, tokens_in, key.run_id, key.step, key.call_id)
 
 
 def entries_of(tx: Tx, key: CallKey) -> tuple[AttemptEntry, ...]:
@@ -157,7 +157,7 @@ class Attempts:
         self._database = database
 
     async def of_run(self, run_id: str) -> list[AttemptEntry]:
-        """All attempts of a run, as they began.
+        """All attempts of a run, by the time of their start.
 
         Raises:
             StoreUnavailableError: The database failed.

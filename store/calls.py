@@ -183,8 +183,8 @@ def _take_fence(tx: Tx, row: Row[Any], by: tuple[str, datetime]) -> None:
 
 def _close(tx: Tx, row: Row[Any], outcome: ToolOutcome, fence: Fence | None) -> ToolOutcome:
     if row.attempt:
-        ending = "cancelled" if outcome.status == "cancelled" else "completed" if fence else "failed"
-        end_attempt(tx, _key(row), row.attempt, ending, outcome.stamp.at)
+        end = "cancelled" if outcome.status == "cancelled" else "completed" if fence else "failed"
+        end_attempt(tx, _key(row), row.attempt, end, outcome.stamp.at)
         outcome = outcome.model_copy(update={"attempts": entries_of(tx, _key(row))})
     return write(tx, row.run_id, outcome, fence)
 
@@ -230,7 +230,7 @@ def _started(tx: Tx, row: Row[Any]) -> CallStarted | None:
 
 
 def _draft(tx: Tx, row: Row[Any], answer: Answer, now: datetime) -> ToolOutcome:
-    """A result with what the call has left so far."""
+    """A result with the start and the reports of its call."""
     started = _started(tx, row)
     reports = under(tx, row.run_id, f"call:{row.call_id}:progress:", Progress) if started else ()
     return ToolOutcome(

@@ -1,4 +1,4 @@
-"""The log: events of a run, densely numbered, appended by whoever holds the fence, read from any place."""
+"""The log: events of a run, densely numbered, appended by the holder of the fence, read from any seq."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -108,7 +108,7 @@ def lock_open(tx: Tx, run_id: str) -> None:
 
 
 def append(tx: Tx, entry: Append, fence: Fence | None = None) -> Span:
-    """Give the events their places and write them.
+    """Append events at the next positions.
 
     Raises:
         FencedError: The fence does not hold, or there is no such run.
@@ -141,7 +141,7 @@ def append(tx: Tx, entry: Append, fence: Fence | None = None) -> Span:
 
 
 def supersede(tx: Tx, run_id: str, step: int, attempt: int) -> Span | None:
-    """Mark what an attempt of a step has written as no longer standing; ``None`` if that is nothing."""
+    """Mark the deltas of an attempt as superseded; ``None`` if there are none."""
     theirs = (
         col(SegmentRow.run_id) == run_id,
         col(SegmentRow.step) == step,
@@ -191,7 +191,7 @@ def _cut(tx: Tx, run_id: str, first: int) -> None:
 
 
 def restore(tx: Tx, run_id: str, lines: Mapping[int, bytes], last_seq: int) -> None:
-    """Put rebuilt events back where segments are missing, and keep the place of what is gone for good.
+    """Restore rebuilt events where segments are missing, and mark the positions of those that are lost for good.
 
     Args:
         tx: The transaction.
@@ -268,7 +268,7 @@ class LogReader:
         return await self._segments(_PAGE, run_id, after, most)
 
     async def new(self, cursors: Mapping[str, int]) -> list[Segment]:
-        """The segments of many runs that begin after a cursor each, in one query, ordered by run and place.
+        """The segments of many runs that begin after a cursor each, in one query, ordered by run and seq.
 
         Raises:
             StoreUnavailableError: The database failed.
@@ -287,6 +287,6 @@ class LogReader:
     async def _segments(self, sql: str, *values: str | int) -> list[Segment]:
         def job(tx: Tx) -> list[Segment]:
             rows = cast("Iterable[tuple[str, int, int, int, bytes]]", run_sql(tx, sql, *values))
-            return [Segment(run_id, first, last, bool(gone), body) for run_id, first, last, gone, body in rows]
+            return [Segment(run_id, first, last, bool(old), body) for run_id, first, last, old, body in rows]
 
         return await self._database.read(job)

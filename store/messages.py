@@ -37,7 +37,7 @@ class Messages:
         self._database = database
 
     async def conversation(self, run_id: str, before_step: int) -> list[Message]:
-        """What a run's thread has said up to a step: the earlier runs whole, this one to the words before the step.
+        """The messages of a run's thread up to a step: all of the earlier runs, of this one up to the step.
 
         Raises:
             StoreUnavailableError: The database failed.

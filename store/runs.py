@@ -224,7 +224,7 @@ def _finish(tx: Tx, finish: Finish, now: datetime) -> tuple[Finished, RunOrder |
         return known, next_run(tx, row.thread_id)
     carried = unacknowledged(tx, finish)
     finished = Finished(
-        finish=finish.model_copy(update={"turn": row.turn}),  # unacknowledged verdicts may have begun another one
+        finish=finish.model_copy(update={"turn": row.turn}),  # unacknowledged verdicts may have started another one
         turn_id=turn_id_of(tx, run_id, row.turn),
         open_steps=close_open_steps(tx, run_id, now),
         closed=close_open_calls(tx, run_id, reason, now),

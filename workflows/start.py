@@ -1,4 +1,4 @@
-"""How a run's workflow is started, by whoever starts it: once per run, readable in the Web UI."""
+"""How the workflow of a run is started: once per run, readable in the Web UI."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -14,8 +14,8 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from longrun.workflows.agent_run import AgentRun
-from longrun.workflows.attributes import AGENT_NAME, RUN_STATUS, THREAD_ID
 from longrun.workflows.contract.runs import RunOrder, RunState
+from longrun.workflows.search_attributes import AGENT_NAME, RUN_STATUS, THREAD_ID
 
 TASK_TIMEOUT = timedelta(seconds=5)
 _SUMMARY_BYTES = 180
@@ -33,14 +33,14 @@ class StartOptions(TypedDict):
 
 
 def start_options(order: RunOrder) -> StartOptions:
-    """Start a run so that a second start finds the first: the workflow's id is the run's."""
-    words = " ".join(f"{order.agent.name}: {order.input.text}".split())
+    """The options with which a second start of a run finds the first: the workflow id is the run's id."""
+    summary = " ".join(f"{order.agent.name}: {order.input.text}".split())
     return StartOptions(
         id=order.run_id,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         task_timeout=TASK_TIMEOUT,
-        static_summary=words.encode()[:_SUMMARY_BYTES].decode(errors="ignore"),
+        static_summary=summary.encode()[:_SUMMARY_BYTES].decode(errors="ignore"),
         search_attributes=TypedSearchAttributes(
             [
                 SearchAttributePair(RUN_STATUS, "running"),

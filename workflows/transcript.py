@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 
 from longrun.workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 
-LOST = "This call has no result: the run ended before it was made."
+NO_RESULT = "This call has no result: the run ended before it was made."
 
 
 def _sendable(message: Message) -> Message:
-    """Without what a cancel cut in the middle: providers refuse half a call, and half a thought has no signature.
+    """The message without the parts that providers refuse.
 
-    Nor do they take an empty text.
+    These are a call or a reasoning that a cancellation cut off (half a reasoning has no signature), and an empty text.
     """
     kept = tuple(part for part in message.parts if not _unsendable(part))
     return message.model_copy(update={"parts": kept})
@@ -22,7 +22,7 @@ def _unsendable(part: Part) -> bool:
     return isinstance(part, ToolCallPart | ReasoningPart) and part.cut
 
 
-def results_of(messages: Iterable[Message]) -> dict[str, ToolResultPart]:
+def _results_by_call(messages: Iterable[Message]) -> dict[str, ToolResultPart]:
     """The first result of each call."""
     found: dict[str, ToolResultPart] = {}
     for message in messages:
@@ -33,12 +33,12 @@ def results_of(messages: Iterable[Message]) -> dict[str, ToolResultPart]:
 
 
 def paired(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The conversation with each call answered once, in the order of the calls, before anything else is said.
+    """The conversation with the results of each message's calls right after it, one a call, in the order of the calls.
 
-    Results without a call are left out, repeated ones too, and a call without a result gets one that says so. Messages
-    that have nothing to say are left out.
+    A call without a result gets one that says so. Results without a call, repeated results and messages without a part
+    are left out.
     """
-    results = results_of(messages)
+    results = _results_by_call(messages)
     conversation: list[Message] = []
     for message in map(_sendable, messages):
         if message.role == "tool" or not message.parts:
@@ -46,7 +46,7 @@ def paired(messages: Sequence[Message]) -> tuple[Message, ...]:
         conversation.append(message)
         answers = tuple(
             results.get(call.call_id)
-            or ToolResultPart(call_id=call.call_id, name=call.name, content=LOST, status="cancelled")
+            or ToolResultPart(call_id=call.call_id, name=call.name, content=NO_RESULT, status="cancelled")
             for call in message.calls
         )
         if answers:

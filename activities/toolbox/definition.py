@@ -8,15 +8,16 @@ import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from textwrap import indent
 from typing import Annotated, Any, Literal, get_type_hints
 
+from docstring_parser import Docstring, DocstringStyle, ParseError, parse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
-from longrun.activities.toolbox.docstring import Docstring, parse_docstring
 from longrun.activities.toolbox.tool import ToolContext
 from longrun.workflows.contract.agents import Approval, Effect, OnInterrupt, ToolSpec
 
@@ -101,7 +102,7 @@ def _make(unnamed: ToolSpec, function: ToolFunction) -> Tool:
     name = _name_of(function)
     docstring = _docstring_of(function, name)
     arguments, context_parameter = _arguments_of(function, name, docstring)
-    named = {"name": name, "description": docstring.text, "parameters": _schema_of(arguments, name)}
+    named = {"name": name, "description": _description(docstring), "parameters": _schema_of(arguments, name)}
     return Tool(unnamed.model_copy(update=named), function, arguments, context_parameter)
 
 
@@ -115,10 +116,20 @@ def _name_of(function: ToolFunction) -> str:
 
 
 def _docstring_of(function: ToolFunction, name: str) -> Docstring:
-    docstring = parse_docstring(inspect.getdoc(function) or "")
-    if not docstring.text:
+    try:
+        docstring = parse(inspect.getdoc(function) or "", DocstringStyle.GOOGLE)
+    except ParseError as exc:
+        raise TypeError(f"{name} cannot be a tool: its docstring cannot be read: {exc}") from exc
+    if not docstring.description:
         raise TypeError(f"{name} cannot be a tool: it has no docstring to tell a model what it does")
     return docstring
+
+
+def _description(docstring: Docstring) -> str:
+    """What the model is told of the tool: parameters have descriptions of their own, and errors are for programmers."""
+    text = (docstring.description or "").strip()
+    returns = docstring.returns.description if docstring.returns else None
+    return f"{text}\n\nReturns:\n{indent(returns, '    ')}" if returns else text
 
 
 def _arguments_of(function: ToolFunction, name: str, docstring: Docstring) -> tuple[type[BaseModel], str | None]:
@@ -150,9 +161,9 @@ def _field(parameter: inspect.Parameter, annotation: Any, docstring: Docstring) 
     described = any(
         isinstance(extra, FieldInfo) and extra.description for extra in getattr(annotation, "__metadata__", ())
     )
-    words = None if described else docstring.parameters.get(parameter.name)
-    if words is not None:
-        annotation = Annotated[annotation, Field(description=words)]
+    documented = {param.arg_name: param.description for param in docstring.params}
+    if not described and (description := documented.get(parameter.name)):
+        annotation = Annotated[annotation, Field(description=" ".join(description.split()))]
     return (Annotated[annotation, Field(alias=parameter.name)], default)
 
 

@@ -62,7 +62,7 @@ class ExecutionDecoder:
 
     async def _started(self, attributes: WorkflowExecutionStartedEventAttributes) -> None:
         state = await self._one(attributes.input.payloads, RunState)
-        if state.began is None:  # later executions carry on with an order without its texts
+        if state.started_at is None:  # later executions carry on with an order without its texts
             self._results.begin(state.order)
 
     async def _scheduled(self, event_id: int, attributes: ActivityTaskScheduledEventAttributes) -> None:

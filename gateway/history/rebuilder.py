@@ -52,7 +52,7 @@ class Rebuilder:
     """Rebuilds runs.
 
     Args:
-        client: The way to Temporal, which may be away.
+        client: The connection to Temporal, which may be unavailable.
         database: The store, where restored rows go.
         runs: The store's runs.
         log: The store's logs.

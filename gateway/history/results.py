@@ -1,4 +1,4 @@
-"""What a history kept of a run: the results of its activities, and up to where nothing can be added any more."""
+"""The results of a run's activities in its history, and the seq up to which no more can come."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

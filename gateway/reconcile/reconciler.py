@@ -1,4 +1,4 @@
-"""Makes true what was promised: starts what was accepted, delivers what was sent, ends what ended without a word."""
+"""Keeps promises: starts accepted runs, delivers the outbox, ends runs whose workflows closed without an end."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 INTERVAL = 1.0
 """Seconds between two rounds; what is younger than this is still in its own caller's hands."""
 LONGEST_PAUSE = 2.0
-"""Seconds between two rounds while Temporal or the store is away, at most: what waits goes out soon after."""
+"""Seconds between two rounds while Temporal or the store is unavailable, at most: what waits goes out soon after."""
 SWEEP = timedelta(seconds=30)
 """How often every active run is looked at."""
 _STARTED_AT_ONCE = 20
@@ -50,7 +50,7 @@ class Reconciler:
         runs: The store's runs.
         delivery: Delivers the outbox.
         rebuilder: Brings back what the store has lost.
-        watched: The runs that have viewers, with the last seq that these were told of.
+        watched: The runs that have viewers, each with the last seq that they have.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Reconciler:
         self._sweep: deque[RunRow] = deque()
 
     async def serve(self) -> None:
-        """Go round until cancelled, slower while somebody is away."""
+        """Do rounds until cancelled, fewer while Temporal or the store is unavailable."""
         pause = INTERVAL
         while True:
             if await self._tried(self.round):
@@ -153,7 +153,7 @@ class Reconciler:
             await self._end(row)
 
     async def _look_at_watched(self) -> None:
-        """Look at runs whose viewers have heard nothing since the last round, some at a time, each in its turn.
+        """Look at runs whose viewers have received nothing since the last round, some at a time, in rotation.
 
         Somebody waits for their end, and Temporal's list may be late.
         """
@@ -182,7 +182,7 @@ class Reconciler:
                 await self._rebuilder.restore_unknown(run_id)
 
     async def _end(self, row: RunRow) -> None:
-        """End a run whose workflow has ended; one that was never begun is started again if its workflow is gone."""
+        """End a run whose workflow has closed; one without a step is started again if Temporal does not know it."""
         outcome = await self._service.executions.of(row.id)
         if outcome is None:
             return
@@ -204,7 +204,7 @@ class Reconciler:
         try:
             _, following = await self._runs.finish(finish, now())
         except FencedError as error:
-            logger.info("run %s is gone: %s", run_id, error)
+            logger.info("run %s cannot be ended: %s", run_id, error)
             return
         if following:
             await self._dispatch(following)

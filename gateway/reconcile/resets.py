@@ -1,4 +1,4 @@
-"""Finds runs that were reset and wait: no activity comes that could say so."""
+"""Finds runs that were reset and wait, so that no activity of the new execution comes."""
 
 import logging
 from datetime import datetime, timedelta

@@ -18,8 +18,8 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 from longrun.gateway.history.reader import WORKFLOW_TYPE
 from longrun.runtime.temporal import RPC_TIMEOUT, TemporalUnavailableError, answered, temporal_connection
 from longrun.workflows.agent_run import AgentRun
-from longrun.workflows.attributes import AGENT_NAME
 from longrun.workflows.contract.runs import Cancel, Decision, RunOrder, Said, Snapshot
+from longrun.workflows.search_attributes import AGENT_NAME
 from longrun.workflows.start import start_run
 
 ExecutionStatus = Literal["running", "completed", "failed", "canceled", "terminated", "continued_as_new", "timed_out"]

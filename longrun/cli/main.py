@@ -55,7 +55,7 @@ def dev(  # noqa: PLR0913 - one argument for each option
 ) -> None:
     """Run Temporal, the gateway and a worker here, over one folder, until Ctrl-C."""
     options = DevOptions(home, host, port, temporal_port, ui_port, model, workers)
-    # A service manager's SIGTERM must unwind what was begun, as Ctrl-C does.
+    # A service manager's SIGTERM must end the child processes, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asyncio.run(develop(options, Console(highlight=False)))
 
@@ -102,13 +102,13 @@ def watch_run(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a run from any place to its end: 0 when it completed, 1 when it failed or was cancelled."""
+    """Show a run from any event to its end: 0 when it completed, 1 when it failed or was cancelled."""
     raise typer.Exit(asyncio.run(watch.watch(run_id, _watch(url, after, as_json=as_json))))
 
 
 @app.command()
 def show(run_id: RunId, *, url: Url = None, as_json: AsJson = False) -> None:
-    """Show how a run stands, who set about it, and what that has cost."""
+    """Show the state of a run, its attempts, and what they have cost."""
     raise typer.Exit(asyncio.run(watch.show(run_id, _watch(url, as_json=as_json))))
 
 
@@ -159,7 +159,7 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """Run the command line: what is wrong with the surroundings is one message and status 2."""
+    """Run the command line: a wrong setting or a server that does not answer is one message and status 2."""
     # The values of .env reach what reads the environment by itself too: the providers' SDKs and Temporal's.
     load_dotenv(Path(".env"))
     try:

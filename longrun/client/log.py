@@ -34,7 +34,7 @@ _ANY_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 
 class EventPage(Shape):
-    """Events in order. ``next`` is the ``after`` of the next page; ``done`` says that the run has ended before it."""
+    """Events in order. ``next`` is the ``after`` of the next page; ``done``: the run has ended, and nothing follows."""
 
     events: tuple[AnyEvent, ...]
     next: int

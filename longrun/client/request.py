@@ -25,12 +25,12 @@ class Request(Generic[T]):
         method: The HTTP method.
         path: Under the server's address.
         parse: Makes the result out of a good answer.
-        params: The query; what is ``None`` is left out.
+        params: The query; ``None`` omits a parameter.
         body: The JSON body.
         headers: More headers.
         media_type: Of a good answer.
         statuses: Statuses beside 2xx that are good answers.
-        repeatable: Whether the server does the same, whether the request reaches it once or twice.
+        repeatable: Whether a request that reaches the server twice does what it does once.
     """
 
     method: str

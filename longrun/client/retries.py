@@ -19,7 +19,7 @@ class RetryPolicy:
     since its last event or lasting connection, ``attempts`` those of every other request.
     """
 
-    attempts: int = 5
+    attempts: int = 8
     stream_attempts: int = 40
     initial_interval: float = 0.1
     maximum_interval: float = 5.0

@@ -26,7 +26,7 @@ from longrun.gateway.history.reader import HistoryReader
 from longrun.gateway.service.reviews import ReviewError, Reviews
 from longrun.gateway.service.workflows import Workflows
 from longrun.runtime.temporal import TemporalUnavailableError
-from longrun.terminal.prompt import Keyboard, os_user
+from longrun.terminal.prompt import ask, os_user
 from longrun.terminal.view import View
 from longrun.terminal.wording import clean
 
@@ -115,19 +115,19 @@ async def _demonstrate(options: DemoOptions, console: Console, home: Path) -> in
     _tell(console, f"  Folder: {home}")
     async with running(home, options.model, lambda text: _tell(console, f"  {text}")) as stack:
         _tell(console, f"  API: {stack.plan.api}, ready after {time.monotonic() - began:.0f} s")
-        keyboard = Keyboard(sys.stdin.fileno()) if sys.stdin.isatty() and console.is_terminal else None
-        show = await _play(options, console, stack, keyboard)
+        attended = sys.stdin.isatty() and console.is_terminal
+        show = await _play(options, console, stack, attended=attended)
         status = _conclude(console, show, time.monotonic() - began)
-        if keyboard and show.run_id:
-            await _look_around(console, keyboard, show)
+        if attended and show.run_id:
+            await _look_around(console, show)
     return status
 
 
-async def _play(options: DemoOptions, console: Console, stack: Stack, keyboard: Keyboard | None) -> Show:
+async def _play(options: DemoOptions, console: Console, stack: Stack, *, attended: bool) -> Show:
     temporal = await Client.connect(stack.plan.temporal, data_converter=pydantic_data_converter, lazy=True)
     with View(console, most=console.width - 4) as view:
         async with AsyncClient(stack.plan.api, on_interruption=view.retrying) as client:
-            reviewer = Reviewer(Reviews(Workflows(temporal), HistoryReader(temporal)), view, keyboard, os_user())
+            reviewer = Reviewer(Reviews(Workflows(temporal), HistoryReader(temporal)), view, attended, os_user())
             cues = SCRIPTED if options.model == MODEL else REAL
             show = Show(stack, client, view, reviewer, cues)
             try:
@@ -153,13 +153,12 @@ def _conclude(console: Console, show: Show, seconds: float) -> int:
     return PROVED
 
 
-async def _look_around(console: Console, keyboard: Keyboard, show: Show) -> None:
+async def _look_around(console: Console, show: Show) -> None:
     _tell(console, f"\n  Web UI: {show.web_ui}\n  Report: {show.report}")
     _tell(console, "All of it still runs: look around. Enter ends it.")
-    keyboard.forget()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LOOK_AROUND):
-            await keyboard.line()
+            await ask("")
 
 
 def _tell(console: Console, text: str | Text) -> None:

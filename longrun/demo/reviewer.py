@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from longrun.gateway.service.reviews import Reviews
-from longrun.terminal.prompt import Lines
+from longrun.terminal.prompt import ask
 from longrun.terminal.view import View
 from longrun.terminal.wording import whole
 from longrun.workflows.contract.runs import Decision, PendingApproval
@@ -43,13 +43,13 @@ class Reviewer:
     Args:
         reviews: The way to the workflow.
         view: Where the questions are shown.
-        lines: What the person types; ``None`` where nobody sits.
+        attended: Whether a person sits at the terminal.
         by: The reviewer's name.
     """
 
     reviews: Reviews
     view: View
-    lines: Lines | None
+    attended: bool
     by: str
     given: list[Review] = field(default_factory=list[Review])
 
@@ -70,27 +70,22 @@ class Reviewer:
         self.view.say(f"▌ SIGNAL   `decide` to the workflow: {verdict}, by {self.by}; it {ruling.kind}", BAR)
 
     async def _ask(self, call: PendingApproval) -> bool:
-        if self.lines is None:
+        if not self.attended:
             self.view.say("▌          nobody sits at a terminal: the demo approves by itself", BAR)
             return True
-        self.lines.forget()
         self.view.say(laid_out(call.arguments), "")
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._answer(self.lines)
+                return await self._answer()
         except TimeoutError:
             self.view.say(f"no answer in {PATIENCE:g} s: approved")
             return True
 
-    async def _answer(self, lines: Lines) -> bool:
-        while True:
-            self.view.ask(_QUESTION)
-            line = await lines.line()
-            if line is None:
-                return True
-            self.view.answered()
-            if (answer := line.strip().lower()) in _YES | _NO:
-                return answer in _YES
+    async def _answer(self) -> bool:
+        while (answer := await ask(_QUESTION)) is not None:
+            if answer.lower() in _YES | _NO:
+                return answer.lower() in _YES
+        return True
 
 
 def laid_out(arguments: str) -> str:

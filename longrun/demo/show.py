@@ -17,6 +17,7 @@ from longrun.demo.proofs import Cut, Kill, Proof, Wipe
 from longrun.demo.reviewer import BAR, Reviewer
 from longrun.demo.stack import Stack
 from longrun.terminal.view import View
+from longrun.workflows.activity_options import HEARTBEAT
 from longrun.workflows.contract.events import (
     TERMINAL,
     ApprovalRequested,
@@ -25,7 +26,6 @@ from longrun.workflows.contract.events import (
     TextDelta,
     ToolCallDelta,
 )
-from longrun.workflows.presets import HEARTBEAT
 
 _SILENCE = 90.0
 """Seconds without an event after which the demo gives up."""

@@ -4,11 +4,8 @@ import asyncio
 import getpass
 import json
 import os
-import termios
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from uuid import uuid4
-
-from pydantic import JsonValue
 
 from longrun.client import AnyEvent, ApiError, AsyncClient, ClientError
 from longrun.terminal.view import View
@@ -35,56 +32,18 @@ def os_user() -> str:
         return f"uid {os.getuid()}"
 
 
-class Lines(Protocol):
-    """Where a person's lines come from."""
-
-    def forget(self) -> None:
-        """Drop what was typed before anything was asked."""
-        ...
-
-    async def line(self) -> str | None:
-        """The next line; ``None`` when there will be no more."""
-        ...
-
-
-class Keyboard:
-    """Lines typed at a terminal. Waiting for one can be cancelled, unlike a blocking read.
+async def ask(question: str, default: str = "", *, as_object: bool = False) -> str | None:
+    """Ask the person at this terminal for a line; ``None`` if there is none.
 
     Args:
-        fd: The terminal.
+        question: What stands before the line.
+        default: A text to edit.
+        as_object: Whether only a JSON object, or nothing, is taken.
     """
+    from longrun.terminal.line_editor import edit_line  # noqa: PLC0415 - no other command is to wait for prompt_toolkit
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._typed = b""
-
-    def forget(self) -> None:
-        """Drop what was typed before anything was asked: nobody approves by a key that was pressed too early."""
-        self._typed = b""
-        termios.tcflush(self._fd, termios.TCIFLUSH)
-
-    async def line(self) -> str | None:
-        """The next line; ``None`` when the terminal is closed or Ctrl-D was pressed."""
-        while b"\n" not in self._typed:
-            await self._readable()
-            try:
-                piece = os.read(self._fd, 65536)
-            except OSError:  # the terminal has hung up
-                piece = b""
-            if not piece:
-                return None
-            self._typed += piece
-        line, _, self._typed = self._typed.partition(b"\n")
-        return line.decode(errors="replace")
-
-    async def _readable(self) -> None:
-        loop = asyncio.get_running_loop()
-        ready = asyncio.Event()
-        loop.add_reader(self._fd, ready.set)
-        try:
-            await ready.wait()
-        finally:
-            loop.remove_reader(self._fd)
+    line = await edit_line(question, default, as_object=as_object)
+    return None if line is None else line.strip()
 
 
 class Approver:
@@ -92,15 +51,13 @@ class Approver:
 
     Args:
         client: Where the answers go.
-        view: Where the questions are shown.
-        lines: What the person types.
+        view: Where the calls are shown.
         by: The person's name.
     """
 
-    def __init__(self, client: AsyncClient, view: View, lines: Lines, by: str) -> None:
+    def __init__(self, client: AsyncClient, view: View, by: str) -> None:
         self._client = client
         self._view = view
-        self._lines = lines
         self._by = by
         self._job: asyncio.Task[None] | None = None
         self._settled: set[str] = set()
@@ -163,53 +120,28 @@ class Approver:
 
     async def _ask(self, call: PendingApproval) -> Decision | None:
         """The person's decision; ``None`` if they leave it open."""
-        self._lines.forget()
+        self._view.pause()
         self._view.say(f"{call.name} {whole(call.arguments)}", "")
         if call.interrupted is not None:
             self._view.say(call.reason, "yellow")
-        while (answer := await self._answer(_QUESTION)) is not None:
+        while (answer := await ask(_QUESTION)) is not None:
             verdict = _ANSWERS.get(answer.lower())
             if verdict == "skip":
                 return None
-            if verdict and (decision := await self._decision(call.call_id, verdict)):
+            if verdict and (decision := await self._decision(call, verdict)):
                 return decision
         return None
 
-    async def _decision(self, call_id: str, verdict: Verdict) -> Decision | None:
+    async def _decision(self, call: PendingApproval, verdict: Verdict) -> Decision | None:
         """The decision with what it needs; ``None`` to ask again."""
-        decision = Decision(call_id=call_id, decision=verdict, by=self._by, id=str(uuid4()))
+        decision = Decision(call_id=call.call_id, decision=verdict, by=self._by, id=str(uuid4()))
         if verdict == "deny":
-            reason = await self._answer("the reason that the model is told (may be empty): ")
+            reason = await ask("the reason that the model is told (may be empty): ")
             return decision.model_copy(update={"reason": reason or None})
         if verdict == "edit":
-            args = await self._arguments()
-            return None if args is None else decision.model_copy(update={"args": args})
+            typed = await ask("all arguments as a JSON object (empty: back): ", call.arguments, as_object=True)
+            return decision.model_copy(update={"args": json.loads(typed)}) if typed else None
         if verdict == "answer":
-            result = await self._answer("the result that the model gets: ")
+            result = await ask("the result that the model gets: ")
             return None if result is None else decision.model_copy(update={"answer": result})
         return decision
-
-    async def _arguments(self) -> dict[str, JsonValue] | None:
-        """All arguments as a JSON object over one or more lines; an empty line goes back."""
-        typed = ""
-        while line := await self._answer("… " if typed else "all arguments as a JSON object (empty: back): "):
-            typed += line + "\n"
-            try:
-                value: JsonValue = json.loads(typed)
-            except ValueError:
-                continue
-            if isinstance(value, dict):
-                return value
-            self._view.say("that is JSON, but no object", "red")
-            typed = ""
-        if typed:
-            self._view.say("that is not JSON", "red")
-        return None
-
-    async def _answer(self, question: str) -> str | None:
-        self._view.ask(question)
-        line = await self._lines.line()
-        if line is None:
-            return None
-        self._view.answered()
-        return line.strip()

@@ -15,7 +15,7 @@ _COLUMNS = ("step", "call", "attempt", "worker", "outcome", "recovered", "tokens
 
 
 def standing(run: RunDetails) -> RenderableType:
-    """How a run stands."""
+    """The state of a run, its attempts and its result."""
     lines = [Text(line) for line in _described(run)]
     table = [_table(run.attempts)] if run.attempts else []
     return Group(*lines, *table, *(Text(line) for line in _outcome(run)))

@@ -15,8 +15,6 @@ from longrun.workflows.contract.events import (
     ApprovalExpired,
     ApprovalRequested,
     AttemptSuperseded,
-    ContextCompacted,
-    Custom,
     MessageCompleted,
     MessageReceived,
     ReasoningCompleted,
@@ -95,8 +93,6 @@ class View:
             "approval.decided": self._approval_decided,
             "approval.expired": self._approval_expired,
             "run.resumed": self._run_resumed,
-            "context.compacted": self._context_compacted,
-            "custom": self._custom,
             "run.completed": self._run_completed,
             "run.failed": self._run_failed,
             "run.cancelled": self._run_cancelled,
@@ -128,16 +124,6 @@ class View:
     def retrying(self, reason: str) -> None:
         """Show why an interrupted request is sent again."""
         self.say(f"{reason}; trying again", "yellow")
-
-    def ask(self, question: str) -> None:
-        """Show a question that a person answers on the same line."""
-        self.pause()
-        self._inline = "question"
-        self._console.print(Text(question, "bold"), end="", soft_wrap=True)
-
-    def answered(self) -> None:
-        """The person has ended the line."""
-        self._inline = None
 
     def _turn(self, doing: str | None) -> None:
         """Show what goes on now, by a spinner under the text; ``None`` for nothing."""
@@ -274,12 +260,6 @@ class View:
 
     def _approval_expired(self, event: ApprovalExpired) -> None:
         self.say(f"nobody decided in time · call {event.call_id}", "yellow")
-
-    def _context_compacted(self, event: ContextCompacted) -> None:
-        self.say(f"the conversation was shortened from {event.messages_before} to {event.messages_after} messages")
-
-    def _custom(self, event: Custom) -> None:
-        self.say(f"{event.name}: {shortened(json.dumps(event.data, ensure_ascii=False), _MOST_LINE)}")
 
     def _run_completed(self, event: RunCompleted) -> None:
         self._end(f"completed ({event.stop_reason})", event.usage, "green")

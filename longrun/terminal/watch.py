@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from longrun.client import AsyncClient, Line
-from longrun.terminal.prompt import Approver, Keyboard, os_user
+from longrun.terminal.prompt import Approver, os_user
 from longrun.terminal.status import standing
 from longrun.terminal.view import View
 
@@ -124,7 +124,7 @@ def _attended() -> bool:
 async def _watch(client: AsyncClient, view: View, run_id: str, how: Watch) -> int:
     last: Line | None = None
     asked = _attended() and not how.as_json
-    approver = Approver(client, view, Keyboard(sys.stdin.fileno()), os_user()) if asked else None
+    approver = Approver(client, view, os_user()) if asked else None
     try:
         async with aclosing(client.stream_lines(run_id, how.after)) as lines:
             async for line in lines:

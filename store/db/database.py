@@ -102,7 +102,7 @@ class Database:
 
     Args:
         url: An SQLAlchemy URL of SQLite or PostgreSQL, without a driver.
-        committed: Told which logs grew, after each commit.
+        committed: Called with the runs whose logs grew, after each commit.
         patience: How many seconds a write waits for a lock that another process holds.
     """
 
@@ -248,15 +248,15 @@ class Database:
                 if touched and not self.is_sqlite:
                     connection.exec_driver_sql(_NOTIFY, (list(touched),))
         _resolve(list(zip(group, results, strict=True)))
-        self._tell(touched)
+        self._notify(touched)
 
-    def _tell(self, touched: frozenset[str]) -> None:
+    def _notify(self, touched: frozenset[str]) -> None:
         if not touched or self._committed is None:
             return
         try:
             self._committed(touched)
         except Exception:
-            logger.exception("could not pass on the news of a commit")
+            logger.exception("could not notify of a commit")
 
 
 def _run(write: _Write, connection: Tx) -> object:

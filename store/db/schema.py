@@ -103,8 +103,8 @@ def _alone_in(file: Path | None) -> Generator[None]:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         if not file.exists():
-            for left in ("-wal", "-shm"):  # of a file that was deleted: they would be taken for the new one's
-                file.with_name(file.name + left).unlink(missing_ok=True)
+            for suffix in ("-wal", "-shm"):  # of a file that was deleted: they would be taken for the new one's
+                file.with_name(file.name + suffix).unlink(missing_ok=True)
         yield
     finally:
         os.close(folder)

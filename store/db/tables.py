@@ -149,7 +149,7 @@ class ResultRow(Row, table=True):
 class StepRow(Row, table=True):
     """The fence of a step: attempt ``attempt`` may write, until the step is ``closed`` by its message or the run's end.
 
-    Its deltas are written in the name of attempt ``author``: the one that asked, where a later one reads its answer.
+    Its deltas are written in the name of attempt ``author``, which sent the request; a later one may read its answer.
     """
 
     run_id: str = Field(primary_key=True)
@@ -163,7 +163,7 @@ class CallRow(Row, table=True):
     """The ledger of tool calls: one row per call, from the message that made it to its one result.
 
     The fence: attempt ``attempt`` may write until the call is ``closed`` by its result, and none before attempt
-    ``question``, about which a person is asked.
+    ``question``, on which a person must decide.
     """
 
     run_id: str = Field(primary_key=True)

@@ -1,6 +1,6 @@
-"""Notifications between the processes of one machine: a datagram names the runs whose logs grew.
+"""Notices of commits between processes of one machine: datagrams with the ids of the runs whose logs grew.
 
-A notification only saves its reader the time to the next poll; one that is lost costs that time and nothing else.
+A datagram only saves the reader its next poll; one that is lost costs a little time and nothing else.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _MOST_IDS = 200
 
 
 class DatagramNotifier:
-    """Notifies every listener in a folder."""
+    """Sends to every listener in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,22 +55,22 @@ class DatagramNotifier:
 
 
 class DatagramListener:
-    """Receives notifications.
+    """Receives the datagrams.
 
     Args:
-        folder: Where notifiers find its socket; made if it is not there.
-        notify: Called on the event loop with the run ids of each notification.
+        folder: Where notifiers look; made if it is missing.
+        received: Called on the event loop with the run ids of each datagram.
     """
 
-    def __init__(self, folder: Path, notify: Callable[[set[str]], None]) -> None:
-        self._notify = notify
+    def __init__(self, folder: Path, received: Callable[[set[str]], None]) -> None:
+        self._received = received
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{os.getpid()}-{id(self):x}.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.settimeout(0)
         try:
             self._socket.bind(str(self._path))
-        except OSError as error:  # no folder for sockets, or its path is too long for one
+        except OSError as error:  # no sockets in this folder, or its path is too long for one
             logger.warning("without news from %s (%s): streams look for themselves, which takes longer", folder, error)
 
     def start(self) -> None:
@@ -84,7 +84,7 @@ class DatagramListener:
                 named.update(self._socket.recv(_LARGEST).decode().split())
             except BlockingIOError:
                 break
-        self._notify(named)
+        self._received(named)
 
     def close(self) -> None:
         """Stop listening."""

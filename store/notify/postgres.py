@@ -1,6 +1,6 @@
-"""Notifications between machines: PostgreSQL's own, received on a connection that does nothing else.
+"""Notices of commits between machines: PostgreSQL's LISTEN and NOTIFY, on a connection that does nothing else.
 
-Every commit that adds to a log sends one per run. Like datagrams, they only save the reader the time to the next poll.
+Every commit that adds to a log sends one per run. They only save the reader its next poll, as datagrams do.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ _AGAIN = 1.0
 
 
 class NotifyListener:
-    """Receives notifications through the database; a lost connection is made again.
+    """Receives the ids of runs whose logs grew, through the database; a lost connection is made again.
 
     Args:
         url: The store's URL, of a PostgreSQL database.
-        notify: Called on the event loop with the run id of each notification.
+        received: Called on the event loop with the run id of each notice.
     """
 
-    def __init__(self, url: str, notify: Callable[[set[str]], None]) -> None:
-        self._notify = notify
+    def __init__(self, url: str, received: Callable[[set[str]], None]) -> None:
+        self._received = received
         self._engine = create_async_engine(async_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
         self._errors = (SQLAlchemyError, OSError, self._engine.dialect.loaded_dbapi.Error)
         self._task: asyncio.Task[None] | None = None
@@ -43,7 +43,7 @@ class NotifyListener:
             try:
                 await self._listen()
             except self._errors as error:
-                logger.warning("no notifications from the store: %s", error)
+                logger.warning("the store's notices cannot be received: %s", error)
             await asyncio.sleep(_AGAIN)
 
     async def _listen(self) -> None:
@@ -51,7 +51,7 @@ class NotifyListener:
             await connection.exec_driver_sql("LISTEN longrun")
             driver_connection: Any = (await connection.get_raw_connection()).driver_connection
             async for notice in driver_connection.notifies():
-                self._notify({notice.payload})
+                self._received({notice.payload})
 
     def close(self) -> None:
         """Stop listening."""

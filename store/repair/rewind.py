@@ -155,8 +155,8 @@ def _give_up_attempts(tx: Tx, run_id: str, dropped: Sequence[Result], now: datet
             give_up(tx, known.key, now)
 
 
-def _make_rows(tx: Tx, run: Row[Any], standing: Sequence[Result], dropped: Sequence[Result]) -> None:
-    """Make a run's rows anew from what stands. Of a call that stands the ledger keeps how often it was attempted."""
+def _make_rows(tx: Tx, run: Row[Any], kept: Sequence[Result], dropped: Sequence[Result]) -> None:
+    """Make a run's rows anew from the results that are kept; the ledger keeps how often their calls were attempted."""
     for table in ("turns", "messages", "approvals", "steps"):
         run_sql(tx, f"DELETE FROM {table} WHERE run_id = ?", run.id)  # noqa: S608 - ours
     for reply in dropped:
@@ -169,5 +169,5 @@ def _make_rows(tx: Tx, run: Row[Any], standing: Sequence[Result], dropped: Seque
     )
     run_sql(tx, begin, run.id)
     apply_order(tx, RunOrder.model_validate_json(run.order))
-    for result in standing:
+    for result in kept:
         apply(result, tx, run.id, positions.last_seq(result, run.id))

@@ -52,7 +52,7 @@ async def worker_process(
     }
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "longrun.activities.worker"),
+            *(sys.executable, "-m", "longrun.activities.worker"),
             env={**os.environ, **ours, **environ},
             cwd=folder,
             stdout=output,

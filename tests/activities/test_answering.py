@@ -8,6 +8,8 @@ from urllib.parse import parse_qs
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -91,12 +93,17 @@ async def catalog(server: Wire) -> AsyncIterator[ProviderCatalog]:
     await made.aclose()
 
 
-@pytest_asyncio.fixture
-async def desk(stores: Stores, server: Wire, catalog: ProviderCatalog) -> Desk:
+async def desk_of(stores: Stores, server: Wire, catalog: ProviderCatalog) -> Desk:
+    """A desk over a new run."""
     spec = agent().model_copy(update={"model": MODEL})
     run_id = (await stores.accept(order(spec=spec))).run_id
     activities = ModelActivities(catalog, Toolbox([]), stores.runs, stores.steps, stores.messages)
     return Desk(stores, server, activities, run_id)
+
+
+@pytest_asyncio.fixture
+async def desk(stores: Stores, server: Wire, catalog: ProviderCatalog) -> Desk:
+    return await desk_of(stores, server, catalog)
 
 
 def object_of(status: str, *items: dict[str, Any]) -> Answer:
@@ -120,18 +127,20 @@ def told(events: Sequence[Event]) -> list[Event]:
     return [event for event in events if event.step == 1 and event.type != "step.started"]
 
 
-@pytest.mark.parametrize("cut", range(1, len(WHOLE)))
-async def test_an_answer_cut_after_any_event_is_the_same_message_and_the_same_words_once(desk: Desk, cut: int) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example has a run of its own
+@given(cut=st.integers(1, len(WHOLE) - 1))
+async def test_an_answer_cut_after_any_event_is_the_same_message_and_the_same_words_once(
+    stores: Stores, server: Wire, catalog: ProviderCatalog, cut: int
+) -> None:
+    desk, other = [await desk_of(stores, server, catalog) for _ in range(2)]
     await desk.lose(*WHOLE[:cut])
     after = await desk.cursor()
-    desk.wire.play(Answer(WHOLE[after + 1 :]))
+    server.play(Answer(WHOLE[after + 1 :]))
     reply = await desk.ask()
-    resumed = desk.wire.requests[-1]
+    resumed = server.requests[-1]
     assert (resumed.method, resumed.path) == ("GET", "/v1/responses/resp_1")
     assert parse_qs(resumed.query) == {"stream": ["true"], "starting_after": [str(after)]}
-    desk.wire.play(Answer(WHOLE))
-    whole = await desk.stores.accept(order(spec=agent().model_copy(update={"model": MODEL})))
-    other = Desk(desk.stores, desk.wire, desk.activities, whole.run_id)
+    server.play(Answer(WHOLE))
     assert comparable(reply.message) == comparable((await other.ask()).message)
     events = await desk.events()
     assert retold(desk.run_id, reply) == [event for event in events if event.step == 1]

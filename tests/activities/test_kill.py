@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from longrun.activities.tools import INTERRUPTED
 from longrun.workflows.contract.attempts import AttemptEntry
 from longrun.workflows.contract.events import ApprovalRequested, ToolStarted
-from longrun.workflows.interruption import NOT_AGAIN
+from longrun.workflows.policy.interruption import NOT_AGAIN
 from tests.activities.deployment import Deployment, Ended, deployment
 from tests.activities.waiting_tools import release
 from tests.harness import until

@@ -16,7 +16,7 @@ from longrun.activities.toolbox.registry import Toolbox
 from longrun.runtime.ids import new_id
 from longrun.store.log import Append, append
 from longrun.workflows.contract.agents import AgentSpec
-from longrun.workflows.contract.events import Custom, Event
+from longrun.workflows.contract.events import Event, ToolProgress
 from longrun.workflows.contract.messages import TextPart, Usage
 from longrun.workflows.contract.requests import ModelCall
 from longrun.workflows.contract.results import ModelReply
@@ -130,10 +130,7 @@ async def test_a_model_is_asked_with_what_the_agent_says_and_the_thread_has_said
 async def test_a_reply_tells_the_run_what_it_must_know_of_the_tools_it_calls(stores: Stores) -> None:
     one = await desk(stores, turn(call("c1", "pay"), call("c2", "dance"), call("c3", "look")))
     plans = (await one.ask()).plans
-    assert {name: (plan.effect, plan.approval.mode) for name, plan in plans.items()} == {
-        "pay": ("write", "always"),
-        "look": ("read", "never"),
-    }
+    assert {name: plan.approval.mode for name, plan in plans.items()} == {"pay": "always", "look": "never"}
 
 
 async def test_a_provider_that_repeats_a_call_id_of_the_thread_gets_another(stores: Stores) -> None:
@@ -254,7 +251,7 @@ async def test_a_reply_names_every_stretch_of_the_log_that_is_its_own(stores: St
     asking = asyncio.create_task(one.ask())
     await gate.reached.wait()
     await one.said("Hello ")
-    between = Custom(run_id=one.run_id, seq=0, at=at(1), name="between")
+    between = ToolProgress(run_id=one.run_id, at=at(1), call_id="between")
     await stores.database.write(lambda tx: append(tx, Append(one.run_id, "between", [between])))
     gate.open()
     spans = (await asking).spans

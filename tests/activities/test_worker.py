@@ -17,22 +17,9 @@ from longrun.activities.worker import PURE, READY, Process, work
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
-from tests.activities.killing import worker_process
 from tests.build import Stores
 from tests.harness import until
 
-OWN_TOOL = """
-from longrun.activities.toolbox.definition import tool
-
-@tool()
-async def greet(name: str) -> str:
-    \"\"\"Greet somebody.
-
-    Args:
-        name: Who.
-    \"\"\"
-    return f"Hello {name}"
-"""
 PORTS = (ModelSteps, ToolSteps, LifecycleSteps)
 
 
@@ -90,18 +77,3 @@ async def test_tools_that_cannot_be_loaded_keep_a_worker_from_coming_up(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-
-@pytest.mark.server
-async def test_tools_are_found_where_the_worker_is_started_and_hide_nothing_of_ours(
-    temporal: str, tmp_path: Path
-) -> None:
-    (tmp_path / "activities").mkdir()
-    (tmp_path / "activities" / "__init__.py").touch()
-    (tmp_path / "own_tools.py").write_text(OWN_TOOL)
-    settings = Settings(home=tmp_path / "home", task_queue=f"longrun-{new_id()}")
-    async with worker_process(settings, temporal, {"LONGRUN_TOOLS": "own_tools"}, tmp_path):
-        stores = Stores.over(settings.database)
-        offered = {spec.name for spec in await stores.agents.tools()}
-        await stores.database.aclose()
-    assert {"greet", "list_files"} <= offered

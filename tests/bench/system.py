@@ -15,7 +15,7 @@ from longrun.dev.ports import Wanted, choose_ports
 from longrun.dev.temporal.config import TemporalConfig, config_file, read_config
 from longrun.dev.temporal.find import TemporalFinder
 from longrun.dev.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
-from tests.bench import bare, load
+from tests.bench import bare, load, tools
 
 ROOT = Path(__file__).parents[2]
 _PATIENCE = 60
@@ -199,6 +199,7 @@ async def running(home: Path) -> AsyncGenerator[System]:
         {
             "LONGRUN_HOME": str(home),
             "LONGRUN_PORT": str(port),
+            "LONGRUN_TOOLS": tools.__name__,
             "TEMPORAL_ADDRESS": config.address,
             "OPENAI_API_KEY": "bench",
             "OPENAI_BASE_URL": f"http://127.0.0.1:{provider_port}/v1",

@@ -65,11 +65,11 @@ MUTATIONS = {
         (frames_are_the_log,),
     ),
     "an event has another name": Mutation(
-        paid, seen("late", lambda f: [f[0]._replace(event="custom"), *f[1:]]), (frames_are_the_log,)
+        paid, seen("late", lambda f: [f[0]._replace(event="tool.progress"), *f[1:]]), (frames_are_the_log,)
     ),
     "an event is shown that was never written": Mutation(
         paid,
-        seen("whole", lambda f: [*f, Frame(1000, "custom", b"{}")]),
+        seen("whole", lambda f: [*f, Frame(1000, "tool.progress", b"{}")]),
         (frames_are_the_log, streams_end_with_the_run),
     ),
     "a raw view leaves out what was superseded": Mutation(paid, _without_first_gone, (viewers_miss_nothing,)),

@@ -1,11 +1,13 @@
 """The checker finds no fault where there is none, and each that is injected."""
 
-import random
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.chaos import mutations_in_deeds, mutations_in_logs, mutations_in_views
 from tests.chaos.checker import COLUMNS, RAW_LOG, RUN, SETTLED_LOG, Fault, check, log_faults, report
@@ -76,13 +78,11 @@ def test_whatever_single_event_a_viewer_misses_or_gets_twice_is_found(story: Sto
         assert rules(twice(run)) == {viewers_see_nothing_twice.__name__}
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_viewer_that_comes_back_wherever_it_was_cut_has_no_faults(seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - no secret
+@given(st.sets(st.integers(0, len(paid().raw) - 1), min_size=1, max_size=12))
+def test_a_viewer_that_comes_back_wherever_it_was_cut_has_no_faults(cuts: set[int]) -> None:
     run = paid()
-    places = sorted(chance.sample(range(len(run.raw)), chance.randint(1, 12)))
-    pieces = [connected(a, "raw", run.raw[a:b]) for a, b in zip([0, *places], [*places, len(run.raw)], strict=True)]
-    viewer = Viewer("cut", tuple(pieces))
+    bounds = [0, *sorted(cuts), len(run.raw)]
+    viewer = Viewer("cut", tuple(connected(a, "raw", run.raw[a:b]) for a, b in pairwise(bounds)))
     assert found(replace(run, viewers=(viewer,))) == []
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from longrun.store.db.database import Database
 from longrun.store.log import Append, append
-from longrun.workflows.contract.events import Custom
+from longrun.workflows.contract.events import ToolProgress
 from longrun.workflows.contract.results import Span
 from tests.build import START
 
@@ -14,7 +14,7 @@ from tests.build import START
 async def main(url: str, run_id: str, name: str, count: int) -> None:
     """Append ``count`` times two events, many at once."""
     database = Database(url)
-    event = Custom(run_id=run_id, at=START, name=name, data=None)
+    event = ToolProgress(run_id=run_id, at=START, call_id=name)
 
     def write(place: int) -> Awaitable[Span]:
         entry = Append(run_id, f"{name}:{place}", [event, event])

@@ -1,11 +1,13 @@
-"""Runs as they come: steps that are asked again, tools that are interrupted, pauses, and an end at any point.
+"""Runs as they are drawn: steps that are asked again, tools that are interrupted, pauses, and an end at any point.
 
 What each activity returned is kept, as Temporal's history keeps it.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from random import Random
+from typing import TypeVar
+
+from hypothesis import strategies as st
 
 from longrun.workflows import record
 from longrun.workflows.contract.events import Event, encode, number
@@ -21,6 +23,11 @@ OUTCOMES = (
     Outcome(status="cancelled", stop_reason="cancelled", cancel=Cancel(by="ann")),
 )
 WORDS = ("one ", "two\n", "drei ü ", "\u2028", "四", "", "a longer piece of text")
+_VERDICTS: tuple[Verdict, ...] = ("approve", "deny", "edit", "answer")
+_words = st.sampled_from(WORDS)
+_texts = st.lists(_words, max_size=3, unique=True)
+_usually = st.sampled_from((False, True, True, True))
+T = TypeVar("T")
 
 
 @dataclass
@@ -55,62 +62,78 @@ class History:
         return 1 + sum(each.verdicts.resume for each in self.recorded)
 
 
+@st.composite
+def _parts(draw: st.DrawFn, call_id: str) -> Part:
+    """A part of a message: mostly a call, which may be cut."""
+    text = "".join(draw(st.lists(_words, max_size=3)))
+    match draw(st.sampled_from(("text", "reasoning", "cut call", "call", "call", "call"))):
+        case "text":
+            return TextPart(text=text)
+        case "reasoning":
+            return ReasoningPart(text=text)
+        case kind:
+            return ToolCallPart(call_id=call_id, name="search", arguments=text, cut=kind == "cut call")
+
+
 class Teller:
-    """Tells one run, as chance will have it.
+    """Tells one run, as it is drawn.
 
     Args:
         store: Where it happens.
         order: The run, accepted.
-        chance: What decides.
+        data: What decides.
     """
 
-    def __init__(self, store: Stores, order: RunOrder, chance: Random) -> None:
+    def __init__(self, store: Stores, order: RunOrder, data: st.DataObject) -> None:
         self._store = store
-        self._chance = chance
+        self._data = data
         self._clock = 0
         self.history = History(order)
 
     async def tell(self) -> History:
         """The whole run."""
         run_id = self.history.order.run_id
-        for step in range(1, self._chance.randint(1, 4)):
+        for step in range(1, 1 + self._draw(st.integers(0, 3) | st.integers(2, 3), "steps")):
             reply = await self._step(step)
-            waits = bool(reply.message.calls) and self._often()
+            waits = bool(reply.message.calls) and self._draw(st.booleans(), "the step pauses")
             if waits and not await self._pause(step, reply.message):
                 break
             for part in reply.message.calls:
-                if self._often():
+                if self._whether(f"{part.call_id} is run or answered"):
                     await self._run_tool(tool_call(run_id, step, part))
         else:
-            if self._often():
+            if self._draw(st.booleans(), "the run ends within a step"):
                 await self._open_step(len(self.history.replies) + 1)
-        end = finish(run_id, self._chance.choice(OUTCOMES), turn=self.history.turn)
+        outcome = self._draw(st.sampled_from(OUTCOMES), "outcome")
+        end = finish(run_id, outcome, turn=self.history.turn)
         results = [(await self._store.runs.finish(end, self._now()))[0] for _ in range(2)]
         assert results[0] == results[1]
         self.history.end = results[0]
         return self.history
 
-    def _often(self) -> bool:
-        return self._chance.random() < 0.6
+    def _draw(self, strategy: st.SearchStrategy[T], what: str) -> T:
+        return self._data.draw(strategy, label=what)
+
+    def _whether(self, what: str) -> bool:
+        return self._draw(_usually, what)
 
     def _now(self) -> datetime:
         self._clock += 1
-        return at(self._clock + self._chance.randrange(1000) / 1000)
+        return at(self._clock + self._clock * 37 % 1000 / 1000)
 
     def _message(self, step: int) -> Message:
-        parts: list[Part] = []
-        for place in range(self._chance.randint(0, 4)):
-            text = "".join(self._chance.choices(WORDS, k=3))
-            call = ToolCallPart(call_id=f"{step}:{place}", name="search", arguments=text, cut=not self._often())
-            parts.append(self._chance.choice([TextPart(text=text), ReasoningPart(text=text), call]))
-        return answer(*parts)
+        call_ids = [
+            f"{step}:{index}"
+            for index in range(self._draw(st.integers(0, 4) | st.integers(2, 4), f"parts of message {step}"))
+        ]
+        return answer(*(self._draw(_parts(call_id), "part") for call_id in call_ids))
 
     async def _open_step(self, step: int) -> ModelCall:
-        said = tuple(Said(text=word, by="ann") for word in self._chance.sample(WORDS, k=self._chance.randint(0, 2)))
+        said = tuple(Said(text=word, by="ann") for word in self._draw(_texts, f"said before step {step}"))
         call = ModelCall(run_id=self.history.order.run_id, step=step, said=said)
-        for _ in range(self._chance.randint(1, 3)):
-            attempt = await self._store.begin(call, self._now())
-            await self._store.babble(call, attempt, self._chance.sample(WORDS, k=self._chance.randint(0, 3)))
+        for _ in range(self._draw(st.integers(1, 3), f"lost attempts of step {step}")):
+            begun = await self._store.begin(call, self._now())
+            await self._store.babble(call, begun, self._draw(_texts, "written by it"))
         return call
 
     async def _step(self, step: int) -> ModelReply:
@@ -123,20 +146,20 @@ class Teller:
         return reply
 
     async def _run_tool(self, call: ToolCall) -> None:
-        edited = '{"q":"safe"}' if self._often() else None
-        for _ in range(self._chance.randint(0, 2)):
-            attempt = await self._store.calls.begin(call, edited, "worker", self._now())
-            for place in range(self._chance.randint(0, 3)):
-                await self._store.calls.progress(call, attempt.number, place, {"at": [place, None]}, self._now())
+        edited = self._draw(st.sampled_from([None, '{"q":"safe"}']), "edited arguments")
+        for _ in range(self._draw(st.integers(0, 2), f"lost attempts of {call.call_id}")):
+            begun = await self._store.calls.begin(call, edited, "worker", self._now())
+            for index in range(self._draw(st.integers(0, 3), "progress of it")):
+                await self._store.calls.progress(call, begun.number, index, {"at": [index, None]}, self._now())
         result = Answer(call_id=call.call_id, name=call.name, status="ok", content="".join(WORDS))
-        if self._often():
-            attempt = await self._store.calls.begin(call, edited, "worker", self._now())
-            outcome = await self._store.calls.complete(call, result, None, attempt.number, self._now())
-        elif self._often():
-            (outcome,) = await self._store.calls.answer(call.run_id, [result], self._now())
-        else:
-            return
-        self.history.outcomes.append(outcome)
+        ends = self._draw(st.sampled_from(("open", "answered", "completed", "completed")), f"{call.call_id} ends")
+        if ends == "completed":
+            begun = await self._store.calls.begin(call, edited, "worker", self._now())
+            self.history.outcomes.append(
+                await self._store.calls.complete(call, result, None, begun.number, self._now())
+            )
+        elif ends == "answered":
+            self.history.outcomes += await self._store.calls.answer(call.run_id, [result], self._now())
 
     async def _pause(self, step: int, message: Message) -> bool:
         """Pause for all calls; false if the run ends before all are decided."""
@@ -144,12 +167,12 @@ class Teller:
         results = [await self._store.approvals.pause(asked, self._now()) for _ in range(2)]
         assert results[0] == results[1]
         self.history.pauses.append(results[0])
-        left = [call.call_id for call in message.calls]
-        while left:
-            if not self._often():
+        pending = [call.call_id for call in message.calls]
+        while pending:
+            if not self._whether(f"{' '.join(pending[:2])} are decided"):
                 return False
-            some, left = left[:2], left[2:]
-            expired = tuple(some) if self._chance.random() < 0.2 else ()
+            some, pending = pending[:2], pending[2:]
+            expired = tuple(some) if self._draw(st.booleans(), "they expire") else ()
             decisions = () if expired else tuple(self._decision(call_id) for call_id in some)
             verdicts = Verdicts(
                 run_id=self.history.order.run_id,
@@ -157,7 +180,7 @@ class Teller:
                 turn=self.history.turn,
                 decisions=decisions,
                 expired=expired,
-                resume=not left,
+                resume=not pending,
             )
             recorded = [await self._store.approvals.record(verdicts, self._now()) for _ in range(2)]
             assert recorded[0] == recorded[1]
@@ -165,7 +188,5 @@ class Teller:
         return True
 
     def _decision(self, call_id: str) -> Decision:
-        verdicts: tuple[Verdict, ...] = ("approve", "deny", "edit", "answer")
-        return Decision(
-            call_id=call_id, decision=self._chance.choice(verdicts), args={"q": 1}, answer="42", by="ann", id=call_id
-        )
+        verdict = self._draw(st.sampled_from(_VERDICTS), f"decision of {call_id}")
+        return Decision(call_id=call_id, decision=verdict, args={"q": 1}, answer="42", by="ann", id=call_id)

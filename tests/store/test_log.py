@@ -13,18 +13,18 @@ from longrun.store.db.engines import driver
 from longrun.store.db.sql import insert_into
 from longrun.store.log import Append, FencedError, LogReader, Segment, append, restore
 from longrun.store.runs import insert_run
-from longrun.workflows.contract.events import Custom, type_of
+from longrun.workflows.contract.events import ToolProgress, type_of
 from longrun.workflows.contract.requests import ModelCall
 from longrun.workflows.contract.results import Span
 from tests.build import START, Stores, finish, order, says
 
 
-def customs(run_id: str, *names: str) -> Sequence[Custom]:
-    return [Custom(run_id=run_id, at=START, name=name, data=None) for name in names]
+def reports(run_id: str, *call_ids: str) -> Sequence[ToolProgress]:
+    return [ToolProgress(run_id=run_id, at=START, call_id=call_id) for call_id in call_ids]
 
 
 async def put(store: Stores, run_id: str, source: str, *names: str) -> Span:
-    entry = Append(run_id, source, customs(run_id, *names))
+    entry = Append(run_id, source, reports(run_id, *names))
     return await store.database.write(lambda tx: append(tx, entry))
 
 
@@ -37,7 +37,7 @@ async def test_events_are_numbered_from_one_without_gaps(store: Stores) -> None:
     assert await put(store, run.run_id, "a", "x", "y") == Span(first=2, last=3)
     assert await put(store, run.run_id, "b", "z") == Span(first=4, last=4)
     lines = await store.lines(run.run_id)
-    assert [type_of(line) for line in lines] == ["run.accepted", "custom", "custom", "custom"]
+    assert [type_of(line) for line in lines] == ["run.accepted", "tool.progress", "tool.progress", "tool.progress"]
     assert seqs(lines) == [1, 2, 3, 4]
     assert await store.log.head(run.run_id) == 4
 
@@ -55,7 +55,7 @@ async def test_two_processes_that_append_to_a_run_leave_a_dense_and_complete_log
     assert [await child.wait() for child in children] == [0, 0]
     events = [json.loads(line) for line in await store.lines(run.run_id, most=7)]
     assert [event["seq"] for event in events] == list(range(1, 242))
-    assert sorted(event["name"] for event in events[1:]) == ["left"] * 120 + ["right"] * 120
+    assert sorted(event["call_id"] for event in events[1:]) == ["left"] * 120 + ["right"] * 120
 
 
 async def test_an_unknown_run_is_not_written_to(store: Stores) -> None:
@@ -155,7 +155,7 @@ async def test_news_have_a_limit(store: Stores) -> None:
 
 async def test_a_lost_log_is_put_back_and_keeps_the_place_of_what_is_gone(store: Stores) -> None:
     run = order()
-    lines = {seq: b'{"seq":%d,"type":"custom"}' % seq for seq in range(1, 1301) if not 700 <= seq < 705}
+    lines = {seq: b'{"seq":%d,"type":"tool.progress"}' % seq for seq in range(1, 1301) if not 700 <= seq < 705}
 
     def job(tx: Tx) -> None:
         insert_run(tx, run, 1, (None, None))

@@ -1,9 +1,10 @@
-"""Messages that nobody thought of: random parts, cut at random places."""
+"""Strategies for messages that nobody thought of: any parts, cut anywhere."""
 
-import itertools
 import json
 from collections.abc import Iterator
-from random import Random
+from itertools import pairwise
+
+from hypothesis import strategies as st
 
 from longrun.workflows.contract.messages import (
     Message,
@@ -17,79 +18,93 @@ from longrun.workflows.contract.messages import (
 )
 from longrun.workflows.deltas import PART_DONE, text_of
 
-LETTERS = 'abc é\n"\\{}0ß漢😀 \u2028\x00'
+ODD = 'é\n"\\{}ß漢😀\u2028\x00'
+TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from(ODD), max_size=30)
+"""Any text, perhaps none."""
+_OPAQUE: list[Opaque | None] = [None, {"signature": None, "n": [1, None]}]
+_opaque = st.sampled_from(_OPAQUE)
+_arguments = TEXTS.map(lambda text: json.dumps({"q": text})) | TEXTS
 
 
-def some_text(random: Random, most: int = 30) -> str:
-    """Any text, perhaps none."""
-    return "".join(random.choices(LETTERS, k=random.randint(0, most)))
+def parts(call_id: str, *, cut: bool = False) -> st.SearchStrategy[Part]:
+    """Any part of a model's message.
+
+    Args:
+        call_id: The id of the call, if it is one.
+        cut: Whether a limit may have cut the call.
+    """
+    return st.one_of(
+        st.builds(TextPart, text=TEXTS, refusal=st.booleans(), opaque=_opaque),
+        st.builds(ReasoningPart, text=TEXTS, opaque=_opaque),
+        st.builds(
+            ToolCallPart,
+            call_id=st.just(call_id),
+            name=st.just("look"),
+            arguments=_arguments,
+            opaque=_opaque,
+            cut=st.booleans() if cut else st.just(False),
+        ),
+        st.builds(OpaquePart, opaque=TEXTS.map(lambda text: {"redacted": text, "nothing": None})),
+    )
 
 
-def some_part(random: Random, number: int) -> Part:
-    """Any part of a model's message."""
-    kind = random.choice(["text", "reasoning", "tool_call", "opaque"])
-    opaque: Opaque | None = {"signature": None, "n": [1, None]} if random.random() < 0.3 else None
-    if kind == "text":
-        return TextPart(text=some_text(random), refusal=random.random() < 0.2, opaque=opaque)
-    if kind == "reasoning":
-        return ReasoningPart(text=some_text(random), opaque=opaque)
-    if kind == "tool_call":
-        written = json.dumps({"q": some_text(random)}) if random.random() < 0.7 else some_text(random)
-        return ToolCallPart(call_id=f"c{number}", name="look", arguments=written, opaque=opaque)
-    return OpaquePart(opaque={"redacted": some_text(random), "nothing": None})
+@st.composite
+def messages(draw: st.DrawFn, name: str = "m", *, cut: bool = False) -> Message:
+    """Any message of a model; its calls are named after it."""
+    count = draw(st.integers(0, 6))
+    drawn = tuple(draw(parts(f"{name}:c{index}", cut=cut)) for index in range(count))
+    return Message(id=name, role="assistant", parts=drawn, provider="scripted/x")
 
 
-def some_message(seed: int) -> Message:
-    """Any message of a model."""
-    random = Random(seed)  # noqa: S311 - a test's
-    parts = tuple(some_part(random, number) for number in range(random.randint(0, 6)))
-    return Message(id=f"m{seed}", role="assistant", parts=parts, provider="scripted/x")
+@st.composite
+def _pieces(draw: st.DrawFn, text: str) -> list[int]:
+    """The lengths of a text's pieces, none of them 0, and the mark of its end."""
+    cuts = draw(st.sets(st.integers(0, len(text)), max_size=5)) | {0, len(text)}
+    return [end - start for start, end in pairwise(sorted(cuts))] + [PART_DONE]
 
 
-def cuts(random: Random, text: str) -> list[str]:
-    """A text in pieces, none of them empty."""
-    places = sorted({0, len(text), *(random.randint(0, len(text)) for _ in range(random.randint(0, 5)))})
-    return [text[start:end] for start, end in itertools.pairwise(places)]
-
-
-def some_marks(message: Message, seed: int) -> Iterator[int]:
+@st.composite
+def marks(draw: st.DrawFn, message: Message) -> tuple[int, ...]:
     """Any way to cut a message: parts one after the other, or taking turns."""
-    random = Random(seed)  # noqa: S311 - a test's
-    streams: list[tuple[int, list[int]]] = [
-        (index, [len(piece) for piece in cuts(random, text_of(part))] + [PART_DONE])
+    streams = {
+        index: draw(_pieces(text_of(part)))
         for index, part in enumerate(message.parts)
         if not isinstance(part, OpaquePart)
-    ]
-    current = -1
-    while streams:
-        index, left = random.choice(streams)
-        if index != current:
-            yield -index - 1
-            current = index
-        yield left.pop(0)
-        streams = [(i, lengths) for i, lengths in streams if lengths]
+    }
+
+    def interleaved() -> Iterator[int]:
+        current = -1
+        while streams:
+            index = draw(st.sampled_from(sorted(streams)))
+            if index != current:
+                yield -index - 1
+                current = index
+            yield streams[index].pop(0)
+            if not streams[index]:
+                del streams[index]
+
+    return tuple(interleaved())
 
 
-def conversation(seed: int) -> list[Message]:
+@st.composite
+def cut_messages(draw: st.DrawFn) -> tuple[Message, tuple[int, ...]]:
+    """Any message, and a way to cut it."""
+    message = draw(messages())
+    return message, draw(marks(message))
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[Message]:
     """Any conversation, with results that are missing, repeated, too early or nobody's."""
-    random = Random(seed)  # noqa: S311 - a test's
-    messages: list[Message] = []
-    for number in range(random.randint(1, 8)):
-        kind = random.choice(["user", "assistant", "tool"])
-        if kind == "user":
-            messages.append(Message(id=f"u{number}", role="user", parts=(TextPart(text=some_text(random)),)))
-        elif kind == "assistant":
-            said = some_message(random.randint(0, 10**6))
-            parts = tuple(_renamed(part, number) for part in said.parts)
-            messages.append(said.model_copy(update={"parts": parts}))
-        else:
-            answered = f"{random.randint(0, 7)}:c{random.randint(0, 5)}"
-            result = ToolResultPart(call_id=answered, name="look", content=some_text(random))
-            messages.append(Message(id=f"t{number}", role="tool", parts=(result,)))
-    return messages
-
-
-def _renamed(part: Part, number: int) -> Part:
-    if isinstance(part, ToolCallPart):
-        return part.model_copy(update={"call_id": f"{number}:{part.call_id}", "cut": len(text_of(part)) % 5 == 0})
-    return part
+    said: list[Message] = []
+    for number in range(draw(st.integers(1, 8))):
+        match draw(st.sampled_from(("user", "assistant", "tool"))):
+            case "user":
+                said.append(Message(id=f"u{number}", role="user", parts=(TextPart(text=draw(TEXTS)),)))
+            case "assistant":
+                said.append(draw(messages(str(number), cut=True)))
+            case _:
+                call_id = f"{draw(st.integers(0, 7))}:c{draw(st.integers(0, 5))}"
+                result = ToolResultPart(call_id=call_id, name="look", content=draw(TEXTS))
+                said.append(Message(id=f"t{number}", role="tool", parts=(result,)))
+    return said

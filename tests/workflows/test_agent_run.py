@@ -126,11 +126,11 @@ async def test_a_refused_request_fails_the_run_at_once(temporal: str, tmp_path: 
     async with harnessed(temporal, tmp_path, in_turn(turn(ProviderFailure("fatal", "no such key")))) as harness:
         handle = await harness.start(order())
         outcome, events = await harness.ended(handle)
-        asked = requested(harness.provider)
+        requests = requested(harness.provider)
     assert (outcome.status, outcome.stop_reason) == ("failed", "llm_api_error")
     assert isinstance(events[-1], RunFailed)
     assert events[-1].error.message == "no such key"
-    assert asked == [(1, 1)]
+    assert requests == [(1, 1)]
 
 
 @pytest.mark.parametrize("error", [ProviderFailure("transient", "reset", retry_after=0.01), None])
@@ -148,20 +148,20 @@ async def test_a_broken_stream_is_asked_again_and_what_it_said_is_superseded(
         await harness.seen(handle.id, "text.delta")
         gate.open()
         _, events = await harness.ended(handle)
-        asked = requested(harness.provider)
-    assert asked == [(1, 1), (1, 2)]
+        requests = requested(harness.provider)
+    assert requests == [(1, 1), (1, 2)]
     assert settled_text(events) == "It is blue."
     assert len(of_type(events, "attempt.superseded")) == 1
 
 
 async def test_a_model_that_always_fails_is_asked_ten_times(temporal: str, tmp_path: Path) -> None:
-    failing = turn(text("It", ProviderFailure("invalid", "gone", retry_after=0.01)))
+    failing = turn(text("It", ProviderFailure("invalid", "broken", retry_after=0.01)))
     async with harnessed(temporal, tmp_path, in_turn(failing)) as harness:
         handle = await harness.start(order())
         outcome, events = await harness.ended(handle)
-        asked = requested(harness.provider)
+        requests = requested(harness.provider)
     assert (outcome.status, outcome.stop_reason) == ("failed", "invalid_llm_response")
-    assert asked == [(1, attempt) for attempt in range(1, 11)]
+    assert requests == [(1, attempt) for attempt in range(1, 11)]
     assert settled_text(events) == ""
 
 

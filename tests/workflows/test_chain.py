@@ -20,7 +20,7 @@ def script(request: ModelRequest) -> Turn:
     return turn("On and on.", call(f"c{request.step}", tool, {"text": "one two"}))
 
 
-async def test_a_run_in_several_links_is_rebuilt_and_restored(impatient_temporal: str, tmp_path: Path) -> None:
+async def test_a_run_in_several_executions_is_rebuilt_and_restored(impatient_temporal: str, tmp_path: Path) -> None:
     async with harnessed(impatient_temporal, tmp_path, script, tools(Gate())) as harness:
         parts = service_harness(harness)
         handle = await harness.start(order("echo", "note"))

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
 from pydantic import ValidationError
 
 from longrun.workflows.contract.agents import AgentSpec, Approval, ArgumentRule, ModelParams, ToolUse
@@ -12,7 +13,7 @@ from longrun.workflows.contract.results import Stamp, ToolOutcome
 from longrun.workflows.contract.runs import Cancel, Decision, Limits, Outcome, RunState, Said
 from longrun.workflows.contract.shape import Shape
 from tests.build import START, order
-from tests.workflows.message_parts import conversation
+from tests.workflows.message_parts import conversations
 
 AGENT = {"name": "helper", "model": "scripted/x"}
 STAMP = Stamp(first=3, at=START)
@@ -20,13 +21,13 @@ SHAPES: list[Shape] = [
     AgentSpec.model_validate({**AGENT, "tools": ["look", {"name": "pay", "approval": "always"}]}),
     RunState(
         order=order(),
-        began=START,
+        started_at=START,
         step=3,
         turn=2,
         usage=Usage(input_tokens=0),
         decisions=(Decision(call_id="c1", decision="edit", args={"n": None, "deep": [{"x": None}]}),),
-        heard=(Said(text="\u2028 hm", id="1"),),
-        heard_ids=("0", "1"),
+        messages=(Said(text="\u2028 hm", id="1"),),
+        message_ids=("0", "1"),
     ),
     Outcome(status="cancelled", stop_reason="cancelled", cancel=Cancel(reason="enough", by="ann")),
     ToolOutcome(step=1, call_id="c", name="look", status="ok", content="\x00", started=STAMP, stamp=STAMP),
@@ -38,9 +39,9 @@ def test_a_shape_comes_back_as_it_went(shape: Shape) -> None:
     assert type(shape).model_validate_json(shape.model_dump_json()) == shape
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_a_message_comes_back_as_it_went(seed: int) -> None:
-    for message in conversation(seed):
+@given(conversations())
+def test_a_message_comes_back_as_it_went(conversation: list[Message]) -> None:
+    for message in conversation:
         assert Message.model_validate_json(message.model_dump_json()) == message
         assert Message.model_validate_json(message.model_dump_json(exclude_none=True)) == message
 

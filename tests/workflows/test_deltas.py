@@ -1,6 +1,7 @@
 """A message in pieces, and whole again."""
 
 import pytest
+from hypothesis import given
 
 from longrun.workflows.contract.events import (
     Event,
@@ -11,10 +12,10 @@ from longrun.workflows.contract.events import (
     ToolCallCompleted,
     ToolCallDelta,
 )
-from longrun.workflows.contract.messages import OpaquePart, Part, TextPart, ToolCallPart, ToolResultPart
+from longrun.workflows.contract.messages import Message, OpaquePart, Part, TextPart, ToolCallPart, ToolResultPart
 from longrun.workflows.deltas import Attempt, PartEvent, part_of, played, text_of
 from tests.build import START
-from tests.workflows.message_parts import some_marks, some_message
+from tests.workflows.message_parts import cut_messages
 
 ATTEMPT = Attempt("run", 3, 2, START, "m")
 
@@ -24,10 +25,10 @@ def bare(part: Part) -> Part:
     return part.model_copy(update={"opaque": None, "cut": False})
 
 
-@pytest.mark.parametrize("seed", range(100))
-def test_each_event_tells_which_part_it_is_of(seed: int) -> None:
-    message = some_message(seed)
-    for event in played(ATTEMPT, message, some_marks(message, seed)):
+@given(cut_messages())
+def test_each_event_tells_which_part_it_is_of(cut: tuple[Message, tuple[int, ...]]) -> None:
+    message, marks = cut
+    for event in played(ATTEMPT, message, marks):
         assert isinstance(event, PartEvent)
         part, told = bare(message.parts[event.part]), part_of(event)
         if isinstance(event, TextCompleted | ReasoningCompleted | ToolCallCompleted):
@@ -38,12 +39,12 @@ def test_each_event_tells_which_part_it_is_of(seed: int) -> None:
             assert not isinstance(event, ToolCallDelta) or told == part.model_copy(update={"arguments": ""})
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_the_deltas_of_a_part_join_to_it(seed: int) -> None:
-    message = some_message(seed)
+@given(cut_messages())
+def test_the_deltas_of_a_part_join_to_it(cut: tuple[Message, tuple[int, ...]]) -> None:
+    message, marks = cut
     joined: dict[int, str] = {}
     wholes: dict[int, str] = {}
-    for event in played(ATTEMPT, message, some_marks(message, seed)):
+    for event in played(ATTEMPT, message, marks):
         if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):
             assert event.part not in wholes
             joined[event.part] = joined.get(event.part, "") + event.delta

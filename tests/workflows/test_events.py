@@ -6,7 +6,16 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from longrun.workflows.contract.events import EVENT, TERMINAL, AttemptSuperseded, Custom, Event, encode, number, type_of
+from longrun.workflows.contract.events import (
+    EVENT,
+    TERMINAL,
+    AttemptSuperseded,
+    Event,
+    ToolProgress,
+    encode,
+    number,
+    type_of,
+)
 from tests.build import START, agent, user
 
 KINDS = {kind.model_fields["type"].default for kind in get_args(get_args(Event)[0])}
@@ -33,8 +42,6 @@ FIELDS: dict[str, dict[str, Any]] = {
     "approval.requested": {"calls": [{**CALL, "arguments": "{}", "step": 3}], "expires_at": START},
     "approval.decided": {"call_id": "c", "decision": "edit", "by": "ann", "args": ODD},
     "approval.expired": {"call_id": "c"},
-    "context.compacted": {"messages_before": 9, "messages_after": 2},
-    "custom": {"name": "mood", "data": ODD},
     "turn.ended": {"turn": 1, "turn_id": "r", "stop_reason": "end_turn"},
     "run.waiting": USAGE,
     "run.resumed": {"turn": 2, "turn_id": "l"},
@@ -75,14 +82,14 @@ def test_a_type_that_nobody_knows_is_named() -> None:
         EVENT.validate_python({"type": "run.dreamed", **COMMON})
 
 
-def test_the_place_of_what_was_superseded_is_written_from_and_to() -> None:
-    gone = AttemptSuperseded(run_id="r", at=START, first=4, last=9)
-    assert json.loads(encode(gone))["from"] == 4
+def test_the_range_that_is_superseded_is_written_from_and_to() -> None:
+    notice = AttemptSuperseded(run_id="r", at=START, first=4, last=9)
+    assert json.loads(encode(notice))["from"] == 4
     assert EVENT.validate_python({"type": "attempt.superseded", **COMMON, "from": 4, "to": 9}) == EVENT.validate_python(
         {"type": "attempt.superseded", **COMMON, "first": 4, "last": 9}
     )
 
 
 def test_an_unknown_value_is_left_out_and_a_null_of_the_users_is_kept() -> None:
-    said = json.loads(encode(Custom(run_id="r", at=START, name="mood", data={"why": None})))
-    assert said == {"type": "custom", "run_id": "r", "at": said["at"], "name": "mood", "data": {"why": None}}
+    said = json.loads(encode(ToolProgress(run_id="r", at=START, call_id="c", data={"why": None})))
+    assert said == {"type": "tool.progress", "run_id": "r", "at": said["at"], "call_id": "c", "data": {"why": None}}

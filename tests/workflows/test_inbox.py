@@ -1,7 +1,7 @@
-"""What people have told a run."""
+"""What a run has received and not used yet."""
 
 from longrun.workflows.contract.runs import Decision, Said
-from longrun.workflows.inbox import MOST_AT_ONCE, MOST_DECISIONS, Inbox
+from longrun.workflows.inbox import MAX_BYTES, MAX_DECISIONS, Inbox
 
 
 def decision(call_id: str, by: str = "ann") -> Decision:
@@ -10,7 +10,7 @@ def decision(call_id: str, by: str = "ann") -> Decision:
 
 
 def empty() -> Inbox:
-    """An inbox of a run that has just begun."""
+    """An inbox of a run that has just started."""
     return Inbox((), (), ())
 
 
@@ -37,49 +37,49 @@ def test_decisions_are_found_in_the_order_asked_for_and_first_of_in_the_order_th
 
 def test_only_so_many_decisions_are_kept_for_calls_that_nobody_made() -> None:
     inbox = empty()
-    for number in range(MOST_DECISIONS + 5):
+    for number in range(MAX_DECISIONS + 5):
         inbox.decide(decision(str(number)))
-    assert len(inbox.decisions) == MOST_DECISIONS
+    assert len(inbox.decisions) == MAX_DECISIONS
 
 
-def test_words_with_an_id_are_heard_once_even_after_they_were_taken() -> None:
+def test_a_message_with_an_id_is_kept_once_even_after_it_was_taken() -> None:
     inbox = empty()
     inbox.say(Said(text="a", id="1"))
-    assert [said.text for said in inbox.take_heard()] == ["a"]
+    assert [message.text for message in inbox.take_messages()] == ["a"]
     inbox.say(Said(text="a", id="1"))
     inbox.say(Said(text="b"))
     inbox.say(Said(text="b"))
-    assert [said.text for said in inbox.heard] == ["b", "b"]
-    assert inbox.heard_ids == ("1",)
+    assert [message.text for message in inbox.messages] == ["b", "b"]
+    assert inbox.message_ids == ("1",)
 
 
 def test_an_inbox_goes_on_where_another_ended() -> None:
     inbox = empty()
     inbox.decide(decision("c1"))
     inbox.say(Said(text="a", id="1"))
-    following = Inbox(inbox.decisions, inbox.heard, inbox.heard_ids)
+    following = Inbox(inbox.decisions, inbox.messages, inbox.message_ids)
     following.say(Said(text="a", id="1"))
-    assert (following.decisions, following.heard) == (inbox.decisions, inbox.heard)
+    assert (following.decisions, following.messages) == (inbox.decisions, inbox.messages)
 
 
-def test_more_words_than_fit_into_a_payload_go_in_parts_and_in_order() -> None:
+def test_more_messages_than_fit_into_a_payload_are_taken_some_at_a_time_and_in_order() -> None:
     inbox = empty()
-    long = "a" * (MOST_AT_ONCE // 2)
+    long = "a" * (MAX_BYTES // 2)
     for number in range(3):
         inbox.say(Said(text=f"{number}{long}"))
     assert not inbox.fits
-    assert [[said.text[0] for said in inbox.take_heard()] for _ in range(4)] == [["0"], ["1"], ["2"], []]
+    assert [[message.text[0] for message in inbox.take_messages()] for _ in range(4)] == [["0"], ["1"], ["2"], []]
     assert inbox.fits
 
 
 def test_what_fits_is_counted_in_bytes() -> None:
     inbox = empty()
-    inbox.say(Said(text="漢" * (MOST_AT_ONCE // 2)))
+    inbox.say(Said(text="漢" * (MAX_BYTES // 2)))
     assert not inbox.fits
 
 
-def test_short_words_go_together() -> None:
+def test_short_messages_are_taken_together() -> None:
     inbox = empty()
     for number in range(3):
         inbox.say(Said(text=str(number)))
-    assert len(inbox.take_heard()) == 3
+    assert len(inbox.take_messages()) == 3

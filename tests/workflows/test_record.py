@@ -3,11 +3,13 @@
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from random import Random
 
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
+from longrun.runtime.ids import new_id
 from longrun.store.db.schema import migrate
 from longrun.workflows import record
 from longrun.workflows.contract.events import Event, RunCancelled, RunCompleted, RunFailed, ToolStarted, encode, number
@@ -26,7 +28,7 @@ from longrun.workflows.contract.results import (
 from longrun.workflows.contract.runs import Decision, Outcome, Said
 from longrun.workflows.deltas import Attempt, played
 from tests.build import START, Stores, answer, at, calls, draft, finish, retold, says, tool_call
-from tests.workflows.message_parts import some_marks, some_message
+from tests.workflows.message_parts import cut_messages
 
 STAMP = Stamp(first=9, at=START)
 ENDED: dict[str, object] = {"run_id": "r", "turn": 1, "usage": {}}
@@ -48,39 +50,45 @@ def lines(events: Sequence[Event]) -> list[bytes]:
     return [number(event.seq, encode(event)) for event in events]
 
 
-def batches(random: Random, events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    """The events in commits of any size."""
+def batches(events: Sequence[Event], sizes: Sequence[int]) -> Iterator[Sequence[Event]]:
+    """The events in commits of these sizes; what is left over is one more."""
     start = 0
-    while start < len(events):
-        size = random.randint(1, 4)
-        yield events[start : start + size]
+    for size in sizes:
+        if start < len(events):
+            yield events[start : start + size]
         start += size
+    if start < len(events):
+        yield events[start:]
 
 
-async def streamed(store: Stores, call: ModelCall, message: Message, seed: int) -> ModelReply:
-    """A step as the model activity writes it, with pauses in which somebody else writes too."""
-    random = Random(seed)  # noqa: S311 - a test's
+async def streamed(
+    store: Stores, call: ModelCall, message: Message, marks: tuple[int, ...], sizes: Sequence[int]
+) -> ModelReply:
+    """A step as the model activity writes it, with a pause in which somebody else writes too."""
     begun = await store.begin(call)
-    marks = tuple(some_marks(message, seed))
     events = list(played(Attempt(call.run_id, call.step, begun.number, START, message.id), message, marks))
     spans: list[Span] = []
-    for place, batch in enumerate(batches(random, events)):
-        spans.append(await store.steps.append(begun, place, batch))
-        if place == 1 and call.step > 1:
+    for index, batch in enumerate(batches(events, sizes)):
+        spans.append(await store.steps.append(begun, index, batch))
+        if index == 1:
             late = tool_call(call.run_id, 1, calls("late").calls[0])
-            await store.calls.progress(late, 1, 1, {"percent": seed}, at(seed))
+            await store.calls.progress(late, 1, 1, {"percent": index}, at(1))
     reply = draft(begun, message).model_copy(update={"marks": marks})
     return await store.steps.complete(begun, [], lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply)
 
 
-@pytest.mark.parametrize("seed", range(0, 60, 2))
-async def test_any_message_is_told_as_it_was_written(store: Stores, seed: int) -> None:
+@given(cut=cut_messages(), sizes=st.lists(st.integers(1, 4), max_size=12))
+async def test_any_message_is_told_as_it_was_written(
+    store: Stores, cut: tuple[Message, tuple[int, ...]], sizes: list[int]
+) -> None:
+    message, marks = cut
+    message = message.model_copy(update={"id": new_id()})
     run_id = (await store.accept()).run_id
     said = (Said(text="Hm.", by="ann"), Said(text="Well.", id="w"))
     first = await store.ask(ModelCall(run_id=run_id, step=1), calls("late"))
     late = tool_call(run_id, 1, calls("late").calls[0])
     await store.calls.begin(late, None, "worker", at(1))
-    reply = await streamed(store, ModelCall(run_id=run_id, step=2, said=said), some_message(seed), seed)
+    reply = await streamed(store, ModelCall(run_id=run_id, step=2, said=said), message, marks, sizes)
     told = lines(retold(run_id, first, reply))
     written = [line for line in await store.lines(run_id) if b'"type":"tool.' not in line]
     assert told == written[1:]

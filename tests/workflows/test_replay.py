@@ -1,4 +1,4 @@
-"""Runs in flight: what earlier versions have recorded goes on in this one, and tells the same story."""
+"""Runs in flight: what earlier versions have recorded goes on in this one, with the same log."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,11 +18,11 @@ from longrun.gateway.history.log import history_from
 from longrun.gateway.history.results import Results
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
-from tests.history_files import RECORDER, kind_of, link_files, load, log_file, telling
+from tests.history_files import RECORDER, disclosed, execution_files, kind_of, load, log_file
 from tests.logcheck import check_settled, parsed
 from tests.record_histories import KINDS
 
-FILES = link_files()
+FILES = execution_files()
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ async def test_a_recorded_run_is_replayed(replayer: Replayer, name: str) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_log_of_a_recorded_run_is_rebuilt_to_the_same_bytes(kind: str) -> None:
-    results = await results_of([load(path) for path in link_files(kind)])
+    results = await results_of([load(path) for path in execution_files(kind)])
     rebuilt = history_from(results)
     assert rebuilt is not None
     assert rebuilt.final
@@ -48,16 +48,16 @@ async def test_the_log_of_a_recorded_run_is_rebuilt_to_the_same_bytes(kind: str)
     check_settled(parsed(lines))
 
 
-async def results_of(links: Sequence[WorkflowHistory]) -> Results:
-    """What the histories of a run kept."""
-    run_id = links[0].workflow_id
+async def results_of(executions: Sequence[WorkflowHistory]) -> Results:
+    """The results in the histories of a run."""
+    run_id = executions[0].workflow_id
     context = WorkflowSerializationContext(namespace="default", workflow_id=run_id)
     results = Results(run_id)
-    for link, following in zip(links, [*links[1:], None], strict=True):
+    for execution, following in zip(executions, [*executions[1:], None], strict=True):
         decoder = ExecutionDecoder(pydantic_data_converter.with_context(context), results)
-        for event in link.events:
+        for event in execution.events:
             await decoder.take(event)
-        end = link.events[-1].workflow_execution_continued_as_new_event_attributes
+        end = execution.events[-1].workflow_execution_continued_as_new_event_attributes
         assert end.new_execution_run_id == (following.run_id if following else "")
     return results
 
@@ -67,10 +67,10 @@ def test_every_kind_of_run_is_recorded_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_recorded_history_does_not_tell_where_it_was_recorded(kind: str) -> None:
-    for path in link_files(kind):
+def test_a_recorded_history_does_not_disclose_where_it_was_recorded(kind: str) -> None:
+    for path in execution_files(kind):
         events = path.read_text().splitlines()[1:-1]
-        assert telling([event.rstrip(",") for event in events]) == set()
+        assert disclosed([event.rstrip(",") for event in events]) == set()
         assert all(f'"identity": "{RECORDER}"' in event for event in events if '"identity"' in event)
 
 
@@ -98,17 +98,17 @@ def writing_another(history: WorkflowHistory) -> None:
 
 
 @pytest.mark.parametrize("changed", [asking_another, writing_another])
-async def test_a_run_that_other_code_has_led_is_refused(
+async def test_a_history_that_other_code_has_made_is_refused(
     replayer: Replayer, changed: Callable[[WorkflowHistory], None]
 ) -> None:
-    history = load(link_files("approved_and_edited")[0])
+    history = load(execution_files("approved_and_edited")[0])
     changed(history)
     with pytest.raises(NondeterminismError):
         await replayer.replay_workflow(history)
 
 
 async def test_a_model_call_that_timed_out_for_good_ends_its_run(replayer: Replayer) -> None:
-    history = load(link_files("failed_model")[0])
+    history = load(execution_files("failed_model")[0])
     for event in history.events:
         if event.HasField("activity_task_failed_event_attributes"):
             failed = event.activity_task_failed_event_attributes

@@ -1,4 +1,4 @@
-"""A write that is cancelled while it is under way."""
+"""A write whose task is cancelled while it is under way."""
 
 import asyncio
 
@@ -33,16 +33,16 @@ async def test_a_write_ends_however_often_it_is_cancelled_and_says_so() -> None:
     assert await task == ("kept", True)
 
 
-async def test_a_write_that_nobody_cancels_says_so_too() -> None:
+async def test_a_write_that_is_not_cancelled_says_so_too() -> None:
     write = Write()
     write.gate.open()
     assert await shielded.ended(write()) == ("kept", False)
-    await shielded.whole(Write.__call__(write))
+    await shielded.completed(Write.__call__(write))
 
 
-async def test_a_whole_write_is_cancelled_after_its_end() -> None:
+async def test_a_cancel_takes_effect_after_the_write() -> None:
     write = Write()
-    task = asyncio.create_task(shielded.whole(write()))
+    task = asyncio.create_task(shielded.completed(write()))
     await write.gate.reached.wait()
     task.cancel()
     write.gate.open()
@@ -56,4 +56,4 @@ async def test_a_write_that_fails_fails_who_waits_for_it() -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        await shielded.whole(fail())
+        await shielded.completed(fail())

@@ -1,12 +1,10 @@
 """A conversation as every provider takes it."""
 
-import pytest
+from hypothesis import given
 
 from longrun.workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
-from longrun.workflows.transcript import LOST, paired
-from tests.workflows.message_parts import conversation
-
-SEEDS = range(300)
+from longrun.workflows.transcript import NO_RESULT, paired
+from tests.workflows.message_parts import conversations
 
 
 def message(role: str, *parts: object, name: str = "m") -> Message:
@@ -19,10 +17,9 @@ def answer(call_id: str, content: str = "saw") -> Message:
     return message("tool", ToolResultPart(call_id=call_id, name="look", content=content), name=call_id)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_every_call_has_its_one_result_right_after_its_message(seed: int) -> None:
-    given = conversation(seed)
-    sent = paired(given)
+@given(conversations())
+def test_every_call_has_its_one_result_right_after_its_message(conversation: list[Message]) -> None:
+    sent = paired(conversation)
     for before, after in zip(sent, [*sent[1:], None][: len(sent)], strict=True):
         answered = [part.call_id for part in after.parts if isinstance(part, ToolResultPart)] if after else []
         assert answered == [call.call_id for call in before.calls]
@@ -30,12 +27,11 @@ def test_every_call_has_its_one_result_right_after_its_message(seed: int) -> Non
     assert paired(sent) == sent
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_nothing_that_can_be_sent_is_lost(seed: int) -> None:
-    given = conversation(seed)
-    sent = paired(given)
-    assert "".join(each.text for each in sent) == "".join(each.text for each in given)
-    assert [call for each in sent for call in each.calls] == [call for each in given for call in each.calls]
+@given(conversations())
+def test_nothing_that_can_be_sent_is_lost(conversation: list[Message]) -> None:
+    sent = paired(conversation)
+    assert "".join(each.text for each in sent) == "".join(each.text for each in conversation)
+    assert [call for each in sent for call in each.calls] == [call for each in conversation for call in each.calls]
 
 
 def test_results_follow_the_order_of_the_calls() -> None:
@@ -49,7 +45,7 @@ def test_the_first_result_counts_and_a_lost_one_is_said_to_be_lost() -> None:
     calls = [ToolCallPart(call_id=call_id, name="look", arguments="{}") for call_id in ("a", "b")]
     sent = paired([message("assistant", *calls), answer("a", "one"), answer("a", "two"), answer("z")])
     results = [(part.content, part.status) for part in sent[1].parts if isinstance(part, ToolResultPart)]
-    assert results == [("one", "ok"), (LOST, "cancelled")]
+    assert results == [("one", "ok"), (NO_RESULT, "cancelled")]
 
 
 def test_what_a_cancel_cut_is_not_sent_unless_it_is_text() -> None:

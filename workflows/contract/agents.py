@@ -53,7 +53,7 @@ ApprovalRule = Annotated[Approval, BeforeValidator(_approval)]
 
 
 class ToolUse(Shape):
-    """A tool that an agent may use; ``approval`` goes over the tool's own default."""
+    """A tool that an agent may use; ``approval`` overrides the tool's default."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     approval: ApprovalRule | None = None
@@ -65,7 +65,7 @@ def _tool_use(given: object) -> object:
 
 
 class ModelParams(Shape):
-    """What is passed on to the provider where it knows the setting; ``None`` leaves the provider's default."""
+    """Settings that are passed on to a provider that has them; ``None`` leaves the provider's default."""
 
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_output_tokens: int | None = Field(default=None, ge=1)
@@ -74,7 +74,7 @@ class ModelParams(Shape):
 
 
 class AgentSpec(Shape):
-    """An agent as a run uses it: a snapshot taken when the run was accepted.
+    """An agent as a run uses it: a snapshot of when the run was accepted.
 
     ``model`` is ``provider/name``: ``openai/…`` (Responses), ``openai-chat/…``, ``anthropic/…`` or ``scripted/…``.
     """

@@ -1,7 +1,7 @@
-"""The events of a run's log: what every reader sees, in the order in which it is kept.
+"""The events of a run's log: what every reader sees, in the order of the log.
 
-An event is serialized once, by ``encode``, and numbered when the store gives it its place. A delta has no clock of its
-own: it carries the time at which its attempt began, so that a log rebuilt from history has the same bytes.
+An event is serialized once, by ``encode``, and numbered when the store gives it its seq. A delta has no clock of its
+own: it carries the time at which its attempt started, so that a log rebuilt from history has the same bytes.
 """
 
 from datetime import datetime
@@ -17,10 +17,10 @@ from longrun.workflows.contract.shape import Shape
 
 
 class _Event(Shape):
-    """What all events have. ``seq`` is 0 until the store has given the event its place in the run."""
+    """The fields of all events. ``seq`` counts a run's events from 1, without gaps; it is 0 before the append."""
 
     seq: int = 0
-    type: Any  # each event narrows it; it stands here to be the second key of all
+    type: Any  # each event narrows it; declared here, so that it is the second key of all
     run_id: str
     step: int | None = None
     attempt: int | None = None
@@ -28,7 +28,7 @@ class _Event(Shape):
 
 
 class RunAccepted(_Event):
-    """The run was accepted: always seq 1."""
+    """The run is accepted: always seq 1."""
 
     type: Literal["run.accepted"] = "run.accepted"
     thread_id: str
@@ -39,7 +39,7 @@ class RunAccepted(_Event):
 
 
 class MessageReceived(_Event):
-    """Something that a user said while the run was under way, joined before this step."""
+    """A user's message to a run under way, which joins the conversation before this step."""
 
     type: Literal["message.received"] = "message.received"
     message: Message
@@ -47,7 +47,7 @@ class MessageReceived(_Event):
 
 
 class StepStarted(_Event):
-    """A model is about to be asked."""
+    """The model is asked for the message of this step."""
 
     type: Literal["step.started"] = "step.started"
     model: str
@@ -82,7 +82,7 @@ class ToolCallDelta(_PartEvent):
 
 
 class TextCompleted(_PartEvent):
-    """A whole text part."""
+    """A text part is complete."""
 
     type: Literal["text.completed"] = "text.completed"
     text: str
@@ -90,14 +90,14 @@ class TextCompleted(_PartEvent):
 
 
 class ReasoningCompleted(_PartEvent):
-    """A whole reasoning part."""
+    """A reasoning part is complete."""
 
     type: Literal["reasoning.completed"] = "reasoning.completed"
     text: str
 
 
 class ToolCallCompleted(_PartEvent):
-    """A whole tool call, as the model wrote it."""
+    """A tool call is complete, with the arguments as the model wrote them."""
 
     type: Literal["tool_call.completed"] = "tool_call.completed"
     call_id: str
@@ -106,7 +106,7 @@ class ToolCallCompleted(_PartEvent):
 
 
 class MessageCompleted(_Event):
-    """The model's message is whole and kept."""
+    """The model's message is complete and stored."""
 
     type: Literal["message.completed"] = "message.completed"
     message_id: str
@@ -115,7 +115,7 @@ class MessageCompleted(_Event):
 
 
 class AttemptSuperseded(_Event):
-    """What ``attempt`` wrote between ``from`` and ``to`` no longer stands: the step was asked again."""
+    """The events ``from``..``to``, both inclusive, are superseded: the step has another attempt than ``attempt``."""
 
     type: Literal["attempt.superseded"] = "attempt.superseded"
     first: int = Field(validation_alias=AliasChoices("from", "first"), serialization_alias="from")
@@ -123,7 +123,7 @@ class AttemptSuperseded(_Event):
 
 
 class ToolStarted(_Event):
-    """A tool runs, with these arguments (a reviewer may have edited them)."""
+    """A tool starts, with these arguments (a reviewer may have edited them)."""
 
     type: Literal["tool.started"] = "tool.started"
     call_id: str
@@ -132,7 +132,7 @@ class ToolStarted(_Event):
 
 
 class ToolProgress(_Event):
-    """What a tool reports while it runs."""
+    """A tool reports its progress."""
 
     type: Literal["tool.progress"] = "tool.progress"
     call_id: str
@@ -140,7 +140,7 @@ class ToolProgress(_Event):
 
 
 class ToolCompleted(_Event):
-    """A call has its one result. With ``whole``, ``content`` is its beginning, and the rest is kept under that name."""
+    """A call has its one result. With ``whole``, ``content`` is its beginning, and that blob has all of it."""
 
     type: Literal["tool.completed"] = "tool.completed"
     call_id: str
@@ -151,7 +151,7 @@ class ToolCompleted(_Event):
 
 
 class ApprovalRequested(_Event):
-    """The calls of this step that wait for a person."""
+    """Calls of this step wait for a person."""
 
     type: Literal["approval.requested"] = "approval.requested"
     calls: tuple[PendingApproval, ...]
@@ -159,7 +159,7 @@ class ApprovalRequested(_Event):
 
 
 class ApprovalDecided(_Event):
-    """The decision that counts for a call: the first one that reached the run."""
+    """A call is decided: the first decision that reached the run counts."""
 
     type: Literal["approval.decided"] = "approval.decided"
     call_id: str
@@ -171,30 +171,14 @@ class ApprovalDecided(_Event):
 
 
 class ApprovalExpired(_Event):
-    """Nobody decided in time; the call is answered as denied."""
+    """Nobody decided on a call in time; it is answered as denied."""
 
     type: Literal["approval.expired"] = "approval.expired"
     call_id: str
 
 
-class ContextCompacted(_Event):
-    """The conversation was shortened before this step."""
-
-    type: Literal["context.compacted"] = "context.compacted"
-    messages_before: int
-    messages_after: int
-
-
-class Custom(_Event):
-    """Anything a tool or an integration wants to say to the readers."""
-
-    type: Literal["custom"] = "custom"
-    name: str
-    data: JsonValue = None
-
-
 class TurnEnded(_Event):
-    """A turn ends at a pause or with the run; the next event is a ``run.*``."""
+    """A turn ends, at a pause or with the run; the next event is a ``run.*``."""
 
     type: Literal["turn.ended"] = "turn.ended"
     turn: int
@@ -210,7 +194,7 @@ class RunWaiting(_Event):
 
 
 class RunResumed(_Event):
-    """A new turn begins; with ``from`` and ``to``, a reset took back what they span."""
+    """A new turn starts. With ``from`` and ``to``, a reset of the run took back these events, both inclusive."""
 
     type: Literal["run.resumed"] = "run.resumed"
     turn: int
@@ -220,7 +204,7 @@ class RunResumed(_Event):
 
 
 class RunCompleted(_Event):
-    """The end: ``output`` is the text of the last message."""
+    """The run has completed. ``output`` is the text of its last message."""
 
     type: Literal["run.completed"] = "run.completed"
     stop_reason: StopReason
@@ -229,7 +213,7 @@ class RunCompleted(_Event):
 
 
 class RunFailed(_Event):
-    """The end of a run that could not go on."""
+    """The run has failed."""
 
     type: Literal["run.failed"] = "run.failed"
     stop_reason: StopReason
@@ -238,7 +222,7 @@ class RunFailed(_Event):
 
 
 class RunCancelled(_Event):
-    """The end of a run that was told to stop."""
+    """The run is cancelled."""
 
     type: Literal["run.cancelled"] = "run.cancelled"
     stop_reason: StopReason = "cancelled"
@@ -265,8 +249,6 @@ Event = Annotated[
     | ApprovalRequested
     | ApprovalDecided
     | ApprovalExpired
-    | ContextCompacted
-    | Custom
     | TurnEnded
     | RunWaiting
     | RunResumed
@@ -281,12 +263,12 @@ TERMINAL = frozenset({"run.completed", "run.failed", "run.cancelled"})
 
 
 def encode(event: Event) -> bytes:
-    """The event's one serialization, without its number: a JSON object that does not begin with ``seq`` yet."""
+    """The event's one serialization, without its seq: a JSON object."""
     return event.model_dump_json(exclude={"seq"}, exclude_none=True, by_alias=True).encode()
 
 
 def number(seq: int, body: bytes) -> bytes:
-    """An encoded event with its place in the run in front."""
+    """An encoded event with its seq as the first key."""
     return b'{"seq":%d,%b' % (seq, body[1:])
 
 

@@ -1,4 +1,4 @@
-"""What a model and its world say to each other, in no provider's dialect."""
+"""The messages between users, a model and its tools, in a form of no provider's."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue
 from longrun.workflows.contract.shape import Shape
 
 Opaque = dict[str, JsonValue]
-"""What only its provider understands (signatures, encrypted reasoning, item ids): goes back unchanged, not streamed."""
+"""Data that only the provider reads (signatures, encrypted reasoning, item ids): sent back unchanged, not streamed."""
 
 FinishReason = Literal[
     "stop", "tool_calls", "length", "refusal", "content_filter", "pause", "overflow", "cancelled", "other"
@@ -18,7 +18,7 @@ ResultStatus = Literal["ok", "error", "denied", "cancelled"]
 
 
 class TextPart(Shape):
-    """Text of a message. ``cut`` marks a part that a cancel ended in the middle."""
+    """Text of a message. ``cut`` marks a part that is incomplete because the call was cancelled."""
 
     type: Literal["text"] = "text"
     text: str
@@ -28,7 +28,7 @@ class TextPart(Shape):
 
 
 class ReasoningPart(Shape):
-    """What a model shows of its thinking; ``opaque`` carries the signature that the provider wants back."""
+    """Reasoning that the model shows; ``opaque`` has the signature that the provider wants back."""
 
     type: Literal["reasoning"] = "reasoning"
     text: str
@@ -37,7 +37,7 @@ class ReasoningPart(Shape):
 
 
 class ToolCallPart(Shape):
-    """A model's wish to call a tool. ``arguments`` is the text the model wrote, which may not be valid JSON."""
+    """A tool call of the model. ``arguments`` is the text that the model wrote, which may not be valid JSON."""
 
     type: Literal["tool_call"] = "tool_call"
     call_id: str
@@ -48,7 +48,7 @@ class ToolCallPart(Shape):
 
 
 class ToolResultPart(Shape):
-    """The one answer to a tool call. ``whole`` names the blob that has all of what ``content`` is the beginning of."""
+    """The one result of a tool call. With ``whole``, ``content`` is its beginning, and that blob has all of it."""
 
     type: Literal["tool_result"] = "tool_result"
     call_id: str
@@ -59,7 +59,7 @@ class ToolResultPart(Shape):
 
 
 class OpaquePart(Shape):
-    """A part that belongs to the message but says nothing to a reader: redacted thinking, a provider's own tool."""
+    """A part that is not shown to readers: redacted thinking, a call of a provider's own tool."""
 
     type: Literal["opaque"] = "opaque"
     opaque: Opaque
@@ -94,7 +94,7 @@ class Message(Shape):
 
 
 class Usage(Shape):
-    """Tokens of one or more model calls. ``None`` means that the provider did not say; 0 that it said none.
+    """Tokens of one or more model calls. ``None`` is a count that the provider did not report.
 
     ``input_tokens`` includes what was read from or written to a cache, ``output_tokens`` includes reasoning.
     """

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from longrun.workflows.contract.agents import Approval, Effect
+from longrun.workflows.contract.agents import Approval
 from longrun.workflows.contract.messages import ResultStatus, Usage
 from longrun.workflows.contract.runs import Decision, Outcome, PendingApproval, Said
 from longrun.workflows.contract.shape import Shape
@@ -21,9 +21,8 @@ class ModelCall(Shape):
 
 
 class ToolPlan(Shape):
-    """What the run must know of a called tool: its effect, who must agree, how long it may take (seconds)."""
+    """What the run must know of a called tool: who must agree, and how long it may take (seconds)."""
 
-    effect: Effect
     approval: Approval
     timeout: float
 

@@ -1,4 +1,4 @@
-"""A run as its callers see it: what is asked for, where it stands, what it waits for, how it ended."""
+"""A run as its callers see it: what is ordered, how far it has come, what it waits for, how it ended."""
 
 from datetime import datetime
 from typing import Literal
@@ -41,19 +41,19 @@ OnBusy = Literal["queue", "reject"]
 """What becomes of a start on a thread that works on another run: it waits, or it is refused."""
 
 
-_LONGEST = 10 * 366 * 24 * 3600.0
+_MAX_SECONDS = 10 * 366 * 24 * 3600.0
 
 
 class Limits(Shape):
     """Where a run ends by itself. ``max_steps`` counts model calls; the others are seconds."""
 
     max_steps: int = Field(default=50, ge=1, le=100_000)
-    deadline: float | None = Field(default=None, gt=0, le=_LONGEST)
-    approval_timeout: float = Field(default=7 * 24 * 3600.0, gt=0, le=_LONGEST)
+    deadline: float | None = Field(default=None, gt=0, le=_MAX_SECONDS)
+    approval_timeout: float = Field(default=7 * 24 * 3600.0, gt=0, le=_MAX_SECONDS)
 
 
 class RunOrder(Shape):
-    """Everything that a run is started with. ``accepted_at`` is the time of its ``run.accepted`` event, seq 1."""
+    """What a run is asked to do. ``accepted_at`` is the time of its ``run.accepted`` event, seq 1."""
 
     run_id: str
     thread_id: str
@@ -65,7 +65,7 @@ class RunOrder(Shape):
 
 
 class Decision(Shape):
-    """A reviewer's word on one waiting call. It arrives as the signal ``decide``, so plain JSON from anywhere will do.
+    """The signal ``decide``: a reviewer's decision on one waiting call. Plain JSON from anywhere will do.
 
     ``edit`` runs the call with ``args`` in place of the model's; ``answer`` does not run it and gives ``answer`` as
     its result; ``deny`` does not run it and tells the model the ``reason``. ``id`` tells two equal decisions apart.
@@ -81,14 +81,14 @@ class Decision(Shape):
 
 
 class Cancel(Shape):
-    """The signal ``cancel``."""
+    """The signal ``cancel``: end the run now."""
 
     reason: str | None = None
     by: str = "unknown"
 
 
 class Said(Shape):
-    """The signal ``say``: a user's words that join the conversation at the next step. ``id`` makes it idempotent."""
+    """The signal ``say``: a user's message that joins the conversation at the next step. ``id`` makes it idempotent."""
 
     text: str
     by: str = "unknown"
@@ -98,8 +98,9 @@ class Said(Shape):
 class PendingApproval(Shape):
     """A call that waits for a decision. ``call_id`` is what a decision names.
 
-    A call that was interrupted and may have had its effect is asked about under an id of its own; ``interrupted`` is
-    the call's then. ``approve`` and ``edit`` run it again, ``deny`` does not, ``answer`` gives its result.
+    For a call that was interrupted and may have had its effect, ``call_id`` is an id of the question's own, and
+    ``interrupted`` is the call's. ``approve`` and ``edit`` run it again, ``deny`` does not, ``answer`` gives its
+    result.
     """
 
     call_id: str
@@ -134,18 +135,18 @@ class Outcome(Shape):
 
 
 class RunState(Shape):
-    """What a workflow is started with, and what it hands to its own continuation.
+    """What an execution of a run starts with: the gateway makes the first one, and each execution that of the next.
 
-    ``order`` is whole in the first execution of the chain and without texts in the later ones. ``began`` is when the
-    first execution began; ``decisions`` are those that came before their call was known, ``heard`` what waits for the
-    next step, ``heard_ids`` what was ever heard, so that a signal that comes twice counts once.
+    ``order`` has its texts in the first execution only. ``started_at`` is when the first execution started; that one
+    gets ``None``. ``decisions`` are those received before their call was known, ``messages`` those that wait for the
+    next step; ``message_ids`` are those of all messages ever received: a signal that is delivered twice counts once.
     """
 
     order: RunOrder
-    began: AwareDatetime | None = None
+    started_at: AwareDatetime | None = None
     step: int = 0
     turn: int = 1
     usage: Usage = Usage()
     decisions: tuple[Decision, ...] = ()
-    heard: tuple[Said, ...] = ()
-    heard_ids: tuple[str, ...] = ()
+    messages: tuple[Said, ...] = ()
+    message_ids: tuple[str, ...] = ()

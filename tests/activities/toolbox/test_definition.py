@@ -99,6 +99,14 @@ async def no_docstring(a: int) -> None:
     pass
 
 
+async def bad_section(a: int) -> None:
+    """Text.
+
+    Args:
+        nothing
+    """
+
+
 async def größe(a: int) -> None:  # noqa: PLC2401 - what is tested
     """Text."""
 
@@ -123,6 +131,7 @@ REFUSED: list[tuple[Any, str]] = [
     (not_async, "not an async function"),
     (untyped, "parameter a has no type"),
     (no_docstring, "has no docstring"),
+    (bad_section, "docstring cannot be read: Expected a colon"),
     (größe, "a name is 1 to 64"),
     (many, r"\*a: int cannot be given by name"),
     (unknown_type, "annotation cannot be resolved: name 'Missing'"),

@@ -185,7 +185,6 @@ def test_ours_are_there_and_what_changes_something_asks() -> None:
         "write_file": ("write", "always"),
         "run_python": ("write", "always"),
         "http_get": ("read", "never"),
-        "wait": ("read", "never"),
     }
 
 

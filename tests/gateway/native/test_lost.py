@@ -1,12 +1,13 @@
 """A run that Temporal has forgotten is read from the store; what the store has lost too is said to be gone."""
 
 import asyncio
-from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 import pytest_asyncio
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -14,7 +15,7 @@ from longrun.client import ApiError, AsyncClient
 from longrun.runtime.ids import new_id
 from longrun.store.db.database import Tx
 from tests.build import Stores
-from tests.dev_server import dev_server, found
+from tests.dev_server import dev_server
 from tests.harness import until
 from tests.provider_fake import call, turn
 from tests.running import Front, running
@@ -52,19 +53,10 @@ async def forget(address: str, run_id: str) -> None:
 
 async def _forgotten(client: Client, run_id: str) -> bool:
     """Delete a workflow. Temporal does so later, and not while it is still busy with the workflow's end."""
-    command = (
-        found().binary,
-        "workflow",
-        "delete",
-        "-w",
-        run_id,
-        "--address",
-        client.service_client.config.target_host,
-    )
-    process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
-    await process.wait()
+    execution = WorkflowExecution(workflow_id=run_id)
+    request = DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
     try:
-        await client.get_workflow_handle(run_id).describe()
+        await client.workflow_service.delete_workflow_execution(request)
     except RPCError as error:
         return error.status == RPCStatusCode.NOT_FOUND
     return False

@@ -1,7 +1,9 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx2
@@ -9,8 +11,19 @@ import pytest
 from typer.testing import CliRunner
 
 from longrun.cli.main import app, main
+from longrun.runtime.settings import Settings
+from tests.build import Stores
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
+OWN_TOOL = """
+from longrun import tool
+
+
+@tool()
+async def greet(name: str) -> str:
+    '''Greet somebody.'''
+    return f"Hello, {name}!"
+"""
 HELLO = """
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -88,18 +101,30 @@ def test_the_values_of_a_dotenv_file_count_but_the_environment_wins(
     assert os.environ["OPENAI_API_KEY"] == "from-outside"
 
 
-async def test_worker_becomes_the_worker_process(tmp_path: Path) -> None:
-    (tmp_path / "activities").mkdir()
-    (tmp_path / "activities" / "__init__.py").touch()
-    (tmp_path / "activities" / "worker.py").write_text("import os; print('the worker', os.getpid())")
-    code = f"import sys; sys.path.append({str(ROOT)!r}); from longrun.cli.main import app; app(['worker'])"
+def test_no_command_waits_for_a_library_that_few_need() -> None:
+    code = "import sys, longrun.cli.main; print({'prompt_toolkit', 'openai', 'anthropic'} & sys.modules.keys())"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"  # noqa: S603 - our own command
+
+
+@pytest.mark.server
+async def test_a_worker_loads_the_tools_of_its_folder_and_no_package_of_it(temporal: str, tmp_path: Path) -> None:
+    (tmp_path / "activities.py").write_text("raise RuntimeError('not longrun.activities')")
+    (tmp_path / "my_tools.py").write_text(OWN_TOOL)
+    environ = {**os.environ, "LONGRUN_TOOLS": "my_tools", "TEMPORAL_ADDRESS": temporal}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", code),
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        *(Path(sys.executable).with_name("longrun"), "worker"),
+        cwd=tmp_path,
+        env=environ,
         stdout=asyncio.subprocess.PIPE,
     )
-    output, _ = await process.communicate()
-    assert output.decode() == f"the worker {process.pid}\n"
+    assert process.stdout
+    async with asyncio.timeout(30):
+        assert await process.stdout.readline() == b"longrun worker ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    stores = Stores.over(Settings(home=tmp_path / ".longrun").database)
+    async with aclosing(stores.database):
+        assert "greet" in [tool.name for tool in await stores.agents.tools()]
 
 
 async def test_the_server_answers_where_the_settings_say_and_ends_on_sigterm(tmp_path: Path, free_port: int) -> None:

@@ -125,4 +125,4 @@ def test_a_key_is_never_shown() -> None:
 async def test_the_report_covers_everything(tmp_path: Path) -> None:
     environ = {**EMPTY, "PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(tmp_path)}
     found = verdicts(await examine(environ, tmp_path))
-    assert found.keys() >= {"Python", "temporalio", "Temporal", "Go", "home folder", "store", "OPENAI_API_KEY"}
+    assert found.keys() >= {"Python", "temporalio", "Temporal", "home folder", "store", "OPENAI_API_KEY"}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
@@ -57,14 +57,13 @@ def _collect(stream: Iterable[AnyEvent], into: list[AnyEvent]) -> None:
 
 
 @asynccontextmanager
-async def driving(kind: Kind, url: str, retry: RetryPolicy) -> AsyncGenerator[Driver]:
+async def driving(kind: Kind, url: str, retry: RetryPolicy, **headers: str) -> AsyncGenerator[Driver]:
     """A client of this kind for the server at an address."""
     interruptions: list[str] = []
-    client = kind(url, retry=retry, on_interruption=interruptions.append)
-    try:
-        yield Driver(client, interruptions)
-    finally:
+    client = kind(url, retry=retry, on_interruption=interruptions.append, headers=headers)
+    async with AsyncExitStack() as stack:
         if isinstance(client, AsyncClient):
-            await client.aclose()
+            await stack.enter_async_context(client)
         else:
-            client.close()
+            stack.enter_context(client)
+        yield Driver(client, interruptions)

@@ -158,8 +158,10 @@ async def test_no_proxy_stands_before_the_own_machine(kind: Kind, monkeypatch: p
 
 @EITHER
 async def test_headers_go_with_every_request(kind: Kind) -> None:
-    async with playing(plain("200 OK", RUN)) as played:
-        client = Driver(kind(played.url, headers={"Authorization": "Bearer x"}))
+    async with (
+        playing(plain("200 OK", RUN)) as played,
+        driving(kind, played.url, QUICK, Authorization="Bearer x") as client,
+    ):
         await client.ask(operations.get_run, "r")
     assert "authorization: bearer x" in played.headers[0]
 

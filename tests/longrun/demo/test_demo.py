@@ -15,7 +15,7 @@ from rich.console import Console
 from longrun.demo.command import DemoOptions, demonstrate
 from longrun.demo.stack import surroundings
 from tests.dev_server import found
-from tests.longrun.pseudo_terminal import Terminal, terminal
+from tests.longrun.pseudo_terminal import Terminal, own_terminal, terminal
 from tests.processes import alive
 
 ROOT = Path(__file__).parents[3]
@@ -97,18 +97,17 @@ async def without_a_terminal(folder: Path) -> None:
 
 async def at_a_terminal(screen: Terminal, folder: Path) -> None:
     """A person denies, looks around and keeps the folder."""
-    with os.fdopen(os.dup(screen.inside), "w") as file:
-        console = Console(file=file, force_terminal=True, width=120, highlight=False)
-        async with asyncio.TaskGroup() as group:
-            playing = group.create_task(demonstrate(DemoOptions(keep=True), console))
-            await screen.shows("[a]pprove or [d]eny? ", patience=90)
-            assert "# What longrun promises\r\n" in screen.seen
-            screen.types("what?\n")
-            await screen.shows("[a]pprove or [d]eny? ", times=2)
-            screen.types("d\n")
-            await screen.shows("Enter ends it.", patience=60)
-            screen.types("\n")
-        assert playing.result() == 0, screen.seen
+    console = Console(force_terminal=True, width=120, highlight=False)
+    async with asyncio.TaskGroup() as group:
+        playing = group.create_task(demonstrate(DemoOptions(keep=True), console))
+        await screen.shows("[a]pprove or [d]eny?", patience=90)
+        assert "# What longrun promises\r\n" in screen.seen
+        screen.types("what?\n")
+        await screen.shows("[a]pprove or [d]eny?", times=2)
+        screen.types("d\n")
+        await screen.shows("Enter ends it.", patience=60)
+        screen.types("\n")
+    assert playing.result() == 0, screen.seen
     await screen.shows("longrun dev --home ")
     assert "report.md was not written" in screen.seen
     assert "report.md" not in kept_in(folder)
@@ -125,8 +124,7 @@ async def test_two_demos_at_once_prove_everything_without_a_terminal_and_at_one(
     piped.mkdir()
     kept.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(kept))
-    with terminal() as screen, os.fdopen(os.dup(screen.inside)) as keys:
-        monkeypatch.setattr(sys, "stdin", keys)
+    with own_terminal() as screen:
         async with asyncio.TaskGroup() as both:
             both.create_task(without_a_terminal(piped))
             both.create_task(at_a_terminal(screen, kept))

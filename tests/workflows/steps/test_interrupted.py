@@ -1,4 +1,4 @@
-"""A run whose calls were attempt and left: nothing happens twice unless somebody says so."""
+"""A run whose calls were interrupted: nothing happens twice unless a person says so."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from longrun.gateway.service.workflows import Workflows
 from longrun.workflows.contract.agents import OnInterrupt
 from longrun.workflows.contract.events import ApprovalDecided, ApprovalRequested, Event, ToolCompleted, TurnEnded
 from longrun.workflows.contract.runs import Cancel, Decision, PendingApproval
-from longrun.workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED
+from longrun.workflows.policy.interruption import CHOICES, NOT_AGAIN, NOT_DECIDED
 from tests.harness import Handle, Harness, harnessed, order, until
 from tests.logcheck import of_type
 from tests.provider_fake import call, in_turn, turn
@@ -35,8 +35,8 @@ async def question(harness: Harness, handle: Handle, turn: int = 1) -> PendingAp
     """What the run asks at the end of a turn."""
 
     async def look() -> PendingApproval | None:
-        asked = await harness.phase(handle, "waiting")
-        return asked.pending[0] if asked.turn == turn and len(asked.pending) == 1 else None
+        snapshot = await harness.phase(handle, "waiting")
+        return snapshot.pending[0] if snapshot.turn == turn and len(snapshot.pending) == 1 else None
 
     return await until(look, f"a question at the end of turn {turn}")
 
@@ -59,14 +59,14 @@ async def test_a_person_says_what_becomes_of_an_interrupted_call(
 ) -> None:
     async with harnessed(temporal, tmp_path, in_turn(SNAPS, ENDS), [look, snapping()]) as harness:
         handle = await harness.start(order("snap", "look"))
-        asked = await question(harness, handle)
+        pending = await question(harness, handle)
         for _ in range(2):
             await handle.signal("decide", {"call_id": "c1~2", "by": "ann", **said})
         outcome, events = await harness.ended(handle)
         rows = await harness.stores.approvals.find(run_id=handle.id)
         notes = noted(harness.settings.workspace_folder)
-    assert (asked.call_id, asked.interrupted, asked.name) == ("c1~2", "c1", "snap")
-    assert asked.reason == f"attempt 1 was interrupted, because its worker died or was shut down. {HOW}"
+    assert (pending.call_id, pending.interrupted, pending.name) == ("c1~2", "c1", "snap")
+    assert pending.reason == f"attempt 1 was interrupted, because its worker died or was shut down. {CHOICES}"
     assert outcome.stop_reason == "end_turn"
     assert (result(events).status, result(events).content) == answered
     assert result(events, "c2").content == "saw sea"
@@ -80,8 +80,8 @@ async def test_an_approval_from_before_does_not_answer_whether_to_run_again(temp
     async with harnessed(temporal, tmp_path, in_turn(turn(call("c1", "snap")), ENDS), tools) as harness:
         handle = await harness.start(order("snap"))
         for number, name in enumerate(("c1", "c1~2", "c1~3"), 1):
-            asked = await question(harness, handle, number)
-            assert asked.call_id == name
+            pending = await question(harness, handle, number)
+            assert pending.call_id == name
             assert len(noted(harness.settings.workspace_folder)) == number - 1
             for _ in range(2):
                 await handle.signal("decide", {"call_id": name, "decision": "approve"})
@@ -99,9 +99,9 @@ async def test_all_interrupted_calls_of_a_message_are_asked_about_at_once(tempor
         await handle.signal("decide", {"call_id": "c1~2", "decision": "deny", "reason": "one is enough"})
         _, events = await harness.ended(handle)
         notes = noted(harness.settings.workspace_folder)
-    (asked,) = of_type(events, "approval.requested")
-    assert isinstance(asked, ApprovalRequested)
-    assert [pending.call_id for pending in asked.calls] == ["c1~2", "c2~2"]
+    (requested,) = of_type(events, "approval.requested")
+    assert isinstance(requested, ApprovalRequested)
+    assert [pending.call_id for pending in requested.calls] == ["c1~2", "c2~2"]
     assert result(events, "c1").content == f"{NOT_AGAIN} Reason: one is enough"
     assert result(events, "c2").content == "snapped branch at attempt 2"
     assert sorted(notes) == ["branch c2", "branch c2", "twig c1"]
@@ -115,11 +115,11 @@ async def test_a_reviewer_at_the_command_line_decides_on_an_interrupted_call_onc
         await question(harness, handle)
         reviews = Reviews(Workflows(harness.client), HistoryReader(harness.client))
         (pending,) = (await reviews.of_run(handle.id)).pending
-        words = [Decision(call_id=pending.call_id, decision="approve", by=who, id=who) for who in ("ann", "bob")]
-        rulings = [await reviews.decide(handle.id, word) for word in words]
+        decisions = [Decision(call_id=pending.call_id, decision="approve", by=who, id=who) for who in ("ann", "bob")]
+        rulings = [await reviews.decide(handle.id, decision) for decision in decisions]
         await harness.ended(handle)
         assert noted(harness.settings.workspace_folder) == ["twig c1"] * 2
-    assert rulings == [Ruling("counts", words[0]), Ruling("late", words[0])]
+    assert rulings == [Ruling("counts", decisions[0]), Ruling("late", decisions[0])]
 
 
 async def test_nobody_deciding_on_an_interrupted_call_ends_the_run(temporal: str, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from longrun.workflows.contract.requests import ToolCall
 from longrun.workflows.contract.results import ToolOutcome
 from longrun.workflows.contract.runs import Cancel, Decision
 from longrun.workflows.contract.steps import ToolSteps
-from longrun.workflows.interruption import NOT_AGAIN
+from longrun.workflows.policy.interruption import NOT_AGAIN
 from tests.harness import Harness, order, unserved, worker
 from tests.logcheck import of_type
 from tests.provider_fake import Gate, call, in_turn, turn
@@ -29,12 +29,12 @@ from tests.tools import TOOLS, held
 pytestmark = pytest.mark.server
 
 SOON = timedelta(milliseconds=50)
-FULL = ApplicationError("the disk is full", type="tool_error", non_retryable=True)
+FULL = ApplicationError("the disk is full", type="internal_error", non_retryable=True)
 SCRIPT = in_turn(turn(call("c1", "look", {"what": "sea"})), turn("Done."))
 
 
 class _Broken(ToolSteps):
-    """Fails when its gate opens, or when it is told to stop."""
+    """Fails when its gate opens, or when it is cancelled."""
 
     def __init__(self) -> None:
         self.gate = Gate()

@@ -6,23 +6,23 @@ import pytest
 from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.workflow import ActivityCancellationType
 
-from longrun.workflows import presets
-from longrun.workflows.attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID, standing
+from longrun.workflows import activity_options
+from longrun.workflows.search_attributes import AGENT_NAME, RUN_STATUS, STOP_REASON, THREAD_ID, status_updates
 from longrun.workflows.start import start_options
 from tests.build import order
 
 
 def test_a_tool_has_longer_than_its_own_timeout_so_that_it_can_say_that_it_took_too_long() -> None:
-    timeout = presets.tool_call("look", 90).get("start_to_close_timeout")
+    timeout = activity_options.tool_call("look", 90).get("start_to_close_timeout")
     assert timeout is not None
     assert timeout > timedelta(seconds=90)
 
 
-@pytest.mark.parametrize("options", [presets.model_call("scripted/x"), presets.tool_call("look", 1)])
+@pytest.mark.parametrize("options", [activity_options.model_call("scripted/x"), activity_options.tool_call("look", 1)])
 def test_a_model_or_tool_call_is_missed_soon_waited_for_and_taken_over_at_once_however_often(
     options: dict[str, object],
 ) -> None:
-    assert options["heartbeat_timeout"] == presets.HEARTBEAT
+    assert options["heartbeat_timeout"] == activity_options.HEARTBEAT
     assert options["cancellation_type"] is ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
     policy = options["retry_policy"]
     assert isinstance(policy, RetryPolicy)
@@ -31,7 +31,7 @@ def test_a_model_or_tool_call_is_missed_soon_waited_for_and_taken_over_at_once_h
 
 
 def test_a_write_is_tried_until_the_store_is_back() -> None:
-    policy = presets.WRITE.get("retry_policy")
+    policy = activity_options.WRITE.get("retry_policy")
     assert policy is not None
     assert policy.maximum_attempts == 0
 
@@ -60,6 +60,6 @@ def test_the_summary_is_one_short_line_and_cuts_no_character(text: str, summary:
 
 
 def test_a_run_shows_why_it_ended_only_when_it_has() -> None:
-    assert [update.key for update in standing("running")] == [RUN_STATUS]
-    ended = standing("failed", "expired")
+    assert [update.key for update in status_updates("running")] == [RUN_STATUS]
+    ended = status_updates("failed", "expired")
     assert [(update.key, update.value) for update in ended] == [(RUN_STATUS, "failed"), (STOP_REASON, "expired")]

@@ -1,4 +1,4 @@
-"""A run that is told to stop, wherever it stands: its end comes fast, and once."""
+"""A run that is stopped in any phase: its end comes fast, and once."""
 
 import asyncio
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing_extensions import override
 from longrun.activities.lifecycle import LifecycleActivities
 from longrun.runtime.clock import now
 from longrun.store.runs import Acceptance
-from longrun.workflows import policy
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.events import MessageCompleted, RunCancelled, ToolCompleted, ToolProgress
 from longrun.workflows.contract.messages import TextPart
 from longrun.workflows.contract.requests import Finish
 from longrun.workflows.contract.results import Finished
 from longrun.workflows.contract.runs import Cancel, RunOrder
+from longrun.workflows.policy import limits, outcomes
 from longrun.workflows.transcript import paired
 from tests.build import Stores
 from tests.build import finish as end_of
@@ -88,11 +88,11 @@ async def test_a_cancel_while_people_are_asked_ends_the_question(temporal: str, 
         await harness.phase(handle, "waiting")
         await stop(handle, way)
         outcome, events = await harness.ended(handle)
-        (asked,) = await harness.stores.approvals.find(run_id=handle.id)
+        (row,) = await harness.stores.approvals.find(run_id=handle.id)
         snapshot = await handle.query(AgentRun.status)
         assert noted(harness.settings.workspace_folder) == []
     assert outcome.status == "cancelled"
-    assert asked.status == "cancelled"
+    assert row.status == "cancelled"
     assert (snapshot.phase, snapshot.pending) == ("finished", ())
     assert len(of_type(events, "tool.completed")) == 1
 
@@ -100,10 +100,10 @@ async def test_a_cancel_while_people_are_asked_ends_the_question(temporal: str, 
 async def test_a_cancel_that_comes_with_the_start_asks_nobody(temporal: str, tmp_path: Path) -> None:
     async with unserved(temporal, tmp_path, in_turn(ENDS)) as harness:
         signalled = await harness.start(order(), start_signal="cancel", start_signal_args=[Cancel(by="ann")])
-        asked = await harness.start(order())
-        await asked.cancel()
+        requested = await harness.start(order())
+        await requested.cancel()
         async with worker(harness):
-            ends = [await harness.ended(handle) for handle in (signalled, asked)]
+            ends = [await harness.ended(handle) for handle in (signalled, requested)]
         assert harness.provider.requests == []
     assert [outcome.status for outcome, _ in ends] == ["cancelled", "cancelled"]
     assert [event.type for event in ends[0][1]] == ["run.accepted", "turn.ended", "run.cancelled"]
@@ -116,7 +116,7 @@ async def test_a_queued_run_that_is_cancelled_never_starts(temporal: str, tmp_pa
         await gate.reached.wait()
         queued: RunOrder = order(thread_id="thread")
         await harness.stores.runs.accept(Acceptance(queued))
-        cancelled = end_of(queued.run_id, policy.cancelled(Cancel()))
+        cancelled = end_of(queued.run_id, outcomes.cancelled(Cancel()))
         assert await harness.stores.runs.finish_queued(cancelled, now())
         gate.open()
         await harness.ended(first)
@@ -140,7 +140,7 @@ class _HeldEnd(LifecycleActivities):
 
 
 async def _cancel_nothing(_model: str, _response_id: str) -> None:
-    raise AssertionError("nothing was left at a provider")
+    raise AssertionError("no answer of a provider is to be cancelled")
 
 
 async def _start_nothing(following: RunOrder) -> None:
@@ -180,7 +180,7 @@ async def test_a_deadline_ends_a_run(temporal: str, tmp_path: Path, stuck: Turn)
 
 async def test_a_deadline_shorter_than_a_timer_can_be_has_passed_at_the_start(temporal: str, tmp_path: Path) -> None:
     async with harnessed(temporal, tmp_path, in_turn(ENDS)) as harness:
-        handle = await harness.start(order(deadline=policy.SHORTEST / 2))
+        handle = await harness.start(order(deadline=limits.SHORTEST_TIMER / 2))
         outcome, _ = await harness.ended(handle)
     assert (outcome.status, outcome.stop_reason) == ("failed", "expired")
 

@@ -1,22 +1,22 @@
-"""What becomes of calls that were attempt and left."""
+"""What becomes of interrupted calls."""
 
 import pytest
 
 from longrun.workflows.contract.messages import Message, ToolCallPart
 from longrun.workflows.contract.requests import Answer, ToolCall
 from longrun.workflows.contract.runs import Decision, PendingApproval, Verdict
-from longrun.workflows.interruption import HOW, NOT_AGAIN, NOT_DECIDED, Interrupted, questions, settled
+from longrun.workflows.policy.interruption import CHOICES, NOT_AGAIN, NOT_DECIDED, Interrupted, questions, resolve
 
 CALL = ToolCall(run_id="r", step=3, call_id="c1", name="pay")
 EDITED = CALL.model_copy(update={"args": {"amount": 1}})
 
 
-def left(call: ToolCall = CALL) -> Interrupted:
-    """A call whose first attempt was left."""
+def interrupted(call: ToolCall = CALL) -> Interrupted:
+    """A call whose first attempt was interrupted."""
     return Interrupted(call, 2, "its worker died")
 
 
-def word(decision: Verdict, **more: object) -> dict[str, Decision | None]:
+def decided(decision: Verdict, **more: object) -> dict[str, Decision | None]:
     """A decision on it."""
     return {"c1~2": Decision.model_validate({"call_id": "c1~2", "decision": decision, **more})}
 
@@ -24,9 +24,9 @@ def word(decision: Verdict, **more: object) -> dict[str, Decision | None]:
 @pytest.mark.parametrize(("call", "arguments"), [(CALL, '{"amount": 5}'), (EDITED, '{"amount":1}')])
 def test_a_person_is_asked_under_an_id_of_the_attempts_own(call: ToolCall, arguments: str) -> None:
     part = ToolCallPart(call_id="c1", name="pay", arguments='{"amount": 5}')
-    asked = questions([left(call)], Message(id="m", role="assistant", parts=(part,)))
-    reason = f"its worker died. {HOW}"
-    assert asked == (
+    pending = questions([interrupted(call)], Message(id="m", role="assistant", parts=(part,)))
+    reason = f"its worker died. {CHOICES}"
+    assert pending == (
         PendingApproval(call_id="c1~2", name="pay", arguments=arguments, step=3, reason=reason, interrupted="c1"),
     )
 
@@ -34,17 +34,17 @@ def test_a_person_is_asked_under_an_id_of_the_attempts_own(call: ToolCall, argum
 @pytest.mark.parametrize(
     ("call", "verdict", "args"),
     [
-        (CALL, word("approve"), None),
-        (CALL, word("approve", args={"amount": 9}), None),
-        (EDITED, word("approve"), {"amount": 1}),
-        (EDITED, word("edit", args={"amount": 2}), {"amount": 2}),
-        (EDITED, word("edit"), {"amount": 1}),
+        (CALL, decided("approve"), None),
+        (CALL, decided("approve", args={"amount": 9}), None),
+        (EDITED, decided("approve"), {"amount": 1}),
+        (EDITED, decided("edit", args={"amount": 2}), {"amount": 2}),
+        (EDITED, decided("edit"), {"amount": 1}),
     ],
 )
 def test_a_call_that_is_approved_or_edited_runs_again(
     call: ToolCall, verdict: dict[str, Decision | None], args: dict[str, int] | None
 ) -> None:
-    answers, again = settled([left(call)], verdict)
+    answers, again = resolve([interrupted(call)], verdict)
     assert answers == []
     assert again == [CALL.model_copy(update={"again": 2, "args": args})]
 
@@ -52,16 +52,18 @@ def test_a_call_that_is_approved_or_edited_runs_again(
 @pytest.mark.parametrize(
     ("verdict", "status", "content"),
     [
-        (word("deny"), "error", NOT_AGAIN),
-        (word("deny", reason="it was paid"), "error", f"{NOT_AGAIN} Reason: it was paid"),
-        (word("answer", answer="paid 5"), "ok", "paid 5"),
-        (word("answer"), "ok", ""),
+        (decided("deny"), "error", NOT_AGAIN),
+        (decided("deny", reason="it was paid"), "error", f"{NOT_AGAIN} Reason: it was paid"),
+        (decided("answer", answer="paid 5"), "ok", "paid 5"),
+        (decided("answer"), "ok", ""),
         ({"c1~2": None}, "error", NOT_DECIDED),
         ({}, "error", NOT_DECIDED),
         ({"c1": Decision(call_id="c1", decision="approve")}, "error", NOT_DECIDED),
     ],
 )
-def test_any_other_word_leaves_it(verdict: dict[str, Decision | None], status: str, content: str) -> None:
-    answers, again = settled([left()], verdict)
+def test_a_call_that_is_not_run_again_is_answered(
+    verdict: dict[str, Decision | None], status: str, content: str
+) -> None:
+    answers, again = resolve([interrupted()], verdict)
     assert again == []
     assert answers == [Answer.model_validate({"call_id": "c1", "name": "pay", "status": status, "content": content})]

@@ -1,4 +1,4 @@
-"""Calls that were begun and left: what a person is asked about them, and what becomes of them then."""
+"""Interrupted calls: what a person is asked about them, and what becomes of them then."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,50 +9,50 @@ from longrun.workflows.contract.runs import Decision, PendingApproval
 
 NOT_AGAIN = "This call was interrupted and may have had its effect. A reviewer decided not to run it again."
 NOT_DECIDED = "This call was interrupted and may have had its effect. It was not run again: nobody decided in time."
-HOW = "It may have had its effect: approve to run it again, deny to leave it, answer to give its result."
+CHOICES = "It may have had its effect: approve to run it again, deny to leave it, answer to give its result."
 
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A call that was begun, may have had its effect, and has no result. ``attempt`` would be its next one."""
+    """A call that was started, may have had its effect, and has no result."""
 
     call: ToolCall
-    attempt: int
+    next_attempt: int
     why: str
 
     @property
     def question_id(self) -> str:
-        """What a decision names: not the call, or one that came for it earlier would count again."""
-        return f"{self.call.call_id}~{self.attempt}"
+        """What a decision names in place of the call, so that no earlier decision on the call counts again."""
+        return f"{self.call.call_id}~{self.next_attempt}"
 
 
 def questions(interrupted: Iterable[Interrupted], message: Message) -> tuple[PendingApproval, ...]:
-    """What a person is asked, with the arguments that the calls of this message would be run with."""
-    written = {call.call_id: call.arguments for call in message.calls}
+    """What a person is asked, with the arguments that the calls of this message would be run with again."""
+    arguments = {call.call_id: call.arguments for call in message.calls}
     return tuple(
         PendingApproval(
             call_id=each.question_id,
             name=each.call.name,
-            arguments=written[each.call.call_id] if each.call.edited is None else each.call.edited,
+            arguments=arguments[each.call.call_id] if each.call.edited is None else each.call.edited,
             step=each.call.step,
-            reason=f"{each.why}. {HOW}",
+            reason=f"{each.why}. {CHOICES}",
             interrupted=each.call.call_id,
         )
         for each in interrupted
     )
 
 
-def settled(
+def resolve(
     interrupted: Iterable[Interrupted], verdicts: Mapping[str, Decision | None]
 ) -> tuple[list[Answer], list[ToolCall]]:
-    """What becomes of them: the answers of those that are left, and those that are run again."""
+    """The answers of the calls that are not run again, and the calls that are."""
     answers: list[Answer] = []
     again: list[ToolCall] = []
     for each in interrupted:
         decision = verdicts.get(each.question_id)
         if decision is not None and decision.decision in ("approve", "edit"):
             args = decision.args if decision.decision == "edit" and decision.args is not None else each.call.args
-            again.append(each.call.model_copy(update={"again": each.attempt, "args": args}))
+            again.append(each.call.model_copy(update={"again": each.next_attempt, "args": args}))
         else:
             answers.append(_answer(each.call, decision))
     return answers, again

@@ -1,0 +1,29 @@
+"""Writing the end of a run."""
+
+from temporalio import workflow
+
+from longrun.workflows import activity_options, shielded
+from longrun.workflows.contract.requests import Finish
+from longrun.workflows.contract.runs import Outcome
+from longrun.workflows.contract.steps import LifecycleSteps
+from longrun.workflows.run import Run
+from longrun.workflows.steps.display import enter, show_status
+
+
+async def finish(run: Run, outcome: Outcome) -> Outcome:
+    """Write the end, whatever is cancelled meanwhile. The outcome that was written first is the one that counts."""
+    run.pause = None
+    enter(run, "finishing", f"{outcome.status}: {outcome.stop_reason}")
+    end = Finish(
+        run_id=run.order.run_id,
+        turn=run.turn,
+        outcome=outcome,
+        usage=run.usage,
+        acknowledged=run.acknowledged,
+    )
+    writing = workflow.execute_local_activity_method(LifecycleSteps.finish_run, end, **activity_options.WRITE)
+    finished, _too_late = await shielded.ended(writing)
+    written = finished.finish.outcome
+    run.phase = "finished"
+    show_status(written.status, written.stop_reason)
+    return written
