@@ -6,7 +6,7 @@ from longrun.runtime.settings import Settings
 
 APP = "longrun.gateway.app:create_app"
 _END_OF_STREAMS = 3
-"""Seconds that open streams get when the process is asked to end: readers come back with their cursor."""
+"""Seconds that open streams get after SIGTERM: readers come back with their cursor."""
 
 
 def serve(settings: Settings, app: str = APP) -> None:

@@ -49,7 +49,7 @@ def invalid(error: ValidationError, root: str) -> RequestError:
 
 def _path(location: tuple[int | str, ...]) -> str:
     # A tag says which branch of a union was tried: nothing that the caller wrote.
-    return ".".join(str(part) for part in location if not str(part).startswith("<"))
+    return ".".join(str(key) for key in location if not str(key).startswith("<"))
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,10 @@ def start_of(run: Run) -> Position:
     return Position(run.id, 0, "settled" if run.over or run.rewound else "raw", run.over)
 
 
-async def _position(services: Services, run: Run, query: StreamQuery, last_event_id: str | None) -> Position:
-    """The position in a run's log that a request names.
+async def _position(
+    services: Services, run: Run, query: StreamQuery, last_event_id: str | None
+) -> tuple[Position, int]:
+    """The position in a run's log that a request names, and the seq of the last event.
 
     Raises:
         RequestError: It is beyond the run's last event.
@@ -89,7 +91,7 @@ async def _position(services: Services, run: Run, query: StreamQuery, last_event
     if after > head:
         field = "starting_after" if last_event_id is None else "Last-Event-ID"
         raise wrong(field, f"is beyond the run's last event, {head}")
-    return Position(run.id, after, query.view or start_of(run).view, run.over)
+    return Position(run.id, after, query.view or start_of(run).view, run.over), head
 
 
 @operations.get(
@@ -106,8 +108,8 @@ async def stream_run(services: Services, run_id: Id, query: StreamQuery, last_ev
     ``Last-Event-ID`` goes over ``starting_after``. A run that is over and has nothing after the position answers 204.
     """
     run = await services.reader.get(run_id)
-    position = await _position(services, run, query, last_event_id)
-    if run.over and position.after == await services.logs.head(run.id):
+    position, head = await _position(services, run, query, last_event_id)
+    if run.over and position.after == head:
         return Response(status_code=204)
     return await services.logs.stream(position, event_frame)
 
@@ -119,7 +121,8 @@ async def list_events(services: Services, run_id: Id, query: EventsQuery, last_e
     A page of a run's log, which may end before the run does.
     """
     run = await services.reader.get(run_id)
-    page = await services.logs.page(await _position(services, run, query, last_event_id), query.limit)
+    position, head = await _position(services, run, query, last_event_id)
+    page = await services.logs.page(position, query.limit, head)
     done = b"true" if page.done else b"false"
     body = b'{"events":[%b],"next":%d,"done":%b}' % (b",".join(page.lines), page.next, done)
     return Response(body, media_type="application/json")

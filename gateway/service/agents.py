@@ -9,7 +9,7 @@ from longrun.workflows.contract.views import AgentView
 
 
 class AgentService:
-    """Keeps agents.
+    """Keeps agents. Every method raises ``StoreUnavailableError`` if the store has failed.
 
     Args:
         agents: The store's agents and tools.
@@ -24,17 +24,12 @@ class AgentService:
         Raises:
             NameTakenError: There is an agent of this name.
             UnknownToolsError: The agent names tools that no worker offers.
-            StoreUnavailableError: The store failed.
         """
         await self.check_tools(spec)
         return _view(await self._agents.create(spec, now()))
 
     async def all(self) -> tuple[AgentView, ...]:
-        """All agents, by name.
-
-        Raises:
-            StoreUnavailableError: The store failed.
-        """
+        """All agents, by name."""
         return tuple(map(_view, await self._agents.all()))
 
     async def get(self, key: str) -> AgentView:
@@ -42,11 +37,10 @@ class AgentService:
 
         Raises:
             UnknownAgentError: There is none.
-            StoreUnavailableError: The store failed.
         """
         row = await self._agents.find(key)
         if row is None:
-            raise UnknownAgentError(key)
+            raise UnknownAgentError(f"there is no agent {key!r}")
         return _view(row)
 
     async def replace(self, agent_id: str, spec: AgentSpec) -> AgentView:
@@ -56,7 +50,6 @@ class AgentService:
             NameTakenError: Another agent has the new name.
             UnknownAgentError: It was deleted meanwhile.
             UnknownToolsError: The agent names tools that no worker offers.
-            StoreUnavailableError: The store failed.
         """
         await self.check_tools(spec)
         await self._agents.update(agent_id, spec, now())
@@ -67,16 +60,11 @@ class AgentService:
 
         Raises:
             UnknownAgentError: There is none of this id or name.
-            StoreUnavailableError: The store failed.
         """
         await self._agents.delete((await self.get(key)).id)
 
     async def tools(self) -> tuple[ToolSpec, ...]:
-        """The tools that workers offer, by name; none before the first worker started.
-
-        Raises:
-            StoreUnavailableError: The store failed.
-        """
+        """The tools that workers offer, by name; none before the first worker started."""
         return tuple(await self._agents.tools())
 
     async def check_tools(self, spec: AgentSpec) -> None:
@@ -84,7 +72,6 @@ class AgentService:
 
         Raises:
             UnknownToolsError: The agent names tools that no worker offers.
-            StoreUnavailableError: The store failed.
         """
         known = [tool.name for tool in await self._agents.tools()] if spec.tools else []
         unknown = [(index, tool.name) for index, tool in enumerate(spec.tools) if known and tool.name not in known]

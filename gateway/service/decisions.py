@@ -22,6 +22,8 @@ CONFIRMED_WITHIN = 5.0
 class Decisions:
     """Lists the calls that wait, or waited, for a person, and decides them.
 
+    Every method raises ``StoreUnavailableError`` if the store has failed.
+
     Args:
         approvals: The store's approvals.
         delivery: Delivers decisions.
@@ -38,11 +40,7 @@ class Decisions:
     async def find(
         self, status: ApprovalStatus | None = None, run_id: str | None = None, most: int = 100
     ) -> tuple[ApprovalView, ...]:
-        """Approvals that match all that is given, oldest first.
-
-        Raises:
-            StoreUnavailableError: The store failed.
-        """
+        """Approvals that match all that is given, oldest first."""
         return tuple(map(_view, await self._approvals.find(status=status, run_id=run_id, most=most)))
 
     async def run_waiting_for(self, call_id: str) -> str:
@@ -52,16 +50,16 @@ class Decisions:
             AmbiguousCallError: There is more than one.
             AlreadyDecidedError: There is none any more.
             UnknownCallError: There is none.
-            StoreUnavailableError: The store failed.
         """
         pending = await self._approvals.find(call_id=call_id, status="pending", most=10)
         if len(pending) > 1:
-            raise AmbiguousCallError(call_id, [each.run_id for each in pending])
+            runs = ", ".join(each.run_id for each in pending)
+            raise AmbiguousCallError(f"the call {call_id} waits in several runs; name one of {runs}")
         if pending:
             return pending[0].run_id
         if decided := await self._approvals.find(call_id=call_id):
             raise _already_decided(decided[-1])
-        raise UnknownCallError(call_id)
+        raise UnknownCallError(f"no call {call_id} waits; name its run_id to decide early")
 
     async def refuse_if_over(self, run: Run, call_id: str) -> None:
         """Refuse a decision on a call of a run that has ended.
@@ -69,12 +67,11 @@ class Decisions:
         Raises:
             AlreadyDecidedError: The run has ended, and the call was decided.
             RunOverError: The run has ended.
-            StoreUnavailableError: The store failed.
         """
         if run.over:
             for approval in await self._approvals.find(run_id=run.id, call_id=call_id):
                 raise _already_decided(approval)
-            raise RunOverError(run.id)
+            raise RunOverError(f"run {run.id} has ended")
 
     async def decide(self, run_id: str, decision: Decision) -> ApprovalView | None:
         """Decide a call, and wait a little for the run to confirm that the decision counts.
@@ -84,7 +81,6 @@ class Decisions:
 
         Raises:
             AlreadyDecidedError: Another decision came first.
-            StoreUnavailableError: The store failed; nothing was accepted.
         """
         body = decision.model_dump_json(exclude_none=True)
         signal = await self._delivery.accept(Signal(run_id, f"decide:{run_id}:{decision.call_id}", "decide", body))

@@ -28,31 +28,27 @@ __all__ = [
 
 
 class UnknownRunError(Exception):
-    """There is no such run, neither in the store nor in Temporal."""
-
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"there is no run {run_id}: neither the store nor Temporal knows it (any more)")
+    """Neither the store nor Temporal knows the run."""
 
 
 class RunOverError(Exception):
     """The run has ended, so that it takes no signal any more."""
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"run {run_id} has ended")
-
 
 class UnknownResultError(Exception):
     """There is no such call in the run, or it has no result."""
-
-    def __init__(self, run_id: str, call_id: str) -> None:
-        super().__init__(f"no call {call_id} of run {run_id} has a result")
 
 
 class UnknownAgentError(Exception):
     """There is no agent of this id or name."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"there is no agent {key!r}")
+
+class UnknownCallError(Exception):
+    """No run waits for a decision on the call."""
+
+
+class AmbiguousCallError(Exception):
+    """Several runs wait for a decision on a call of this id."""
 
 
 class UnknownToolsError(Exception):
@@ -67,20 +63,6 @@ class UnknownToolsError(Exception):
         super().__init__(f"there are no tools {', '.join(name for _, name in unknown)}")
         self.unknown = unknown
         self.known = known
-
-
-class UnknownCallError(Exception):
-    """No run waits for a decision on this call."""
-
-    def __init__(self, call_id: str) -> None:
-        super().__init__(f"no call {call_id} waits; name its run_id to decide early")
-
-
-class AmbiguousCallError(Exception):
-    """Several runs wait for a decision on a call of this id."""
-
-    def __init__(self, call_id: str, run_ids: Sequence[str]) -> None:
-        super().__init__(f"is needed: the call {call_id} waits in the runs {', '.join(run_ids)}")
 
 
 class AlreadyDecidedError(Exception):

@@ -26,6 +26,8 @@ VANISHED = Outcome(
 class Executions:
     """Lists the executions of our workers, and finds the outcome of a run by its execution.
 
+    Every method raises ``TemporalUnavailableError`` if Temporal did not answer.
+
     Args:
         workflows: Calls Temporal.
         queue: The task queue of our workers.
@@ -36,28 +38,16 @@ class Executions:
         self._queue = queue
 
     async def abrupt_since(self, since: datetime) -> list[str]:
-        """Runs whose workflows have ended since a time by terminate, time-out, failure or cancellation.
-
-        Raises:
-            TemporalUnavailableError: Temporal did not answer.
-        """
+        """Runs whose workflows have ended since a time by terminate, time-out, failure or cancellation."""
         found = await self._list(f"ExecutionStatus IN {_ABRUPT} AND CloseTime > '{_moment(since)}'")
         return list(dict.fromkeys(execution.run_id for execution in found))
 
     async def running(self) -> list[str]:
-        """Runs whose workflows are under way.
-
-        Raises:
-            TemporalUnavailableError: Temporal did not answer.
-        """
+        """Runs whose workflows are under way."""
         return list(dict.fromkeys(execution.run_id for execution in await self._list(_RUNNING)))
 
     async def started_since(self, since: datetime | None) -> list[tuple[str, str]]:
-        """Runs that are under way, each with its newest execution, which was started since a time.
-
-        Raises:
-            TemporalUnavailableError: Temporal did not answer.
-        """
+        """Runs that are under way, each with its newest execution, which was started since a time."""
         found = await self._list(f"{_RUNNING} AND StartTime > '{_moment(since)}'" if since else _RUNNING)
         return [(execution.run_id, execution.execution_id) for execution in found]
 
@@ -66,11 +56,7 @@ class Executions:
         return await self._workflows.find(f"TaskQueue = '{queue}' AND {condition}", _MOST)
 
     async def of(self, run_id: str) -> Outcome | None:
-        """The outcome of a run, as its workflow's last event tells it; ``None`` while that is under way.
-
-        Raises:
-            TemporalUnavailableError: Temporal did not answer.
-        """
+        """The outcome of a run, as its workflow's last event tells it; ``None`` while that is under way."""
         execution = await self._workflows.describe(run_id)
         if execution is None:
             return VANISHED

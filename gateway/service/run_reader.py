@@ -12,7 +12,7 @@ from longrun.workflows.contract.runs import PendingApproval
 
 
 class RunReader:
-    """Reads runs.
+    """Reads runs. Every method raises ``StoreUnavailableError`` if the store has failed.
 
     Args:
         runs: The store's runs.
@@ -36,41 +36,28 @@ class RunReader:
 
         Raises:
             UnknownRunError: There is none.
-            StoreUnavailableError: The store failed.
             TemporalUnavailableError: The store does not know the run, and Temporal did not answer.
         """
         row = await self._runs.get(run_id)
         if row is None and await self._rebuilder.restore_unknown(run_id):
             row = await self._runs.get(run_id)
         if row is None:
-            raise UnknownRunError(run_id)
+            raise UnknownRunError(f"there is no run {run_id}: neither the store nor Temporal knows it (any more)")
         return Run.of(row)
 
     async def find(self, which: RunFilter) -> list[Run]:
-        """Runs, newest first.
-
-        Raises:
-            StoreUnavailableError: The store failed.
-        """
+        """Runs, newest first."""
         return [Run.of(row) for row in await self._runs.find(which)]
 
     async def pending(self, run: Run) -> tuple[PendingApproval, ...]:
-        """The calls of a run that wait for a decision.
-
-        Raises:
-            StoreUnavailableError: The store failed.
-        """
+        """The calls of a run that wait for a decision."""
         if run.status != "waiting":
             return ()
         rows = await self._approvals.find(run_id=run.id, status="pending")
         return tuple(PendingApproval.model_validate(row.model_dump()) for row in rows)
 
     async def attempts(self, run: Run) -> list[AttemptEntry]:
-        """The attempts of a run in the order in which they started; one that is queued has none yet.
-
-        Raises:
-            StoreUnavailableError: The store failed.
-        """
+        """The attempts of a run in the order in which they started; one that is queued has none yet."""
         return [] if run.status == "queued" else await self._attempts.of_run(run.id)
 
     async def result(self, run: Run, call_id: str) -> bytes | None:
@@ -78,9 +65,8 @@ class RunReader:
 
         Raises:
             UnknownResultError: There is no such call, or it has no result.
-            StoreUnavailableError: The store failed.
         """
         result = await self._blobs.result(run.id, call_id)
         if result is None:
-            raise UnknownResultError(run.id, call_id)
+            raise UnknownResultError(f"no call {call_id} of run {run.id} has a result")
         return result.body

@@ -33,7 +33,7 @@ class Started:
 
 
 class RunService:
-    """Starts runs and signals them.
+    """Starts runs and signals them. If the store fails, ``StoreUnavailableError`` says that nothing was accepted.
 
     Args:
         workflows: Calls Temporal.
@@ -56,7 +56,6 @@ class RunService:
         Raises:
             KeyReusedError: The idempotency key was used with another body.
             ThreadBusyError: The thread is busy, and the caller did not want to wait.
-            StoreUnavailableError: The store failed; nothing was accepted.
         """
         accepted = await self._runs.accept(acceptance)
         reached("run accepted")
@@ -91,11 +90,7 @@ class RunService:
         await self._runs.dispatched(order.run_id)
 
     async def cancel(self, run: Run, cancel: Cancel) -> Fate:
-        """Ask a run to end; one that waits for its thread ends at once.
-
-        Raises:
-            StoreUnavailableError: The store failed; nothing was accepted.
-        """
+        """Ask a run to end; one that waits for its thread ends at once."""
         if run.over:
             return "over"
         outcome = Outcome(status="cancelled", stop_reason="cancelled", cancel=cancel)
@@ -112,10 +107,9 @@ class RunService:
 
         Raises:
             RunOverError: The run has ended.
-            StoreUnavailableError: The store failed; nothing was accepted.
         """
         if run.over:
-            raise RunOverError(run.id)
+            raise RunOverError(f"run {run.id} has ended")
         body = said.model_dump_json(exclude_none=True)
         return await self._delivery.send(
             await self._delivery.accept(Signal(run.id, f"say:{run.id}:{said.id}", "say", body))

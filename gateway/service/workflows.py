@@ -51,7 +51,7 @@ class Execution:
 
 
 class Workflows:
-    """Calls Temporal.
+    """Calls Temporal; ``TemporalUnavailableError`` says that it did not answer.
 
     Args:
         client: A client of Temporal, which may be unavailable.
@@ -65,7 +65,6 @@ class Workflows:
 
         Raises:
             RPCError: Temporal refused.
-            TemporalUnavailableError: Temporal did not answer.
         """
         with answered():
             await start_run(self._client, order, task_queue, RPC_TIMEOUT)
@@ -75,7 +74,6 @@ class Workflows:
 
         Raises:
             RPCError: Temporal refused, or there is no such workflow under way.
-            TemporalUnavailableError: Temporal did not answer.
         """
         with answered():
             await self._client.get_workflow_handle(run_id).signal(name, argument, rpc_timeout=RPC_TIMEOUT)
@@ -89,11 +87,7 @@ class Workflows:
             return None
 
     async def describe(self, run_id: str) -> Execution | None:
-        """The newest execution of a run; ``None`` if Temporal knows no such run.
-
-        Raises:
-            TemporalUnavailableError: Temporal did not answer.
-        """
+        """The newest execution of a run; ``None`` if Temporal knows no such run."""
         try:
             with answered():
                 found = await self._client.get_workflow_handle(run_id).describe(rpc_timeout=RPC_TIMEOUT)
@@ -104,22 +98,14 @@ class Workflows:
         return _execution(found)
 
     async def find(self, condition: str, most: int | None = None) -> list[Execution]:
-        """The executions of runs for which a condition holds, as far as Temporal's visibility knows already.
-
-        Raises:
-            TemporalUnavailableError: Temporal did not answer.
-        """
+        """The executions of runs for which a condition holds, as far as Temporal's visibility knows already."""
         query = f"WorkflowType = '{WORKFLOW_TYPE}' AND {condition}"
         with answered():
             found = self._client.list_workflows(query, limit=most, rpc_timeout=RPC_TIMEOUT)
             return [_execution(each) async for each in found]
 
     async def closing_reason(self, execution: Execution) -> str:
-        """The reason that the last event of a closed execution gives; empty if it gives none.
-
-        Raises:
-            TemporalUnavailableError: Temporal did not answer.
-        """
+        """The reason that the last event of a closed execution gives; empty if it gives none."""
         handle = self._client.get_workflow_handle(execution.run_id, run_id=execution.execution_id)
         with answered():
             events = handle.fetch_history_events(

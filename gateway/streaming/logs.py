@@ -83,15 +83,19 @@ class Logs:
             first = await self._tail.read(position.run_id, position.after, position.view, _FIRST_READ)
         return EventStream(_Frames(self._tail, position, first, render), self._keep_alive, status, headers)
 
-    async def page(self, position: Position, most: int) -> LogPage:
+    async def page(self, position: Position, most: int, head: int) -> LogPage:
         """The next events that are in the log already.
+
+        Args:
+            position: Where to begin.
+            most: How many events at most.
+            head: The seq of the run's last event.
 
         Raises:
             PrunedError: The run has ended, and the next events are in neither store nor history.
             StoreUnavailableError: The store failed.
             TemporalUnavailableError: Events have to be read from history, and Temporal did not answer.
         """
-        head = await self.head(position.run_id)
         try:
             chunks = await self._tail.read(position.run_id, position.after, position.view, most)
         except PrunedError:

@@ -21,7 +21,7 @@ class PrunedError(Exception):
 
     def __init__(self, first: int) -> None:
         super().__init__(
-            f"events before seq {first} are pruned: the store has lost them, and Temporal does not keep them (any more)"
+            f"events before seq {first} are gone: the store has lost them, and Temporal does not keep them (any more)"
         )
         self.first = first
 

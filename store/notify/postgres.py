@@ -12,7 +12,7 @@ from sqlalchemy import NullPool
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from longrun.store.db.engines import driver
+from longrun.store.db.engines import async_driver
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class NotifyListener:
 
     def __init__(self, url: str, received: Callable[[set[str]], None]) -> None:
         self._received = received
-        self._engine = create_async_engine(driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        self._engine = create_async_engine(async_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
         self._errors = (SQLAlchemyError, OSError, self._engine.dialect.loaded_dbapi.Error)
         self._task: asyncio.Task[None] | None = None
 

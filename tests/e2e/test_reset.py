@@ -95,7 +95,7 @@ async def test_a_decision_that_was_made_before_the_reset_stands_where_its_questi
         run_id = await on.start()
         await on.front.waiting(run_id)
         await on.decide(run_id, "p1", "approve")
-        await until(lambda: on.services.told(run_id, "approval.decided"), "the decision in history")
+        await until(lambda: on.services.recorded(run_id, "approval.decided"), "the decision in history")
         await on.harness.handle(run_id).terminate(reason="by mistake")
         await on.front.ended(run_id)
         await on.reset(run_id)
@@ -113,7 +113,7 @@ async def test_a_decision_that_a_reset_leaves_out_is_asked_again_and_the_call_is
     async with scene(temporal, tmp_path, Model(calling("pay", "one"), saying("Paid."))) as on:
         run_id = await on.start()
         await on.front.waiting(run_id)
-        await until(lambda: on.services.told(run_id, "run.waiting"), "the pause in history")
+        await until(lambda: on.services.recorded(run_id, "run.waiting"), "the pause in history")
         await on.harness.handle(run_id).signal("say", {"text": "Take your time.", "id": "s1"})
         await until(lambda: tasks_done(on, run_id, 3), "a task after the pause")
         await on.services.decide(run_id, "pay-one", "approve")

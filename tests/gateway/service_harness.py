@@ -51,7 +51,7 @@ async def serving(service: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
 
 @dataclass(frozen=True)
 class ServiceHarness:
-    """What the gateway does without being asked over HTTP."""
+    """What the gateway does without a request."""
 
     stores: Stores
     signals: Outbox
@@ -89,8 +89,8 @@ class ServiceHarness:
             found = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
         return {name: sorted(str(row) for row in rows) for name, rows in found.items()}
 
-    async def told(self, run_id: str, kind: str) -> bool:
-        """Whether history tells of an event of this type."""
+    async def recorded(self, run_id: str, kind: str) -> bool:
+        """Whether history has an event of this type."""
         return any(event.type == kind for event in parsed((await self.rebuilt(run_id)).lines.values()))
 
     async def approved(self, run_id: str, call_id: str) -> bool:
@@ -179,7 +179,7 @@ async def over(services: ServiceHarness, run_id: str) -> RunRow:
 
 
 async def accept(services: ServiceHarness, given: RunOrder) -> RunOrder:
-    """Accept a run as a gateway that died at once would have left it."""
+    """Accept a run as a gateway does that dies at once."""
     await services.stores.runs.accept(Acceptance(given))
     return given
 

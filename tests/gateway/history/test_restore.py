@@ -49,7 +49,7 @@ async def test_a_run_whose_database_was_lost_under_it_goes_on(temporal: str, tmp
     async with behind(temporal, tmp_path, holding, gate) as (harness, parts):
         handle = await harness.start(order(*ALL_TOOLS))
         await gate.reached.wait()
-        await until(lambda: parts.told(handle.id, "tool.completed"), "the other tool's result in history")
+        await until(lambda: parts.recorded(handle.id, "tool.completed"), "the other tool's result in history")
         (tmp_path / "longrun.db").unlink()
         assert await parts.rebuilder.restore_unknown(handle.id)
         gate.open()
@@ -62,7 +62,7 @@ async def test_a_run_whose_database_was_lost_under_it_goes_on(temporal: str, tmp
 async def test_a_waiting_run_whose_database_was_lost_can_be_decided(temporal: str, tmp_path: Path) -> None:
     async with behind(temporal, tmp_path, asking) as (harness, parts):
         handle = await harness.start(order(*ALL_TOOLS))
-        await until(lambda: parts.told(handle.id, "run.waiting"), "the pause in history")
+        await until(lambda: parts.recorded(handle.id, "run.waiting"), "the pause in history")
         (tmp_path / "longrun.db").unlink()
         assert await parts.rebuilder.restore_unknown(handle.id)
         assert (await harness.row(handle.id)).status == "waiting"

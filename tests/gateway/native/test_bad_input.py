@@ -40,7 +40,7 @@ def create(name: str, status: int, at: str, **changes: object) -> Bad:
 
 
 def stream(name: str, at: str, query: str, **headers: str) -> Bad:
-    """A place that cannot be read from."""
+    """A position that cannot be read from."""
     named = {key.replace("_", "-"): value for key, value in headers.items()}
     return Bad(name, 422, at, "GET", f"/api/runs/{{finished}}/stream{query}", headers=named)
 
@@ -123,10 +123,10 @@ BAD = [
     Bad("a page of nothing", 422, "limit", "GET", "/api/runs?limit=0"),
     Bad("a thread with a NUL character", 422, "thread", "GET", "/api/runs?thread=%00"),
     Bad("a cursor that is no id", 422, "before", "GET", "/api/runs?before=yesterday"),
-    stream("a negative place", "starting_after", "?starting_after=-1"),
-    stream("a place that is a word", "starting_after", "?starting_after=end"),
-    stream("a place beyond the end", "starting_after", "?starting_after=201"),
-    stream("a place beyond all numbers", "starting_after", "?starting_after=99999999999999999999999"),
+    stream("a negative position", "starting_after", "?starting_after=-1"),
+    stream("a position that is a word", "starting_after", "?starting_after=end"),
+    stream("a position beyond the end", "starting_after", "?starting_after=201"),
+    stream("a position beyond all numbers", "starting_after", "?starting_after=99999999999999999999999"),
     stream("an unknown view", "view", "?view=all"),
     stream("a last id that is a word", "Last-Event-ID", "", Last_Event_ID="abc"),
     stream("a negative last id", "Last-Event-ID", "", Last_Event_ID="-3"),

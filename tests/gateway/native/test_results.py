@@ -55,12 +55,12 @@ async def test_a_question_about_an_interrupted_call_names_the_call_and_is_decide
     await stand.stores.runs.dispatched(run_id)
     message = calls("c7")
     await stand.stores.ask(ModelCall(run_id=run_id, step=1), message)
-    asked = PendingApproval(call_id="c7~2", name="pay", arguments="{}", step=1, reason="died", interrupted="c7")
-    await stand.stores.approvals.pause(pause(run_id, 1, message).model_copy(update={"calls": (asked,)}), START)
+    question = PendingApproval(call_id="c7~2", name="pay", arguments="{}", step=1, reason="died", interrupted="c7")
+    await stand.stores.approvals.pause(pause(run_id, 1, message).model_copy(update={"calls": (question,)}), START)
     (shown,) = (await stand.front.http.get(f"/api/approvals?run_id={run_id}")).json()["approvals"]
     assert (shown["call_id"], shown["interrupted"], shown["reason"]) == ("c7~2", "c7", "died")
     (pending,) = (await stand.front.run(run_id))["pending_approvals"]
-    assert pending == asked.model_dump()
+    assert pending == question.model_dump()
     assert (await stand.front.http.post("/api/approvals/c7", json={"decision": "approve"})).status_code == 404
     response = await stand.front.http.post("/api/approvals/c7~2", json={"decision": "approve"})
     assert (response.status_code, response.json()["run_id"]) == (202, run_id)

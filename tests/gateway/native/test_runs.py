@@ -1,4 +1,4 @@
-"""Starting, listing and steering runs while Temporal is away: they are accepted and kept."""
+"""Starting, listing and steering runs while Temporal is unavailable: they are accepted and kept."""
 
 import asyncio
 

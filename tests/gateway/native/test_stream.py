@@ -1,4 +1,4 @@
-"""Reading a log from any place, over a real socket."""
+"""Reading a log from any position, over a real socket."""
 
 import asyncio
 import json
@@ -32,9 +32,9 @@ async def test_a_stream_resumed_after_any_event_is_exactly_the_rest(stand: Stand
     blocks = whole.removesuffix(b"\n\n").split(b"\n\n")
     assert len(blocks) == 200
     for seq in range(1, 200):
-        rest = b"".join(block + b"\n\n" for block in blocks[seq:])
-        assert await body(stand.front, f"{path}?starting_after={seq}") == rest
-        assert await body(stand.front, path, Last_Event_ID=str(seq)) == rest
+        remaining = b"".join(block + b"\n\n" for block in blocks[seq:])
+        assert await body(stand.front, f"{path}?starting_after={seq}") == remaining
+        assert await body(stand.front, path, Last_Event_ID=str(seq)) == remaining
 
 
 async def test_a_frame_has_the_seq_the_type_and_the_event(stand: Stand) -> None:
@@ -52,7 +52,7 @@ async def test_the_last_event_id_goes_over_the_query(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("nothing", ["", "?starting_after=0", "?starting_after=", "?starting_after=null"])
-async def test_no_place_is_the_beginning(stand: Stand, nothing: str) -> None:
+async def test_no_position_is_the_beginning(stand: Stand, nothing: str) -> None:
     assert len(await stand.front.frames(stand.finished, nothing)) == 200
 
 

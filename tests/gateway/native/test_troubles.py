@@ -1,4 +1,4 @@
-"""What a caller sees when the trouble is ours: the store is away, or has something that cannot be read."""
+"""What a caller sees when the trouble is ours: the store is unavailable, or has something that cannot be read."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -20,21 +20,21 @@ pytestmark = pytest.mark.server
 
 
 class Held:
-    """The gates of models that hold their answers back, by the words that they are asked with."""
+    """The gates of models that hold their answers back, by the input of their run."""
 
     def __init__(self) -> None:
         self.gates: dict[str, Gate] = {}
-        self._asked: dict[str, str] = {}
+        self._inputs: dict[str, str] = {}
 
     def says(self, request: ModelRequest) -> Turn:
-        """What the model answers to the words that its run began with."""
-        asked = self._asked.setdefault(request.run_id, request.messages[-1].text)
-        if asked.startswith("hold"):
-            return turn(text("Before. ", self.gates.setdefault(asked, Gate()), "After."))
-        if asked.startswith("count"):
+        """The answer of the model to the input of its run."""
+        given = self._inputs.setdefault(request.run_id, request.messages[-1].text)
+        if given.startswith("hold"):
+            return turn(text("Before. ", self.gates.setdefault(given, Gate()), "After."))
+        if given.startswith("count"):
             return turn(text(*(f"{number} " for number in range(190))))
-        if asked.startswith("pay") and request.step == 1:
-            return turn(call(f"{asked}-1", "pay", {"amount": 5}), call(f"{asked}-2", "pay", {"amount": 6}))
+        if given.startswith("pay") and request.step == 1:
+            return turn(call(f"{given}-1", "pay", {"amount": 5}), call(f"{given}-2", "pay", {"amount": 6}))
         return turn("Done: " + ", ".join(message.text for message in request.messages if message.role == "user"))
 
 
@@ -48,17 +48,17 @@ class Deployment:
         self.front = front
         self.gates = held.gates
 
-    async def start(self, words: str, **more: object) -> str:
+    async def start(self, text: str, **more: object) -> str:
         """Start a run of the clerk."""
-        return (await self.front.start(AGENT, words, **more))["id"]
+        return (await self.front.start(AGENT, text, **more))["id"]
 
-    async def held(self, words: str) -> Gate:
-        """Wait until the model holds its answer to these words back."""
+    async def held(self, text: str) -> Gate:
+        """Wait until the model holds its answer to this input back."""
         async with asyncio.timeout(PATIENCE):
-            while words not in self.gates:  # noqa: ASYNC110 - made by the worker
+            while text not in self.gates:  # noqa: ASYNC110 - made by the worker
                 await asyncio.sleep(0.01)
-            await self.gates[words].reached.wait()
-        return self.gates[words]
+            await self.gates[text].reached.wait()
+        return self.gates[text]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -99,8 +99,8 @@ async def test_a_live_run_read_from_every_seq_gives_every_reader_the_rest(deploy
         assert await deployment.front.frames(run_id, f"?view=raw&starting_after={after}") == whole[after:]
         if after:
             assert await deployment.front.frames(run_id, "?view=raw", Last_Event_ID=str(after)) == whole[after:]
-    words = "".join(json.loads(data)["delta"] for _, event, data in whole if event == "text.delta")
-    assert words == (await deployment.front.run(run_id))["output"]
+    said = "".join(json.loads(data)["delta"] for _, event, data in whole if event == "text.delta")
+    assert said == (await deployment.front.run(run_id))["output"]
 
 
 async def test_a_client_that_disconnects_never_stops_its_run(deployment: Deployment) -> None:

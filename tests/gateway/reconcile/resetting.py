@@ -164,7 +164,7 @@ async def waited_and_terminated(on: Scene) -> str:
     """A run that was terminated after a task of its workflow in which it did nothing but wait."""
     run_id = await on.start()
     await on.front.waiting(run_id)
-    await until(lambda: on.services.told(run_id, "run.waiting"), "the pause in history")
+    await until(lambda: on.services.recorded(run_id, "run.waiting"), "the pause in history")
     await on.harness.handle(run_id).signal("say", {"text": "Take your time.", "id": "s1"})
     await until(lambda: tasks_done(on, run_id, 3), "a task after the pause")
     await on.harness.handle(run_id).terminate(reason="by mistake")

@@ -73,7 +73,7 @@ async def test_a_terminated_run_is_ended_and_its_thread_goes_on(temporal: str, t
         await harness.phase(handle, "waiting")
         second = await accept(services, order("note", thread_id=first.thread_id))
         async with reconciling(services):
-            await until(lambda: services.told(first.run_id, "run.waiting"), "the pause in history")
+            await until(lambda: services.recorded(first.run_id, "run.waiting"), "the pause in history")
             await handle.terminate(reason="I have seen enough")
             row = await over(services, first.run_id)
             await harness.phase(harness.handle(second.run_id), "waiting")
@@ -215,7 +215,7 @@ async def test_runs_that_go_on_are_brought_back_into_a_new_database(temporal: st
 async def test_a_run_that_ended_behind_an_old_copy_of_the_database_is_caught_up(temporal: str, tmp_path: Path) -> None:
     async with behind(temporal, tmp_path, WAITS) as (harness, services):
         handle = await harness.start(order("note"))
-        await until(lambda: services.told(handle.id, "run.waiting"), "the pause in history")
+        await until(lambda: services.recorded(handle.id, "run.waiting"), "the pause in history")
         history, lines = await services.rebuilt(handle.id), await services.settled(handle.id)
         await services.decide(handle.id, "c1", "approve")
         await harness.ended(handle)

@@ -117,7 +117,7 @@ async def test_a_terminated_run_that_waited_can_be_decided_after_a_reset(tempora
     async with scene(temporal, tmp_path, Model(calling("pay", "one"), saying("Paid."))) as on:
         run_id = await on.start()
         await on.front.waiting(run_id)
-        await until(lambda: on.services.told(run_id, "run.waiting"), "the pause in history")
+        await until(lambda: on.services.recorded(run_id, "run.waiting"), "the pause in history")
         await on.harness.handle(run_id).terminate(reason="by mistake")
         assert (await on.front.ended(run_id))["stop_reason"] == "terminated"
         await on.reset(run_id)

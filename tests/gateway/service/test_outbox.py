@@ -53,7 +53,7 @@ async def test_what_waits_is_sent_before_what_comes(temporal: str, tmp_path: Pat
         await gate.reached.wait()
         services = await behind(relay, harness)
         relay.cut()
-        assert [await say(services, handle.id, words) for words in ("one", "two")] == ["accepted"] * 2
+        assert [await say(services, handle.id, text) for text in ("one", "two")] == ["accepted"] * 2
         relay.mend()
         assert await say(services, handle.id, "three") == "delivered"
         assert not await services.signals.undelivered(now() + LONG_AGO)

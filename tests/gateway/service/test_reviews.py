@@ -206,11 +206,11 @@ async def test_an_unknown_run_is_named(address: str) -> None:
 
 @asynccontextmanager
 async def without_worker(temporal: str, folder: Path) -> AsyncGenerator[tuple[str, str]]:
-    """A waiting run whose worker has gone, and its call."""
-    async with running(temporal, folder, scripts=SCRIPTS) as gone:
-        run_id, call_id = await waiting_call(gone, "scripted/fixed")
+    """A waiting run whose worker has ended, and its call."""
+    async with running(temporal, folder, scripts=SCRIPTS) as ended:
+        run_id, call_id = await waiting_call(ended, "scripted/fixed")
     yield run_id, call_id
-    async with serving(gone.settings, temporal) as front, working(gone.settings, temporal):
+    async with serving(ended.settings, temporal) as front, working(ended.settings, temporal):
         await front.ended(run_id)
 
 

@@ -1,4 +1,4 @@
-"""Temporal goes away in the middle of things, comes back, or refuses; a workflow fails: nothing is lost or stuck."""
+"""Temporal becomes unavailable, comes back, or refuses; a workflow fails: nothing is lost or stuck."""
 
 import asyncio
 from contextlib import aclosing
@@ -70,12 +70,12 @@ async def test_a_round_that_fails_is_told_and_the_next_one_comes(
         async def write(body: str) -> None:
             await services.stores.database.write(lambda tx: tx.execute(update(RunRow).values(order=body)))
 
-        async def told() -> bool:
+        async def logged() -> bool:
             return "a round of the reconciler failed" in caplog.text
 
         await write("{}")
         async with reconciling(services):
-            await until(told, "a word about the round")
+            await until(logged, "a log line about the round")
             await write(given.model_dump_json())
             assert (await over(services, given.run_id)).status == "completed"
     assert "answer again" in caplog.text

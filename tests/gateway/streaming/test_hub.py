@@ -94,3 +94,18 @@ async def test_a_reader_that_does_not_keep_up_is_sent_back_to_the_store(stores: 
         await end(stores, run_id)
         seen += [chunk async for chunk in chunks]
     check_log(parsed(line for chunk in seen for line in chunk.lines))
+
+
+async def test_a_viewer_before_a_gap_looks_again_when_anything_is_committed(stores: Stores) -> None:
+    hub = Hub(stores.log)
+    run_id = await run(stores)
+    async with serving(hub.serve()), asyncio.timeout(10):
+        with hub.subscribe(run_id, 1) as news:
+            waiting = asyncio.create_task(news.take())
+            hub.notify([run_id])
+            assert await waiting == []
+
+
+async def test_a_viewer_can_wait_for_so_long_only(stores: Stores) -> None:
+    with Hub(stores.log).subscribe(await run(stores), 1) as news:
+        assert await news.take(0.01) == []

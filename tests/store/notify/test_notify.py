@@ -16,19 +16,19 @@ from tests.store.db.cluster import Cluster
 
 
 class Ear:
-    """Keeps what was heard."""
+    """Keeps what it is notified of."""
 
     def __init__(self) -> None:
-        self.heard: set[str] = set()
+        self.notified: set[str] = set()
         self._news = asyncio.Event()
 
     def __call__(self, run_ids: set[str]) -> None:
-        self.heard |= run_ids
+        self.notified |= run_ids
         self._news.set()
 
     async def until(self, wanted: Callable[[set[str]], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
-            while not wanted(self.heard):
+            while not wanted(self.notified):
                 await self._news.wait()
                 self._news.clear()
 
@@ -37,7 +37,7 @@ class Ear:
 def folder() -> Iterator[Path]:
     """A folder with a name that is short enough for sockets."""
     with TemporaryDirectory(prefix="longrun-") as folder:
-        yield Path(folder) / "pokes"
+        yield Path(folder) / "notify"
 
 
 def sockets(folder: Path) -> list[Path]:
@@ -89,15 +89,15 @@ async def test_a_listener_that_does_not_listen_holds_nobody_up(folder: Path) -> 
     for n in range(5000):
         notifier(frozenset({f"run-{n}"}))
     listener.start()
-    await ear.until(lambda heard: "run-0" in heard)
-    assert "run-4999" not in ear.heard
+    await ear.until(lambda notified: "run-0" in notified)
+    assert "run-4999" not in ear.notified
     notifier(frozenset({"run-5000"}))
-    await ear.until(lambda heard: "run-5000" in heard)
+    await ear.until(lambda notified: "run-5000" in notified)
     notifier.close()
     listener.close()
 
 
-async def test_commits_poke(database_url: str, folder: Path) -> None:
+async def test_commits_notify(database_url: str, folder: Path) -> None:
     ear = Ear()
     listener = DatagramListener(folder, ear)
     listener.start()
@@ -110,12 +110,12 @@ async def test_commits_poke(database_url: str, folder: Path) -> None:
     listener.close()
 
 
-async def test_commits_are_heard_through_postgres(postgres_url: str) -> None:
+async def test_commits_notify_through_postgres(postgres_url: str) -> None:
     ear = Ear()
     listener = NotifyListener(postgres_url, ear)
     listener.start()
     store = Stores.over(postgres_url)
-    while not ear.heard:  # until it listens
+    while not ear.notified:  # until it listens
         await store.accept()
     runs = await asyncio.gather(*(store.accept() for _ in range(300)))
     await ear.until({run.run_id for run in runs}.issubset)
@@ -131,8 +131,8 @@ async def test_a_listener_comes_back_after_its_connection_was_lost(cluster: Clus
     listener.start()
     store = Stores.over(url)
     for _ in range(2):
-        ear.heard.clear()
-        while not ear.heard:
+        ear.notified.clear()
+        while not ear.notified:
             await store.accept()
         cluster.hang_up(url)
     listener.close()
