@@ -148,7 +148,7 @@ async def test_a_whole_text_that_is_not_what_was_streamed_is_a_failure(server: W
     other = {**done, "item": message_item("Good bye")}
     final = {"type": "response.completed", "response": response("completed")}
     server.play(Answer(named(*begun, other, final)))
-    with pytest.raises(ProviderFailure, match="not what was streamed") as failure:
+    with pytest.raises(ProviderFailure, match="does not start with its deltas") as failure:
         await ask(catalog, MODEL)
     assert failure.value.kind == "invalid"
 
