@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from longrun.activities.delta_writer import DeltaWriter
 from longrun.activities.failures import ProviderFailure
-from longrun.activities.heartbeat import cancelled_by_run, leaving
+from longrun.activities.heartbeat import cancelled_by_run, cancelled_on_shutdown
 from longrun.activities.providers.provider import (
     Completed,
     Delta,
@@ -107,7 +107,7 @@ class Answering:
     async def _read(self, question: Question, attempt: StepAttempt, deltas: AsyncGenerator[Delta, None]) -> ModelReply:
         writer = self._writer(question, attempt)
         try:
-            async with leaving(writer.resumable), aclosing(deltas):
+            async with cancelled_on_shutdown(writer.resumable), aclosing(deltas):
                 async for delta in deltas:
                     writer.put(delta)
         except asyncio.CancelledError:

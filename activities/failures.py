@@ -1,4 +1,4 @@
-"""Why a model call failed, and whether asking again can help: one table for every provider."""
+"""The kinds of failure of a model call, and whether a retry can help: one table for every provider."""
 
 import re
 from collections.abc import Generator, Iterable
@@ -13,12 +13,12 @@ from longrun.store.db.database import StoreUnavailableError
 from longrun.workflows.contract.errors import ErrorType
 
 FailureKind = Literal["transient", "fatal", "overflow", "invalid"]
-"""``transient``: ask again; ``fatal``: asking again gives the same answer; ``overflow``: the conversation is too long;
-``invalid``: the stream broke its own rules or ended without its end, so ask again."""
+"""``transient``: a retry can help; ``fatal``: a retry fails too; ``overflow``: the conversation is too long;
+``invalid``: the stream was malformed or broke off, and a retry can help."""
 
 MAX_RETRY_AFTER = 300.0
 MOST_FAILURES = 10
-"""So often a provider may fail one step."""
+"""The failures of a provider in one step after which the step fails."""
 _STORE_PATIENCE = timedelta(seconds=10)
 _TYPES: dict[FailureKind, ErrorType] = {
     "transient": "llm_api_error",
@@ -66,7 +66,7 @@ _TRANSIENT_CODES = frozenset(
     }
 )
 _OVERFLOW_CODES = frozenset({"context_length_exceeded", "model_context_window_exceeded", "exceed_context_size_error"})
-_OVERFLOW_WORDS = (
+_OVERFLOW_PHRASES = (
     "prompt is too long",
     "maximum context length",
     "context window",
@@ -80,9 +80,9 @@ class ProviderFailure(Exception):  # noqa: N818 - a failure is what the design c
     """A model call that gave no answer.
 
     Args:
-        kind: Whether asking again can help.
-        message: What the provider said, for people.
-        retry_after: Seconds that the provider asked us to wait.
+        kind: Whether a retry can help.
+        message: The provider's message, for a person.
+        retry_after: The provider's ``retry-after``, in seconds.
     """
 
     def __init__(self, kind: FailureKind, message: str, *, retry_after: float | None = None) -> None:
@@ -91,10 +91,10 @@ class ProviderFailure(Exception):  # noqa: N818 - a failure is what the design c
         self.retry_after = retry_after
 
     def to_application_error(self, failures: int = 1) -> ApplicationError:
-        """The error as Temporal's retry policy understands it.
+        """The error for Temporal's retry policy.
 
         Args:
-            failures: How often the step has failed so, this time included. Workers that died do not count.
+            failures: The provider's failures in this step, with this one. Attempts of workers that died do not count.
         """
         return ApplicationError(
             str(self),
@@ -105,7 +105,7 @@ class ProviderFailure(Exception):  # noqa: N818 - a failure is what the design c
 
 
 def backoff(failures: int) -> timedelta:
-    """How long to wait after so many failures: a second, then twice as long each time, up to a minute."""
+    """The delay after so many failures: a second, doubled each time, up to a minute."""
     return timedelta(seconds=min(60.0, 2.0 ** min(failures - 1, 6)))
 
 
@@ -115,10 +115,10 @@ def _bounded(seconds: float) -> timedelta:
 
 @contextmanager
 def store_failures() -> Generator[None]:
-    """Ask Temporal to try again later when the store is away.
+    """Let Temporal retry an activity later when the store is unavailable.
 
     Raises:
-        ApplicationError: The store did not answer.
+        ApplicationError: The store is unavailable.
     """
     try:
         yield
@@ -128,12 +128,12 @@ def store_failures() -> Generator[None]:
 
 
 def handed_over() -> ApplicationError:
-    """The error of a call that its worker, which is shut down, gives to another one at once."""
+    """The error of an attempt that ends because its worker is shut down: another worker retries it at once."""
     return ApplicationError("the worker is shut down", type="handed_over", next_retry_delay=timedelta(milliseconds=1))
 
 
 class MismatchFailure(ProviderFailure):
-    """The provider's word for a whole part does not begin with what it had sent of it."""
+    """The whole text of a part, as the provider gives it, does not start with its deltas."""
 
     def __init__(self, message: str) -> None:
         super().__init__("invalid", message)
@@ -143,16 +143,16 @@ def classify(status: int | None, codes: Iterable[str], message: str, should_retr
     """The kind of a failure that a provider reported.
 
     Args:
-        status: The HTTP status, ``None`` where the error came inside a stream.
-        codes: The provider's own ``code`` and ``type``; one that is an HTTP status stands in for a missing ``status``.
-        message: The provider's text.
+        status: The HTTP status, ``None`` for an error inside a stream.
+        codes: The provider's ``code`` and ``type``; a code that is an HTTP status replaces a missing ``status``.
+        message: The provider's message.
         should_retry: The value of an ``x-should-retry`` header, which overrides the table.
     """
     named = frozenset(codes)
     if status is None:
         status = next((int(code) for code in sorted(named) if _HTTP_ERROR.fullmatch(code)), None)
     lowered = message.lower()
-    too_long = status in _OVERFLOW_STATUS and any(words in lowered for words in _OVERFLOW_WORDS)
+    too_long = status in _OVERFLOW_STATUS and any(phrase in lowered for phrase in _OVERFLOW_PHRASES)
     if too_long or named & _OVERFLOW_CODES:
         return "overflow"
     if should_retry in ("true", "false"):

@@ -1,4 +1,4 @@
-"""Heartbeats from the background: the first token, or a silent tool, may take longer than any timeout."""
+"""Heartbeats of an activity from a task of their own, and the ends that Temporal can ask it for."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from temporalio import activity
 
 INTERVAL = 1.0
-"""Seconds; a cancel reaches an activity in the answer to a heartbeat."""
+"""Seconds between two heartbeats. A cancellation reaches an activity in the answer to one."""
 
 
 async def _beat() -> None:
@@ -18,7 +18,7 @@ async def _beat() -> None:
 
 @asynccontextmanager
 async def heartbeats() -> AsyncGenerator[None]:
-    """Beat while the block runs."""
+    """Send heartbeats while the block runs."""
     beating = asyncio.create_task(_beat())
     try:
         yield
@@ -27,8 +27,8 @@ async def heartbeats() -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def leaving(resumable: asyncio.Event) -> AsyncGenerator[None]:
-    """Cancel the block when the worker is shut down, as soon as another one can go on with it."""
+async def cancelled_on_shutdown(resumable: asyncio.Event) -> AsyncGenerator[None]:
+    """Cancel the block when the worker is shut down, as soon as another worker can resume it (``resumable``)."""
     block = asyncio.current_task()
 
     async def watch() -> None:
@@ -45,6 +45,6 @@ async def leaving(resumable: asyncio.Event) -> AsyncGenerator[None]:
 
 
 def cancelled_by_run() -> bool:
-    """Whether the run wants this activity to end, rather than the worker or a timeout."""
+    """Whether the workflow has cancelled this activity, rather than a shutdown or a timeout."""
     details = activity.cancellation_details()
     return details is not None and details.cancel_requested

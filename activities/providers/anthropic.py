@@ -37,10 +37,10 @@ class Anthropic(Provider):
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
-        asked = f"anthropic/{request.model}"
-        reader = _Reader(asked)
-        with provider_failures(asked):
-            body = anthropic_body(request, asked)
+        provider_model = f"anthropic/{request.model}"
+        reader = _Reader(provider_model)
+        with provider_failures(provider_model):
+            body = anthropic_body(request, provider_model)
             stream = await self._client.messages.create(**body, stream=True)
             async with stream:
                 async for event in stream:
@@ -50,7 +50,7 @@ class Anthropic(Provider):
                         await drain(stream)
                         yield reader.completed
                         return
-        raise ended_early(asked)
+        raise ended_early(provider_model)
 
     @override
     async def aclose(self) -> None:
@@ -59,7 +59,7 @@ class Anthropic(Provider):
 
 @dataclass
 class _Block:
-    """A content block that has started. ``content`` is how it began."""
+    """A content block that has started. ``content`` is the block of its start event."""
 
     content: dict[str, Any]
     signature: str = ""
@@ -68,12 +68,12 @@ class _Block:
 
 
 class _Reader:
-    """Reads one message. Parts are keyed by the index of their block."""
+    """Reads one message. Parts are keyed by the index of their content block."""
 
-    def __init__(self, asked: str) -> None:
+    def __init__(self, provider_model: str) -> None:
         self.completed: Completed | None = None
-        self._asked = asked
-        self._parts = Assembly(asked)
+        self._provider_model = provider_model
+        self._parts = Assembly(provider_model)
         self._blocks: dict[int, _Block] = {}
         self._doubtful: int | None = None
         self._reason: FinishReason | None = None
@@ -96,7 +96,7 @@ class _Reader:
         }
 
     def read(self, event: types.RawMessageStreamEvent) -> Iterator[Delta]:
-        """What an event adds; one that we do not know adds nothing."""
+        """The deltas of an event; none for one of an unknown type."""
         handler = self._events.get(event.type)
         return iter(()) if handler is None else handler(event)
 
@@ -143,7 +143,7 @@ class _Reader:
 
     def _block(self, index: int) -> _Block:
         if (block := self._blocks.get(index)) is None:
-            raise ProviderFailure("invalid", f"{self._asked}: block {index} goes on and never began")
+            raise ProviderFailure("invalid", f"{self._provider_model}: block {index} has a delta and no start")
         return block
 
     def _block_stop(self, event: types.RawContentBlockStopEvent) -> Iterator[Delta]:
@@ -178,17 +178,17 @@ class _Reader:
             self._doubtful = index
 
     def _settle(self) -> Iterator[Delta]:
-        """Complete a call that ended without whole arguments: what follows it shows that no limit cut it."""
+        """Complete a call whose arguments are no JSON object: what follows it shows that no token limit has cut it."""
         if self._doubtful is not None:
             yield from self._parts.complete(self._doubtful)
             self._doubtful = None
 
     def _whole(self, block: _Block) -> Opaque:
-        """A block that is kept as it came, with what was streamed of its input."""
+        """A block that is kept unchanged, with the input that was streamed."""
         if not (text := "".join(block.inputs)):
             return cast("Opaque", block.content)
         if not is_object(text):
-            raise ProviderFailure("invalid", f"{self._asked}: the input of a {block.content['type']} is cut")
+            raise ProviderFailure("invalid", f"{self._provider_model}: the input of a {block.content['type']} is cut")
         return cast("Opaque", {**block.content, "input": json.loads(text)})
 
     def _message_delta(self, event: types.RawMessageDeltaEvent) -> Iterator[Delta]:
@@ -205,14 +205,14 @@ class _Reader:
 
     def _message_stop(self, _: types.RawMessageStopEvent) -> Iterator[Delta]:
         if self._reason is None or self._blocks:
-            raise ended_early(self._asked)
+            raise ended_early(self._provider_model)
         self.completed = Completed(self._reason, self._usage())
         return iter(())
 
     def _count(self, usage: object) -> None:
-        """Take cumulative counts; what is not said stays."""
-        told = {name: count(usage, name) for name in _COUNTS}
-        self._counts |= {name: number for name, number in told.items() if number is not None}
+        """Add cumulative counts; a count that is not given is kept."""
+        given = {name: count(usage, name) for name in _COUNTS}
+        self._counts |= {name: number for name, number in given.items() if number is not None}
         thought = count(usage, "output_tokens_details", "thinking_tokens")
         self._thinking_tokens = self._thinking_tokens if thought is None else thought
 

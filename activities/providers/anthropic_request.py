@@ -1,4 +1,4 @@
-"""A conversation as the messages of Anthropic's API: roles alternate, results come first, thinking stays in place."""
+"""A conversation as the messages of Anthropic's API: roles alternate, and tool results come first in a message."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -19,30 +19,30 @@ from longrun.workflows.contract.messages import (
 Block = dict[str, Any]
 
 LONGEST_ANSWER = 32_000
-"""``max_tokens`` where the agent does not say: the API insists on one, and this is what every current model allows."""
+"""``max_tokens`` for an agent without a limit: the API requires one, and every current model allows this one."""
 _THINKING = ("thinking", "redacted_thinking")
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 _EFFORTS = {"minimal": "low"}
-_UNSAID = "(no text)"
+_NO_TEXT = "(no text)"
 
 
-def anthropic_body(request: ModelRequest, asked: str) -> dict[str, Any]:
+def anthropic_body(request: ModelRequest, provider_model: str) -> dict[str, Any]:
     """The arguments of ``messages.create``, which has no temperature any more.
 
     Args:
-        request: What is asked.
-        asked: The model with its provider: opaque parts of other models are left out.
+        request: The request.
+        provider_model: The model with its provider, as in ``provider/name``; opaque parts of other models are omitted.
     """
     params = request.params
-    messages = _messages(request.messages, asked)
+    messages = _messages(request.messages, provider_model)
     body: dict[str, Any] = {
         "model": request.model,
         "max_tokens": params.max_output_tokens or LONGEST_ANSWER,
         "messages": messages,
         **_tools(request),
     }
-    told = [m.text for m in request.messages if m.role == "system"]
-    if system := "\n\n".join(text for text in (request.system, *told) if text.strip()):
+    others = [m.text for m in request.messages if m.role == "system"]
+    if system := "\n\n".join(text for text in (request.system, *others) if text.strip()):
         body["system"] = system
     if params.reasoning_effort == "none":
         body["thinking"] = {"type": "disabled"}
@@ -53,21 +53,21 @@ def anthropic_body(request: ModelRequest, asked: str) -> dict[str, Any]:
 
 
 def _tools(request: ModelRequest) -> dict[str, Any]:
-    """The tools; where calls occur that were made with tools that are gone, their names, not to be called."""
+    """The tools. Without any, those that were called before, not to be called again: the API requires them."""
     if not request.tools:
         names = dict.fromkeys(call.name for message in request.messages for call in message.calls)
-        gone = [{"name": name, "input_schema": {"type": "object"}} for name in names]
-        return {"tools": gone, "tool_choice": {"type": "none"}} if gone else {}
+        called = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+        return {"tools": called, "tool_choice": {"type": "none"}} if called else {}
     tools = [{"name": t.name, "description": t.description, "input_schema": t.parameters} for t in request.tools]
     if request.params.parallel_tool_calls:
         return {"tools": tools}
     return {"tools": tools, "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
 
 
-def _messages(messages: Sequence[Message], asked: str) -> list[Block]:
+def _messages(messages: Sequence[Message], provider_model: str) -> list[Block]:
     turns: list[Block] = []
     for message in messages:
-        blocks = list(_blocks(message, own=message.provider == asked))
+        blocks = list(_blocks(message, own=message.provider == provider_model))
         role = "assistant" if message.role == "assistant" else "user"
         if blocks and turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
@@ -78,12 +78,12 @@ def _messages(messages: Sequence[Message], asked: str) -> list[Block]:
             turn["content"] = _acceptable(turn["content"], last=turn is turns[-1])
     turns = [turn for turn in turns if turn["content"]]
     if not turns or turns[0]["role"] != "user":
-        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": _UNSAID}]})
+        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": _NO_TEXT}]})
     return turns
 
 
 def _acceptable(blocks: list[Block], *, last: bool) -> list[Block]:
-    """Without what a cancelled answer may leave: thinking that led to nothing, a provider's own call without result."""
+    """The blocks that the API accepts: no reasoning at the end, and no call of its own tools without a result."""
     answered = {block.get("tool_use_id") for block in blocks if block["type"].endswith("_tool_result")}
     kept = [b for b in blocks if last or b["type"] != "server_tool_use" or b["id"] in answered]
     while kept and kept[-1]["type"] in _THINKING:
@@ -118,7 +118,7 @@ def _result(part: ToolResultPart) -> Block:
 
 
 def _opaque(part: Part) -> Iterator[Block]:
-    """Thinking and a provider's own tools, as they came; thinking without its signature is refused."""
+    """Reasoning and calls of the provider's own tools, unchanged; reasoning without its signature is refused."""
     if isinstance(part, OpaquePart):
         yield cast("Block", dict(part.opaque))
     elif isinstance(part, ReasoningPart) and part.opaque and not part.cut:
@@ -126,5 +126,5 @@ def _opaque(part: Part) -> Iterator[Block]:
 
 
 def _id(call_id: str) -> str:
-    """The id in the alphabet that the API accepts: an answer of another host may have used a wider one."""
+    """The id in the characters that the API accepts: the id of another host may have others."""
     return _NOT_IN_IDS.sub("_", call_id)

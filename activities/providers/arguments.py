@@ -1,4 +1,4 @@
-"""Tool arguments on their way back to a provider: a model's text may be no JSON, but a request must be."""
+"""The arguments of tool calls in a request: a model may have written no JSON, but a request has to be JSON."""
 
 import json
 from typing import cast
@@ -6,7 +6,7 @@ from typing import cast
 from pydantic import JsonValue
 
 INVALID = "INVALID_JSON"
-"""The key under which a provider gets back what its model wrote and nobody could read."""
+"""The key of arguments that are no JSON object."""
 
 
 def _refuse(constant: str) -> None:
@@ -14,7 +14,7 @@ def _refuse(constant: str) -> None:
 
 
 def argument_object(arguments: str) -> dict[str, JsonValue]:
-    """The arguments as an object; text that is none is wrapped, so that the model sees what it wrote."""
+    """The arguments as an object; a text that is none is wrapped, so that the model sees what it wrote."""
     try:
         value = cast("JsonValue", json.loads(arguments or "{}", parse_constant=_refuse))
     except ValueError:
@@ -23,7 +23,7 @@ def argument_object(arguments: str) -> dict[str, JsonValue]:
 
 
 def argument_text(arguments: str) -> str:
-    """The arguments as text that any host can parse: the model's own, byte for byte, where it is an object."""
+    """The arguments as a JSON text: the model's own, byte for byte, if it is an object."""
     found = argument_object(arguments)
     return json.dumps(found) if INVALID in found else arguments or "{}"
 

@@ -1,4 +1,4 @@
-"""Parts that come in pieces, by the keys of a provider's wire: what is sent on is exactly what the whole part says."""
+"""The parts of an answer, assembled from a provider's events: the deltas of a part are exactly its whole text."""
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Iterator
@@ -21,10 +21,10 @@ _DRAIN = 0.5
 
 @dataclass
 class OpenPart:
-    """A part that has started. ``refusal`` marks a text in which the model declines.
+    """A part that has started.
 
-    ``done`` is one that was complete before the answer was taken up here: it is completed once more, with all that
-    only its provider understands.
+    ``refusal`` marks a text in which the model declines. ``complete`` marks a part that was complete before the resume
+    point: it is completed once more, because its opaque value was not kept.
     """
 
     number: int
@@ -32,16 +32,16 @@ class OpenPart:
     call_id: str = ""
     name: str = ""
     refusal: bool = False
-    done: bool = False
+    complete: bool = False
     pieces: list[str] = field(default_factory=list[str])
 
     @property
     def text(self) -> str:
-        """What has come so far."""
+        """The deltas so far."""
         return "".join(self.pieces)
 
     def whole(self, text: str, opaque: Opaque | None) -> TextPart | ReasoningPart | ToolCallPart:
-        """The part as it stands in the message."""
+        """The part of the message."""
         if self.kind == "tool_call":
             return ToolCallPart(call_id=self.call_id, name=self.name, arguments=text, opaque=opaque)
         if self.kind == "reasoning":
@@ -50,14 +50,14 @@ class OpenPart:
 
 
 class Assembly:
-    """The parts of one answer. Every method yields the deltas that follow from what came.
+    """The parts of one answer. The methods yield deltas.
 
     Args:
-        provider: Names the model in failures.
+        provider_model: The model with its provider, for error messages.
     """
 
-    def __init__(self, provider: str) -> None:
-        self._provider = provider
+    def __init__(self, provider_model: str) -> None:
+        self._provider_model = provider_model
         self._open: dict[Hashable, OpenPart] = {}
         self._all: list[tuple[Hashable, OpenPart]] = []
         self.calls = 0
@@ -66,27 +66,27 @@ class Assembly:
         self.refused = False
 
     def find(self, key: Hashable) -> OpenPart | None:
-        """The open part of this key."""
+        """The open part with this key."""
         return self._open.get(key)
 
     def keys(self) -> list[Hashable]:
-        """The keys of all open parts, in the order in which they began."""
+        """The keys of all open parts, in the order in which they started."""
         return list(self._open)
 
     def start(self, key: Hashable, kind: Kind, *, refusal: bool = False) -> Iterator[Delta]:
-        """Begin a text or reasoning part, unless it has begun."""
+        """Start a text or reasoning part, unless it has started."""
         if key not in self._open:
-            yield self._begin(key, kind, OpenPart(len(self._all), kind, refusal=refusal))
+            yield self._start(key, kind, OpenPart(len(self._all), kind, refusal=refusal))
             self.refused = self.refused or refusal
 
     def start_call(self, key: Hashable, call_id: str, name: str) -> Iterator[Delta]:
-        """Begin a tool call, unless it has begun."""
+        """Start a tool call, unless it has started."""
         if key not in self._open:
             self.calls += 1
-            yield self._begin(key, "tool_call", OpenPart(len(self._all), "tool_call", call_id, name))
+            yield self._start(key, "tool_call", OpenPart(len(self._all), "tool_call", call_id, name))
 
     def append(self, key: Hashable, text: str) -> Iterator[Delta]:
-        """More of an open part."""
+        """More text of an open part."""
         if text:
             part = self._open[key]
             part.pieces.append(text)
@@ -94,10 +94,10 @@ class Assembly:
             yield PartDelta(part.number, text)
 
     def complete(self, key: Hashable, final: str | None = None, opaque: Opaque | None = None) -> Iterator[Delta]:
-        """End an open part. ``final`` is the provider's own word for the whole text; what is missing is sent on.
+        """Complete an open part. ``final`` is the whole text as the provider gives it; what is missing becomes a delta.
 
         Raises:
-            MismatchFailure: The text that was sent is not how the whole one begins.
+            MismatchFailure: The whole text does not start with the deltas.
         """
         part = self._open[key]
         sent = part.text
@@ -105,34 +105,34 @@ class Assembly:
         if part.kind == "tool_call" and not whole:
             whole = NO_ARGUMENTS
         if not whole.startswith(sent):
-            raise MismatchFailure(f"{self._provider}: part {part.number} is not what was streamed of it")
+            raise MismatchFailure(f"{self._provider_model}: part {part.number} does not start with its deltas")
         yield from self.append(key, whole[len(sent) :])
         del self._open[key]
-        part.done = True
+        part.complete = True
         self.changes += 1
         yield PartCompleted(part.number, part.whole(whole, opaque))
 
     def opaque(self, opaque: Opaque, key: Hashable = None) -> Iterator[Delta]:
-        """A part that says nothing to a reader."""
+        """A part without text, or an open part that gets none."""
         part = self._open.pop(key, None)
         if part is None:
-            part = OpenPart(len(self._all), "opaque", done=True)
+            part = OpenPart(len(self._all), "opaque", complete=True)
             self._all.append((key, part))
             self.changes += 1
         yield PartCompleted(part.number, OpaquePart(opaque=opaque))
 
-    def _begin(self, key: Hashable, kind: Kind, part: OpenPart) -> PartStarted:
+    def _start(self, key: Hashable, kind: Kind, part: OpenPart) -> PartStarted:
         self._open[key] = part
         self._all.append((key, part))
         self.changes += 1
         return PartStarted(part.number, kind, part.call_id, part.name)
 
     def dump(self) -> list[list[object]]:
-        """All parts so far without their texts, for ``restore``."""
-        return [[key, part.kind, part.call_id, part.name, part.refusal, part.done] for key, part in self._all]
+        """All parts so far without their texts, as JSON values, for ``restore``."""
+        return [[key, part.kind, part.call_id, part.name, part.refusal, part.complete] for key, part in self._all]
 
     def restore(self, key: Hashable, part: OpenPart) -> Iterator[Delta]:
-        """Take over the next part from another process that has seen it begin, and perhaps end."""
+        """Restore the next part from the dump of another process."""
         self._open[key] = part
         self._all.append((key, part))
         self.chars += len(part.text)
@@ -144,12 +144,12 @@ class Assembly:
 
 
 def made_call_id(request: ModelRequest, number: int) -> str:
-    """The id of the ``number``-th call of a step (from 1) whose provider gave none: unique in the thread."""
+    """The id of the ``number``-th call of a step (from 1) that has none from its provider: unique in the thread."""
     return f"call_{request.run_id.replace('-', '')[-12:]}_{request.step}_{number}"
 
 
 async def drain(stream: AsyncIterator[object]) -> None:
-    """Read what may follow a terminal event, so that the connection can be used again; nothing in it can matter."""
+    """Read what follows a terminal event, so that the connection can be used again; its content is ignored."""
     ignored = (TimeoutError, ValueError, httpx2.RequestError, openai.APIError, anthropic.APIError)
     with suppress(*ignored):
         async with asyncio.timeout(_DRAIN):

@@ -1,4 +1,4 @@
-"""From ``provider/name`` to the provider that answers for it."""
+"""From ``provider/name`` to the provider."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -24,7 +24,7 @@ _NO_KEY = "none"
 
 
 class ProviderCatalog:
-    """All providers of a process. A client is made when it is first asked for, and shared."""
+    """All providers of a process. An SDK's client is made when it is first needed, and shared."""
 
     def __init__(self, settings: ProviderSettings) -> None:
         self._settings = settings
@@ -51,7 +51,7 @@ class ProviderCatalog:
         return self._made[provider], name
 
     async def aclose(self) -> None:
-        """Close every client that was made."""
+        """Close the clients."""
         made, self._made = self._made, {}
         for provider in made.values():
             await provider.aclose()
@@ -82,7 +82,7 @@ class ProviderCatalog:
         return httpx2.Timeout(connect=_CONNECT_TIMEOUT, read=read, write=_SEND_TIMEOUT, pool=read)
 
     def _key(self, provider: str, key: SecretStr | None, base_url: str) -> str:
-        """The API key. A host of one's own, as a local model server, may need none."""
+        """The API key. A host other than the default, such as a local model server, may need none."""
         if key is not None:
             return key.get_secret_value()
         default: object = ProviderSettings.model_fields[base_url].default

@@ -1,4 +1,4 @@
-"""What the SDKs raise, read as one kind of failure: the only place that knows how a provider says no."""
+"""The SDKs' exceptions as ``ProviderFailure``: the one module that knows the error formats of the providers."""
 
 import json
 import logging
@@ -19,14 +19,14 @@ logger = logging.getLogger(__name__)
 
 _LOST = (openai.APIConnectionError, anthropic.APIConnectionError, httpx2.RequestError)
 _REFUSED = (openai.APIError, anthropic.APIError)
-# The SDKs build events without validating them: a field that the wire left out is an attribute that is not there.
+# The SDKs build events without validating them: a field that the provider omitted is a missing attribute.
 _GARBLED = (json.JSONDecodeError, UnicodeDecodeError, AttributeError)
 _STREAMING = 200
 
 
 @contextmanager
 def provider_failures(provider: str) -> Generator[None, None, None]:
-    """Turn whatever a call or its stream raises into a ``ProviderFailure``.
+    """Raise a ``ProviderFailure`` for whatever a request or its stream raises.
 
     Raises:
         ProviderFailure: In place of the SDK's, the transport's and the parser's errors.
@@ -43,12 +43,12 @@ def provider_failures(provider: str) -> Generator[None, None, None]:
 
 
 def ended_early(provider: str) -> ProviderFailure:
-    """The failure of a stream that closed without saying that it was finished."""
+    """The failure of a stream that closed before its terminal event."""
     return ProviderFailure("invalid", f"{provider}: the stream ended without its terminal event")
 
 
 def reported(provider: str, code: str | None, message: str | None) -> ProviderFailure:
-    """The failure that a stream reported as an ordinary event."""
+    """The failure of an error event in a stream."""
     codes = [code] if code else []
     text = message or code or "the model failed"
     return ProviderFailure(classify(None, codes, text), f"{provider}: {text}")
@@ -81,7 +81,7 @@ def _refusal(provider: str, error: openai.APIError | anthropic.APIError) -> Prov
     if not isinstance(error, openai.APIStatusError | anthropic.APIStatusError):
         return ProviderFailure(classify(None, codes, message), f"{provider}: {message}")
     headers = error.response.headers
-    # An error inside an Anthropic stream carries the status of the response, which began well.
+    # An error inside an Anthropic stream has the status of the response, which was 200.
     status = None if error.status_code == _STREAMING else error.status_code
     kind = classify(status, codes, message, headers.get("x-should-retry"))
     logger.info("%s refused: status=%s codes=%s request=%s", provider, status, codes, error.request_id)
@@ -98,7 +98,7 @@ def _codes(body: object) -> Iterator[str]:
 
 
 def _message(body: object) -> str | None:
-    """The provider's own words, inner ones first."""
+    """The provider's message, the innermost one if there are several."""
     if isinstance(body, str):
         return body
     if not isinstance(body, dict):

@@ -1,4 +1,4 @@
-"""Chat Completions: OpenAI's, and the many hosts that speak it in their own ways."""
+"""The Chat Completions API: OpenAI's, and that of the many hosts that implement it with differences."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from longrun.runtime.failpoints import reached
 from longrun.workflows.contract.messages import FinishReason, Usage
 
 Chunk = Mapping[str, Any]
-"""A chunk, or an object in it, as its JSON says it: the fields of ``ChatCompletionChunk``, and those of other hosts."""
+"""The JSON of a chunk, or of an object in it: the fields of ``ChatCompletionChunk``, and those of other hosts."""
 
 _OFFICIAL = "api.openai.com"
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
@@ -38,11 +38,11 @@ class OpenAIChat(Provider):
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
-        asked = f"openai-chat/{request.model}"
-        reader = _Reader(request, asked)
-        with provider_failures(asked):
-            body = chat_body(request, asked, foreign=self._client.base_url.host != _OFFICIAL)
-            # Not chat.completions.create: a model for each chunk costs more than the rest of a token's way.
+        provider_model = f"openai-chat/{request.model}"
+        reader = _Reader(request, provider_model)
+        with provider_failures(provider_model):
+            body = chat_body(request, provider_model, foreign=self._client.base_url.host != _OFFICIAL)
+            # Not chat.completions.create: a pydantic model for each chunk costs more than all else that a token needs.
             stream: AsyncStream[object] = await self._client.post(
                 "/chat/completions",
                 cast_to=object,
@@ -65,7 +65,7 @@ class OpenAIChat(Provider):
 
 @dataclass
 class _Call:
-    """A call as the wire tells it. ``key`` is its part's."""
+    """A tool call in the stream. ``key`` identifies its part; ``waiting`` are arguments that came before the name."""
 
     key: str
     wire_id: str
@@ -74,12 +74,12 @@ class _Call:
 
 
 class _Reader:
-    """Reads one completion, whose chunks say neither where a part ends nor, on some hosts, which call is meant."""
+    """Reads one completion. Its chunks do not mark the end of a part and, on some hosts, do not identify a call."""
 
-    def __init__(self, request: ModelRequest, asked: str) -> None:
+    def __init__(self, request: ModelRequest, provider_model: str) -> None:
         self._request = request
-        self._asked = asked
-        self._parts = Assembly(asked)
+        self._provider_model = provider_model
+        self._parts = Assembly(provider_model)
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._prose: tuple[str, int] | None = None
@@ -89,7 +89,7 @@ class _Reader:
         self._usage = Usage()
 
     def read(self, chunk: Chunk) -> Iterator[Delta]:
-        """What a chunk adds."""
+        """The deltas of a chunk."""
         if used := chunk.get("usage"):
             self._usage = _usage(used)
         for choice in (chunk.get("choices") or ())[:1]:
@@ -97,18 +97,18 @@ class _Reader:
             self._finish = choice.get("finish_reason") or self._finish
 
     def end(self) -> Iterator[Delta]:
-        """What the end of the stream adds.
+        """The deltas at the end of the stream.
 
         Raises:
-            ProviderFailure: There was no finish reason: the stream was cut.
+            ProviderFailure: There was no finish reason: the stream broke off.
         """
         if not self._finish:
-            raise ended_early(self._asked)
+            raise ended_early(self._provider_model)
         reason = _REASONS.get(self._finish, "other")
         yield from self._complete_prose()
         for call in self._calls:
             part = self._parts.find(call.key)
-            # A call that the limit cut stays open: nobody may take it for a wish of the model.
+            # A call that the token limit has cut is never completed, so that it is not executed.
             if part and (reason != "length" or is_object(part.text)):
                 yield from self._parts.complete(call.key)
         yield Completed(self._finish_reason(reason), self._usage)
@@ -132,7 +132,7 @@ class _Reader:
             yield from self._call(piece)
 
     def _say(self, kind: Kind, text: str, *, refusal: bool = False) -> Iterator[Delta]:
-        """More text; of a new part where it is of another kind than the last."""
+        """More text; it starts a part if it is of another kind than the last text."""
         if not text:
             return
         spoken = "refusal" if refusal else kind
@@ -163,7 +163,7 @@ class _Reader:
             call.waiting = ""
 
     def _find(self, piece: Chunk, name: str, text: str) -> _Call:
-        """The call that a piece belongs to: by index, unless the host gives one index to all."""
+        """The call that a piece belongs to: by index, unless the host gives all calls the same index."""
         index: int | None = piece.get("index")
         wire_id: str = piece.get("id") or ""
         known = self._by_index.get(index) if index is not None else (self._calls[-1] if self._calls else None)
@@ -187,7 +187,7 @@ class _Reader:
 
 
 def _pieces(content: object) -> Iterator[tuple[Kind, str]]:
-    """Text, or a list of pieces of text and thinking, which may be lists themselves."""
+    """The pieces of text and reasoning in a content, which is a text or a list of pieces, nested on some hosts."""
     if isinstance(content, str):
         yield "text", content
     elif isinstance(content, Sequence):

@@ -8,23 +8,23 @@ from longrun.activities.providers.provider import ModelRequest
 from longrun.workflows.contract.messages import Message, ReasoningPart, ToolCallPart, ToolResultPart
 
 FIELD = "field"
-"""The key of a reasoning part's opaque value: the field in which the host sent it, and wants it back."""
+"""A key of a reasoning part's opaque value: the field of the host's message in which the reasoning stood."""
 
 
-def chat_body(request: ModelRequest, asked: str, *, foreign: bool) -> dict[str, Any]:
+def chat_body(request: ModelRequest, provider_model: str, *, foreign: bool) -> dict[str, Any]:
     """The body of a request to ``/chat/completions``.
 
     Args:
-        request: What is asked.
-        asked: The model with its provider: opaque parts of other models are left out.
-        foreign: The host is not OpenAI's, and knows the older name of the output limit.
+        request: The request.
+        provider_model: The model with its provider, as in ``provider/name``; opaque parts of other models are omitted.
+        foreign: The host is not OpenAI's, so the older name of the output limit is used.
     """
     params = request.params
     system = [{"role": "system", "content": request.system}] if request.system else []
-    told = [item for message in request.messages for item in _messages(message, asked)]
+    messages = [item for message in request.messages for item in _messages(message, provider_model)]
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [*system, *told],
+        "messages": [*system, *messages],
         "stream_options": {"include_usage": True},
     }
     if request.tools:
@@ -35,7 +35,7 @@ def chat_body(request: ModelRequest, asked: str, *, foreign: bool) -> dict[str, 
             }
             for tool in request.tools
         ]
-        # Hosts that do not know the field refuse it, so the default goes unsaid.
+        # The default is omitted, because hosts that do not know the field refuse it.
         if not params.parallel_tool_calls:
             body["parallel_tool_calls"] = False
     if params.temperature is not None:
@@ -47,7 +47,7 @@ def chat_body(request: ModelRequest, asked: str, *, foreign: bool) -> dict[str, 
     return body
 
 
-def _messages(message: Message, asked: str) -> Iterator[dict[str, Any]]:
+def _messages(message: Message, provider_model: str) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
         results = (part for part in message.parts if isinstance(part, ToolResultPart))
         yield from ({"role": "tool", "tool_call_id": r.call_id, "content": r.content} for r in results)
@@ -58,7 +58,7 @@ def _messages(message: Message, asked: str) -> Iterator[dict[str, Any]]:
             "role": "assistant",
             "content": message.text or None,
             "tool_calls": [_call(call) for call in message.calls],
-            **(_reasoning(message) if message.provider == asked else {}),
+            **(_reasoning(message) if message.provider == provider_model else {}),
         }
     elif message.text:
         yield {"role": "assistant", "content": message.text}
@@ -70,7 +70,7 @@ def _call(part: ToolCallPart) -> dict[str, Any]:
 
 
 def _reasoning(message: Message) -> dict[str, str]:
-    """The thinking that led to calls, which some hosts insist on and none wants elsewhere."""
+    """The reasoning before calls, by field: some hosts require it in this message, and none accepts it in others."""
     fields: dict[str, str] = {}
     for part in message.parts:
         if isinstance(part, ReasoningPart) and part.opaque and isinstance(name := part.opaque.get(FIELD), str):

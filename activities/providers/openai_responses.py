@@ -1,4 +1,4 @@
-"""OpenAI's Responses API, and hosts that speak it; in background mode its answers outlive the one who asked."""
+"""OpenAI's Responses API, and hosts that implement it; in background mode an answer can be resumed by any process."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -34,8 +34,8 @@ class OpenAIResponses(Resumable):
     """``openai/NAME``.
 
     Args:
-        client: OpenAI's own, with the host and the key.
-        background: Whether answers are made in background mode, so that they can be taken up again.
+        client: OpenAI's SDK, with the host and the key.
+        background: Whether answers are generated in background mode, so that they can be resumed.
     """
 
     def __init__(self, client: AsyncOpenAI, *, background: bool = False) -> None:
@@ -44,43 +44,43 @@ class OpenAIResponses(Resumable):
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
-        asked = f"openai/{request.model}"
-        with provider_failures(asked):
-            body = responses_body(request, asked, background=self._background)
+        provider_model = f"openai/{request.model}"
+        with provider_failures(provider_model):
+            body = responses_body(request, provider_model, background=self._background)
             stream = await self._client.responses.create(**body, stream=True)
-            async with aclosing(_read(stream, Reader(request, asked), resumable=self._background)) as deltas:
+            async with aclosing(_read(stream, Reader(request, provider_model), resumable=self._background)) as deltas:
                 async for delta in deltas:
                     yield delta
 
     @override
-    async def reattach(self, request: ModelRequest, begun: PartialAnswer) -> AsyncGenerator[Delta, None]:
-        asked = f"openai/{request.model}"
-        reader = Reader(request, asked)
-        with provider_failures(asked), _fits():
-            for delta in reader.restore(begun):
+    async def reattach(self, request: ModelRequest, partial: PartialAnswer) -> AsyncGenerator[Delta, None]:
+        provider_model = f"openai/{request.model}"
+        reader = Reader(request, provider_model)
+        with provider_failures(provider_model), _fits():
+            for delta in reader.restore(partial):
                 yield delta
-            with _refusals(begun.resume_point):
+            with _refusals(partial.resume_point):
                 stream = await self._client.responses.retrieve(
-                    begun.resume_point.response_id, stream=True, starting_after=begun.resume_point.cursor
+                    partial.resume_point.response_id, stream=True, starting_after=partial.resume_point.cursor
                 )
-            async with aclosing(_read(stream, reader, resumable=True, after=begun.resume_point.cursor)) as deltas:
+            async with aclosing(_read(stream, reader, resumable=True, after=partial.resume_point.cursor)) as deltas:
                 async for delta in deltas:
                     yield delta
 
     @override
-    async def retrieve(self, request: ModelRequest, begun: PartialAnswer) -> AsyncGenerator[Delta, None]:
-        asked = f"openai/{request.model}"
-        reader = Reader(request, asked)
-        with provider_failures(asked), _fits():
-            for delta in reader.restore(begun):
+    async def retrieve(self, request: ModelRequest, partial: PartialAnswer) -> AsyncGenerator[Delta, None]:
+        provider_model = f"openai/{request.model}"
+        reader = Reader(request, provider_model)
+        with provider_failures(provider_model), _fits():
+            for delta in reader.restore(partial):
                 yield delta
-            for delta in reader.take(await self._ended(begun.resume_point)):
+            for delta in reader.take(await self._ended(partial.resume_point)):
                 yield delta
             if reader.completed:
                 yield reader.completed
 
     async def _ended(self, resume_point: ResumePoint) -> wire.Response:
-        """The whole answer, once the provider has ended it."""
+        """The whole answer, when it is complete."""
         pause = _POLL
         while True:
             with _refusals(resume_point):
@@ -105,38 +105,38 @@ class OpenAIResponses(Resumable):
 async def _read(
     stream: AsyncStream[wire.ResponseStreamEvent], reader: Reader, *, resumable: bool, after: int = -1
 ) -> AsyncGenerator[Delta, None]:
-    """What a stream adds after a resume point, to its terminal event; between its events nothing waits."""
+    """The deltas of a stream's events after one number, up to its terminal event."""
     async with stream:
         async for event in stream:
             number = _number_of(event)
             if number <= after:
                 continue
-            told = False
+            added = False
             for delta in reader.read(event):
-                told = True
+                added = True
                 yield delta
             if reader.completed:
                 await drain(stream)
                 yield reader.completed
                 return
-            if resumable and (told or event.type == "response.created"):
+            if resumable and (added or event.type == "response.created"):
                 yield reader.resume_point(number)
-    raise ended_early(reader.asked)
+    raise ended_early(reader.provider_model)
 
 
 def _number_of(event: wire.ResponseStreamEvent) -> int:
-    """The event's number in its stream; hosts without background mode may leave it out."""
+    """The event's number in its stream; hosts without background mode may omit it."""
     number: int | None = getattr(event, "sequence_number", None)
     return 0 if number is None else number
 
 
 @contextmanager
 def _refusals(resume_point: ResumePoint) -> Generator[None]:
-    """Tell a provider that has lost an answer from one that only does not stream it."""
+    """Distinguish an answer that is lost from one that is only not streamed."""
     try:
         yield
     except openai.NotFoundError as error:
-        raise LostAnswerError(f"{resume_point.response_id} is gone") from error
+        raise LostAnswerError(f"{resume_point.response_id} is lost") from error
     except (openai.BadRequestError, openai.ConflictError, openai.UnprocessableEntityError) as error:
         raise RefusedResumeError(f"{resume_point.response_id} is not streamed after {resume_point.cursor}") from error
 

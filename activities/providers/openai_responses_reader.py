@@ -21,17 +21,17 @@ class Reader:
     """Reads one response. Parts are keyed by output index and, within a message, content index.
 
     Args:
-        request: What was asked.
-        asked: The model, for failures.
+        request: The request.
+        provider_model: The model with its provider, for error messages.
     """
 
-    def __init__(self, request: ModelRequest, asked: str) -> None:
+    def __init__(self, request: ModelRequest, provider_model: str) -> None:
         self.completed: Completed | None = None
-        self.asked = asked
+        self.provider_model = provider_model
         self._request = request
         self._response_id = ""
-        self._parts = Assembly(asked)
-        self._done: set[int] = set()
+        self._parts = Assembly(provider_model)
+        self._complete_items: set[int] = set()
         self._sections: dict[int, dict[tuple[str, int], None]] = {}
         self._dumped = (-1, "")
         self._handlers: dict[str, Callable[[Any], Iterator[Delta]]] = {
@@ -50,12 +50,12 @@ class Reader:
         }
 
     def read(self, event: wire.ResponseStreamEvent) -> Iterator[Delta]:
-        """What an event adds; one that we do not know adds nothing."""
+        """The deltas of an event; none for one of an unknown type."""
         handler = self._handlers.get(event.type)
         return iter(()) if handler is None else handler(event)
 
     def resume_point(self, cursor: int) -> ResumePoint:
-        """The resume point after an event, when all of its deltas are taken."""
+        """The resume point after an event all of whose deltas have been read."""
         changes = self._parts.changes + sum(map(len, self._sections.values()))
         if changes != self._dumped[0]:
             sections = [[index, list(known)] for index, known in self._sections.items()]
@@ -63,22 +63,22 @@ class Reader:
         state = f"{self._parts.chars} {self._dumped[1]}"
         return ResumePoint(response_id=self._response_id, cursor=cursor, state=state)
 
-    def restore(self, begun: PartialAnswer) -> Iterator[Delta]:
-        """Go on from a resume point.
+    def restore(self, partial: PartialAnswer) -> Iterator[Delta]:
+        """Restore the state at a resume point.
 
         Raises:
-            UnfitAnswerError: The texts are not those that had come up to it.
+            UnfitAnswerError: The texts are not those up to the resume point.
         """
-        self._response_id = begun.resume_point.response_id
-        chars, _, dumped = begun.resume_point.state.partition(" ")
+        self._response_id = partial.resume_point.response_id
+        chars, _, dumped = partial.resume_point.state.partition(" ")
         if not dumped:
             return
-        if sum(map(len, begun.texts.values())) != int(chars):
-            raise UnfitAnswerError(f"{self._response_id}: not all is there that had come of it")
+        if sum(map(len, partial.texts.values())) != int(chars):
+            raise UnfitAnswerError(f"{self._response_id}: the text up to the resume point is not complete")
         parts, sections = json.loads(dumped)
         self._sections = {index: dict.fromkeys(map(tuple, known)) for index, known in sections}
         for number, (key, kind, call_id, name, refusal, done) in enumerate(parts):
-            part = OpenPart(number, kind, call_id, name, refusal, done, [begun.texts.get(number, "")])
+            part = OpenPart(number, kind, call_id, name, refusal, done, [partial.texts.get(number, "")])
             yield from self._parts.restore(None if key is None else tuple(key), part)
 
     def _created(self, event: wire.ResponseCreatedEvent) -> Iterator[Delta]:
@@ -126,15 +126,15 @@ class Reader:
         return self._complete(event.output_index, event.item)
 
     def _complete(self, index: int, item: wire.ResponseOutputItem) -> Iterator[Delta]:
-        """The whole item, in which we trust more than in the pieces."""
-        self._done.add(index)
+        """Complete the parts of an item, whose own text counts rather than its deltas."""
+        self._complete_items.add(index)
         if item.type == "message":
             yield from self._complete_message(index, item)
         elif item.type == "reasoning":
             yield from self._complete_reasoning(index, item)
         elif item.type == "function_call":
             yield from self._start_call(index, item)
-            # A call that the limit cut stays open: nobody may take it for a wish of the model.
+            # A call that the token limit has cut is never completed, so that it is not executed.
             if item.status != "incomplete":
                 own: Opaque | None = {"id": item.id} if item.id else None
                 yield from self._parts.complete((index, 0), item.arguments or None, own)
@@ -158,8 +158,8 @@ class Reader:
         order = {**dict.fromkeys(self._sections.get(index, {})), **dict.fromkeys(texts)}
         whole = _BETWEEN.join(texts.get(section, "") for section in order) if texts else None
         opaque = cast("Opaque", item.to_dict(mode="json")) if item.encrypted_content else None
-        begun = self._parts.find((index, 0))
-        if whole or (begun and begun.kind == "reasoning"):
+        started = self._parts.find((index, 0))
+        if whole or (started and started.kind == "reasoning"):
             yield from self._parts.start((index, 0), "reasoning")
             yield from self._parts.complete((index, 0), whole, opaque)
         elif opaque:
@@ -169,13 +169,13 @@ class Reader:
         return self.take(event.response)
 
     def take(self, response: wire.Response) -> Iterator[Delta]:
-        """The whole answer: what is still missing of it, and its end."""
+        """The deltas that are still missing of the whole answer; sets ``completed``."""
         for index, item in enumerate(response.output or ()):
-            if index not in self._done:
+            if index not in self._complete_items:
                 yield from self._complete(index, item)
         for key in self._parts.keys():  # noqa: SIM118 - not a dict
             part = self._parts.find(key)
-            if part and (part.done or part.kind != "tool_call"):
+            if part and (part.complete or part.kind != "tool_call"):
                 yield from self._parts.complete(key)
         self.completed = Completed(self._finish_reason(response), _usage(response))
 
@@ -189,10 +189,10 @@ class Reader:
 
     def _failed(self, event: wire.ResponseFailedEvent) -> Iterator[Delta]:
         error = event.response.error
-        raise reported(self.asked, error.code if error else None, error.message if error else None)
+        raise reported(self.provider_model, error.code if error else None, error.message if error else None)
 
     def _error(self, event: wire.ResponseErrorEvent) -> Iterator[Delta]:
-        raise reported(self.asked, event.code, event.message)
+        raise reported(self.provider_model, event.code, event.message)
 
 
 def _usage(response: wire.Response) -> Usage:

@@ -1,6 +1,6 @@
-"""A conversation as the input of OpenAI's Responses API: everything is sent each time.
+"""A conversation as the input of OpenAI's Responses API: all messages are sent with each request.
 
-Nothing is stored there but, in background mode, the answer while it comes.
+Nothing is stored at OpenAI except, in background mode, the answer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,24 +24,24 @@ ENCRYPTED = "reasoning.encrypted_content"
 _WITHOUT_REASONING = ("gpt-3", "gpt-4", "chatgpt-4", "ft:gpt-3", "ft:gpt-4")
 
 
-def responses_body(request: ModelRequest, asked: str, *, background: bool = False) -> dict[str, Any]:
+def responses_body(request: ModelRequest, provider_model: str, *, background: bool = False) -> dict[str, Any]:
     """The arguments of ``responses.create``.
 
     Args:
-        request: What is asked.
-        asked: The model with its provider: opaque parts of other models are left out.
-        background: Whether the answer is made in background mode.
+        request: The request.
+        provider_model: The model with its provider, as in ``provider/name``; opaque parts of other models are omitted.
+        background: Whether the answer is generated in background mode.
     """
     params = request.params
     body: dict[str, Any] = {
         "model": request.model,
-        "input": [item for message in request.messages for item in _items(message, asked)],
+        "input": [item for message in request.messages for item in _items(message, provider_model)],
         "store": background,
         "stream_options": {"include_obfuscation": False},
     }
     if background:
         body["background"] = True
-    # Models that cannot reason refuse the wish for encrypted reasoning.
+    # Models that cannot reason refuse a request that asks for encrypted reasoning.
     if not request.model.startswith(_WITHOUT_REASONING):
         body["include"] = [ENCRYPTED]
     if request.system:
@@ -68,26 +68,26 @@ def responses_body(request: ModelRequest, asked: str, *, background: bool = Fals
     return body
 
 
-def _items(message: Message, asked: str) -> Iterator[Item]:
+def _items(message: Message, provider_model: str) -> Iterator[Item]:
     if message.role == "tool":
         results = (part for part in message.parts if isinstance(part, ToolResultPart))
         yield from ({"type": "function_call_output", "call_id": r.call_id, "output": r.content} for r in results)
     elif message.role != "assistant":
         yield {"role": message.role, "content": message.text}
-    elif message.provider == asked and _replayable(message.parts):
+    elif message.provider == provider_model and _replayable(message.parts):
         yield from _replayed(message.parts)
     else:
-        yield from _retold(message.parts)
+        yield from _plain(message.parts)
 
 
 def _replayable(parts: Sequence[Part]) -> bool:
-    """Whether items may go back under their ids: one that misses the reasoning before it is refused."""
+    """Whether items can be sent with their ids: an item without the reasoning before it is refused."""
     whole = [part for part in parts if isinstance(part, ReasoningPart) and not part.cut]
     return all(part.opaque and part.opaque.get("encrypted_content") for part in whole)
 
 
-def _retold(parts: Sequence[Part]) -> Iterator[Item]:
-    """Another model's message: what it said and called, without its thinking."""
+def _plain(parts: Sequence[Part]) -> Iterator[Item]:
+    """Another model's message: its text and its calls, without its reasoning."""
     for part in parts:
         if isinstance(part, TextPart) and part.text:
             yield {"role": "assistant", "content": part.text}
@@ -96,7 +96,7 @@ def _retold(parts: Sequence[Part]) -> Iterator[Item]:
 
 
 def _replayed(parts: Sequence[Part]) -> Iterator[Item]:
-    """The model's own items, unchanged. Reasoning that led to nothing whole is left out: alone it is refused."""
+    """The model's own items, unchanged. Reasoning without a complete item after it is omitted: alone it is refused."""
     reasoning: list[Item] = []
     items: list[Item] = []
     for part in parts:
@@ -128,10 +128,10 @@ def _replay(part: Part, before: Item | None) -> Item | None:
     if isinstance(part, ToolCallPart):
         own = {"id": part.opaque["id"]} if part.opaque and part.opaque.get("id") else {}
         return None if part.cut else {**_call(part), **own}
-    return _said(part, before) if isinstance(part, TextPart) and part.text else None
+    return _text(part, before) if isinstance(part, TextPart) and part.text else None
 
 
-def _said(part: TextPart, before: Item | None) -> Item | None:
+def _text(part: TextPart, before: Item | None) -> Item | None:
     if not part.opaque or not part.opaque.get("id"):
         return {"role": "assistant", "content": part.text}
     text: Item = {"type": "output_text", "text": part.text, "annotations": []}

@@ -1,4 +1,4 @@
-"""The port of a model provider: a conversation goes in, neutral deltas come out."""
+"""The port of a model provider: a request goes in, and the answer comes out as deltas of one neutral form."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
@@ -20,10 +20,11 @@ from longrun.workflows.contract.messages import (
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What a model is asked.
+    """One request for a completion.
 
-    ``model`` is the name without its provider; ``messages`` obey the pairing rules: every tool call has one result,
-    right after the message that made it. ``run_id``, ``step`` and ``attempt`` say for whom.
+    ``model`` is the model's name without its provider. Every tool call in ``messages`` has exactly one result, in the
+    message after the one that made it. ``run_id``, ``step`` and ``attempt`` identify the attempt that sends the
+    request.
     """
 
     model: str
@@ -38,7 +39,7 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class PartStarted:
-    """Part ``part`` begins; parts are numbered from 0 in the order in which they begin."""
+    """A part of the message starts. Parts are numbered from 0, in the order in which they start."""
 
     part: int
     kind: Literal["text", "reasoning", "tool_call"]
@@ -48,7 +49,7 @@ class PartStarted:
 
 @dataclass(frozen=True)
 class PartDelta:
-    """More text (or argument text) of a part that has started and is not complete."""
+    """More text of a part, or of a tool call's arguments, between its ``PartStarted`` and its ``PartCompleted``."""
 
     part: int
     text: str
@@ -56,7 +57,10 @@ class PartDelta:
 
 @dataclass(frozen=True)
 class PartCompleted:
-    """A whole part. Its text is exactly its deltas joined. An opaque part comes so, without start or deltas."""
+    """A part is complete; its text is the concatenation of its deltas.
+
+    An opaque part (what only its provider can read) has neither start nor deltas.
+    """
 
     part: int
     value: TextPart | ReasoningPart | ToolCallPart | OpaquePart
@@ -64,47 +68,50 @@ class PartCompleted:
 
 @dataclass(frozen=True)
 class Completed:
-    """The provider's own end of the answer; nothing follows."""
+    """The answer is complete: the last delta of each stream that did not fail."""
 
     finish_reason: FinishReason
     usage: Usage
 
 
 Delta = PartStarted | PartDelta | PartCompleted | Completed | ResumePoint
-"""An answer with a resume point has the next one after all deltas of a provider's event, or its end."""
+"""One element of the stream of an answer.
+
+An answer that can be resumed has a ``ResumePoint`` after all deltas of each event of the provider, but the last event.
+"""
 
 
 class RefusedResumeError(Exception):
-    """The provider does not stream this answer from this resume point (any more)."""
+    """The provider does not stream the answer from this resume point; it may still have the whole answer."""
 
 
 class LostAnswerError(Exception):
-    """The provider does not have this answer (any more)."""
+    """The provider does not have the answer: it has expired, was cancelled, or never was."""
 
 
 class UnfitAnswerError(Exception):
-    """The provider's answer does not begin with what was written of it."""
+    """The provider's answer does not start with the deltas that were written of it."""
 
 
 @dataclass(frozen=True)
 class PartialAnswer:
-    """An answer to go on with: the resume point, and by number the text of each part that was written up to it."""
+    """An interrupted answer: its last resume point, and the text of each part up to there, by the part's number."""
 
     resume_point: ResumePoint
     texts: Mapping[int, str]
 
 
 class Provider(ABC):
-    """One provider's dialect."""
+    """The API of one provider."""
 
     @abstractmethod
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
-        """Ask the model, and yield its answer as it comes, ending with exactly one ``Completed``.
+        """Send a request and yield the answer as it is generated, with exactly one ``Completed`` at the end.
 
         Closing the generator closes the connection.
 
         Raises:
-            ProviderFailure: There is no answer, or the stream ended without its own terminal event.
+            ProviderFailure: The provider refused, or the stream broke off before its terminal event.
         """
 
     @abstractmethod
@@ -113,35 +120,35 @@ class Provider(ABC):
 
 
 class Resumable(Provider):
-    """A provider that goes on with an answer when nobody listens, so that it can be taken up from any process."""
+    """A provider that generates an answer to its end without a connection, so that any process can resume it."""
 
     @abstractmethod
-    def reattach(self, request: ModelRequest, begun: PartialAnswer) -> AsyncGenerator[Delta, None]:
-        """Go on with the stream of an answer that was begun, as ``stream`` would have.
+    def reattach(self, request: ModelRequest, partial: PartialAnswer) -> AsyncGenerator[Delta, None]:
+        """Continue the stream of a partial answer after its resume point.
 
-        What was complete before may be completed again, with the same text.
+        A part that was complete before the resume point may be completed again, with the same text.
 
         Raises:
-            RefusedResumeError: The provider does not stream it from there (any more); it may still have the answer.
-            LostAnswerError: The provider does not have the answer (any more).
-            UnfitAnswerError: What was written of it does not fit.
+            RefusedResumeError: The provider does not stream the answer from the resume point.
+            LostAnswerError: The provider does not have the answer.
+            UnfitAnswerError: The answer does not start with the partial answer.
             ProviderFailure: As from ``stream``.
         """
 
     @abstractmethod
-    def retrieve(self, request: ModelRequest, begun: PartialAnswer) -> AsyncGenerator[Delta, None]:
-        """Wait for the whole answer, and yield what was missing of it.
+    def retrieve(self, request: ModelRequest, partial: PartialAnswer) -> AsyncGenerator[Delta, None]:
+        """Wait for the whole answer, and yield the deltas that the partial answer lacks.
 
         Raises:
-            LostAnswerError: The provider does not have the answer (any more).
-            UnfitAnswerError: What was written of it does not fit.
+            LostAnswerError: The provider does not have the answer.
+            UnfitAnswerError: The answer does not start with the partial answer.
             ProviderFailure: As from ``stream``.
         """
 
     @abstractmethod
     async def cancel(self, response_id: str) -> None:
-        """End an answer that nobody wants any more, so that it is not paid for; nothing happens if it has ended.
+        """Stop the generation of an answer, so that no more of it is charged. Does nothing if the answer is complete.
 
         Raises:
-            ProviderFailure: The provider could not be told.
+            ProviderFailure: The provider refused, or did not answer.
         """

@@ -19,7 +19,7 @@ class _Strict(BaseModel):
 
 
 class ScriptedCall(_Strict):
-    """A tool call. ``arguments`` as text goes out as it stands, JSON or not; without ``id`` one is made."""
+    """A tool call. A text in ``arguments`` is sent unchanged, JSON or not; a call without ``id`` gets one."""
 
     name: str
     arguments: dict[str, JsonValue] | str = Field(default_factory=dict[str, JsonValue])
@@ -27,7 +27,7 @@ class ScriptedCall(_Strict):
 
 
 class ScriptedFailure(_Strict):
-    """What the first ``times`` attempts run into: a ``kind``, or what a provider with this ``status`` means."""
+    """The failure of the first ``times`` attempts: its ``kind``, or the one that ``status`` and ``code`` stand for."""
 
     status: int | None = None
     code: str = ""
@@ -41,8 +41,8 @@ class Item(_Strict):
     """One thing that happens in a turn: exactly one field is set.
 
     ``pause`` is seconds; texts with nothing but pauses between them are one part. ``tokens_per_second`` and ``chunk``
-    (characters per delta; words where it is 0) hold from there on. ``hang`` says nothing more; ``end_early`` closes
-    the stream without its end.
+    (characters per delta; words where it is 0) hold from there on. ``hang`` waits for ever; ``end_early`` closes
+    the stream before its terminal event.
     """
 
     reasoning: str | None = None
@@ -91,7 +91,7 @@ Turns = tuple[Annotated[Turn, BeforeValidator(_turn)], ...]
 
 
 class Conversation(_Strict):
-    """The turns for a user who says something in which ``when``, a regular expression, is found."""
+    """The turns for a user message that matches ``when``, a regular expression."""
 
     when: str
     turns: Turns
@@ -107,7 +107,7 @@ class Conversation(_Strict):
 
 
 class Script(_Strict):
-    """A whole script. After the last turn comes that turn again, with ``repeat_last``, or a short farewell."""
+    """A whole script. After the last turn, ``repeat_last`` repeats it; otherwise there is a short farewell."""
 
     turns: Turns = ()
     conversations: tuple[Conversation, ...] = ()
@@ -115,9 +115,9 @@ class Script(_Strict):
     tokens_per_second: float | None = Field(default=None, gt=0)
     chunk: int = Field(default=0, ge=0)
 
-    def turn(self, number: int, said: str) -> Turn | None:
-        """The turn of this number, from 0, for a user who said this; ``None`` after the last."""
-        turns = next((c.turns for c in self.conversations if re.search(c.when, said)), self.turns)
+    def turn(self, number: int, user_text: str) -> Turn | None:
+        """The turn of this number, from 0, for a user's last message; ``None`` after the last turn."""
+        turns = next((c.turns for c in self.conversations if re.search(c.when, user_text)), self.turns)
         for turn in turns:
             if number < turn.count:
                 return turn

@@ -19,7 +19,7 @@ from longrun.workflows.contract.messages import FinishReason, Message, Reasoning
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PLACEHOLDER = re.compile(r"\{(run_id|step|last_result|input)\}")
-_WORD = re.compile(r"\s*\S+|\s+")
+_TOKEN = re.compile(r"\s*\S+|\s+")
 _FAREWELL = Turn(items=(Item(text="Done."),))
 
 
@@ -37,7 +37,7 @@ class Scripted(Provider):
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         script = self._script(request.model)
-        turn = script.turn(_answers_since_user(request.messages), _said(request.messages)) or _FAREWELL
+        turn = script.turn(_answers_since_user(request.messages), _user_text(request.messages)) or _FAREWELL
         player = _Player(request, script)
         for item in turn.items:
             async for delta in player.play(item):
@@ -53,8 +53,8 @@ class Scripted(Provider):
         """The script of this name, read again when its file has changed."""
         found = [path for folder in self._folders if (path := folder / f"{name}.yaml").is_file()]
         if not _NAME.fullmatch(name) or not found:
-            places = ", ".join(str(folder) for folder in self._folders)
-            raise ProviderFailure("fatal", f"scripted/{name}: there is no {name}.yaml in {places}")
+            folders = ", ".join(str(folder) for folder in self._folders)
+            raise ProviderFailure("fatal", f"scripted/{name}: there is no {name}.yaml in {folders}")
         changed = found[0].stat().st_mtime_ns
         if self._read.get(found[0], (None,))[0] != changed:
             self._read[found[0]] = (changed, read_script(found[0]))
@@ -66,26 +66,26 @@ class _Player:
 
     def __init__(self, request: ModelRequest, script: Script) -> None:
         self._request = request
-        self._asked = f"scripted/{request.model}"
-        self._parts = Assembly(self._asked)
+        self._provider_model = f"scripted/{request.model}"
+        self._parts = Assembly(self._provider_model)
         self._values = {
             "run_id": request.run_id,
             "step": str(request.step),
             "last_result": _last_result(request.messages),
-            "input": _said(request.messages),
+            "input": _user_text(request.messages),
         }
         self._chunk = script.chunk
         self._pause_per_token = 1 / script.tokens_per_second if script.tokens_per_second else 0.0
         self._due = 0.0
-        self._words = 0
+        self._tokens = 0
         self._finish: FinishReason | None = None
         self._usage: Usage | None = None
 
     async def play(self, item: Item) -> AsyncIterator[Delta]:
-        """What an item adds.
+        """The deltas of an item.
 
         Raises:
-            ProviderFailure: The script wants it.
+            ProviderFailure: The script says so.
         """
         self._set(item)
         if item.fail is not None:
@@ -105,8 +105,8 @@ class _Player:
         """The end of the turn."""
         yield from self._close()
         reason: FinishReason = "tool_calls" if self._parts.calls else "stop"
-        asked = sum(_words(part) for message in self._request.messages for part in _texts(message))
-        usage = Usage(input_tokens=asked + _words(self._request.system), output_tokens=self._words)
+        input_tokens = sum(_count_tokens(part) for message in self._request.messages for part in _texts(message))
+        usage = Usage(input_tokens=input_tokens + _count_tokens(self._request.system), output_tokens=self._tokens)
         yield Completed(self._finish or reason, self._usage or usage)
 
     def _set(self, item: Item) -> None:
@@ -120,7 +120,7 @@ class _Player:
         if self._request.attempt <= failure.times:
             codes = [failure.code] if failure.code else []
             kind = failure.kind or classify(failure.status, codes, failure.message)
-            raise ProviderFailure(kind, f"{self._asked}: {failure.message}", retry_after=failure.retry_after)
+            raise ProviderFailure(kind, f"{self._provider_model}: {failure.message}", retry_after=failure.retry_after)
 
     async def _wait(self, item: Item) -> None:
         if item.pause is not None:
@@ -129,7 +129,7 @@ class _Player:
         if self._now(item.hang):
             await asyncio.Event().wait()
         if self._now(item.end_early):
-            raise ended_early(self._asked)
+            raise ended_early(self._provider_model)
 
     def _now(self, times: Times | None) -> bool:
         return times if isinstance(times, bool) else times is not None and self._request.attempt <= times
@@ -140,7 +140,7 @@ class _Player:
                 yield delta
             for delta in self._parts.start(kind, kind):
                 yield delta
-        async for delta in self._spoken(kind, self._fill(text)):
+        async for delta in self._paced(kind, self._fill(text)):
             yield delta
 
     async def _call(self, call: ScriptedCall) -> AsyncIterator[Delta]:
@@ -151,7 +151,7 @@ class _Player:
             yield delta
         given = call.arguments
         text = self._fill(given) if isinstance(given, str) else json.dumps(self._filled(given), ensure_ascii=False)
-        async for delta in self._spoken("call", text):
+        async for delta in self._paced("call", text):
             yield delta
         for delta in self._close():
             yield delta
@@ -160,11 +160,11 @@ class _Player:
         for key in self._parts.keys():  # noqa: SIM118 - not a dict
             yield from self._parts.complete(key)
 
-    async def _spoken(self, key: str, text: str) -> AsyncIterator[Delta]:
+    async def _paced(self, key: str, text: str) -> AsyncIterator[Delta]:
         """The text in pieces, at the script's pace."""
-        self._words += _words(text)
+        self._tokens += _count_tokens(text)
         size = self._chunk
-        pieces = [text[at : at + size] for at in range(0, len(text), size)] if size else _WORD.findall(text)
+        pieces = [text[at : at + size] for at in range(0, len(text), size)] if size else _TOKEN.findall(text)
         for piece in cast("list[str]", pieces):
             await self._keep_pace()
             for delta in self._parts.append(key, piece):
@@ -195,7 +195,7 @@ def _answers_since_user(messages: tuple[Message, ...]) -> int:
     return roles[::-1][: roles[::-1].index("user") if "user" in roles else None].count("assistant")
 
 
-def _said(messages: tuple[Message, ...]) -> str:
+def _user_text(messages: tuple[Message, ...]) -> str:
     return next((message.text for message in reversed(messages) if message.role == "user"), "")
 
 
@@ -212,5 +212,5 @@ def _texts(message: Message) -> Iterator[str]:
             yield part.content
 
 
-def _words(text: str) -> int:
+def _count_tokens(text: str) -> int:
     return len(text.split())

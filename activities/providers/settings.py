@@ -1,4 +1,4 @@
-"""What the model providers must know of their surroundings."""
+"""The settings of the model providers."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ _OPENAI = "https://api.openai.com/v1"
 class ProviderSettings(BaseSettings):
     """``OPENAI_*``, ``ANTHROPIC_*`` and ``LONGRUN_*`` from the environment, then from ``.env``.
 
-    ``longrun_scripts`` is the folder of scripts for ``scripted/NAME``, looked into before those that are shipped;
+    ``longrun_scripts`` is the folder of scripts for ``scripted/NAME``, searched before the shipped ones;
     ``longrun_model_read_timeout`` the seconds that a model may be silent in the middle of an answer.
-    ``longrun_openai_background`` says whether ``openai/NAME`` is asked in background mode, so that an answer can be
-    taken up after a crash; by default it is where the host is OpenAI's own, for few others know it.
+    ``longrun_openai_background`` says whether ``openai/NAME`` runs in background mode, so that an answer can be resumed
+    after a crash; by default it does where the host is OpenAI's own, because few others implement it.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
@@ -29,6 +29,6 @@ class ProviderSettings(BaseSettings):
 
     @property
     def openai_background(self) -> bool:
-        """Whether ``openai/NAME`` is asked in background mode."""
+        """Whether ``openai/NAME`` runs in background mode."""
         wanted = self.longrun_openai_background
         return self.openai_base_url.rstrip("/") == _OPENAI if wanted is None else wanted

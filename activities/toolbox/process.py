@@ -71,15 +71,15 @@ class BoundedOutput:
     @property
     def text(self) -> str:
         """What was kept, with a note about what was not."""
-        left_out = self._total - len(self._head) - len(self._tail)
-        if not left_out:
+        omitted = self._total - len(self._head) - len(self._tail)
+        if not omitted:
             return (self._head + self._tail).decode("utf-8", "replace")
         head, tail = self._head.decode("utf-8", "replace"), self._tail.decode("utf-8", "replace")
-        return f"{head}\n... [{left_out} bytes left out] ...\n{tail}"
+        return f"{head}\n... [{omitted} bytes left out] ...\n{tail}"
 
 
 async def run_program(program: Program, on_output: OnOutput) -> Exit:
-    """Run a program to its end, or to the end of its time, or until cancelled; then its whole process group is gone.
+    """Run a program to its end, or to the end of its time, or until cancelled; then its whole process group has ended.
 
     Args:
         program: What to run.

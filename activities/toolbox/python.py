@@ -92,9 +92,9 @@ class OutputReporter:
         self._waiting = (self._waiting + chunk)[: 4 * self._budget]
         if monotonic() - self._last < self._interval:
             return
-        lines, newline, rest = self._waiting.rpartition(b"\n")
+        lines, newline, unfinished = self._waiting.rpartition(b"\n")
         if newline:
-            self._waiting = rest
+            self._waiting = unfinished
             self._last = monotonic()
             await self._report((lines + newline).decode("utf-8", "replace").replace("\0", "\ufffd"))
 

@@ -69,13 +69,13 @@ class Toolbox:
             ToolboxError: A module cannot be imported or has no tool, or two tools have the same name.
         """
         found = dict.fromkeys(builtin_tools(allow_private_http=allow_private_http))
-        for name in (part.strip() for part in modules.split(",")):
+        for name in (module.strip() for module in modules.split(",")):
             if name:
                 found.update(dict.fromkeys(_tools_of(_import(name))))
         return cls(found)
 
     def specs(self) -> tuple[ToolSpec, ...]:
-        """What is on offer."""
+        """The tools' specifications."""
         return tuple(each.spec for each in self._tools.values())
 
     def find(self, name: str) -> Tool | None:
@@ -160,7 +160,7 @@ def _explain(exc: ValidationError, found: Tool) -> str:
 
 
 def _line(error: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "the whole"
+    where = ".".join(str(key) for key in error["loc"]) or "the whole"
     if error["type"] in ("missing", "extra_forbidden"):
         return f"- {where}: {error['msg']}"
     shown = repr(error["input"])

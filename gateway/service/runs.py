@@ -109,7 +109,7 @@ class RunService:
             RunOverError: The run has ended.
         """
         if run.over:
-            raise RunOverError(f"run {run.id} has ended")
+            raise RunOverError(f"run {run.id} is {run.status}")
         body = said.model_dump_json(exclude_none=True)
         return await self._delivery.send(
             await self._delivery.accept(Signal(run.id, f"say:{run.id}:{said.id}", "say", body))

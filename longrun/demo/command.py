@@ -39,7 +39,7 @@ _WIDTH = 100
 _NAMES = 22
 """Columns for the names of the proofs."""
 _LOOK_AROUND = 300.0
-"""Seconds for which everything is left running where a person may look at it."""
+"""Seconds for which everything keeps running, for a person who looks at it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ async def demonstrate(options: DemoOptions, console: Console) -> int:
 
 
 def _leave(console: Console, home: Path, *, keep: bool) -> None:
-    """Say what is left, after everything has ended."""
+    """Keep or remove the folder, and say so, after everything has ended."""
     if keep:
         _tell(console, f"All processes have ended. Look into {home / 'demo.log'}, or bring the run back:")
         _tell(console, f"  longrun dev --home {home}")
@@ -89,19 +89,19 @@ def _leave(console: Console, home: Path, *, keep: bool) -> None:
 
 @contextlib.contextmanager
 def _cancel_on_signals() -> Generator[None]:
-    """The first signal unwinds what was begun; further ones change nothing, for the end takes seconds only."""
+    """Cancel the task on the first signal; further ones change nothing, for the end takes seconds only."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    asked = asyncio.Event()
+    cancelling = asyncio.Event()
 
-    def heard() -> None:
-        if task is not None and not asked.is_set():
-            asked.set()
+    def on_signal() -> None:
+        if task is not None and not cancelling.is_set():
+            cancelling.set()
             task.cancel()
 
-    # Not what is ignored on purpose: nohup leaves SIGHUP so.
+    # Not a signal that is ignored on purpose, as SIGHUP is under nohup.
     numbers = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     for number in numbers:
-        loop.add_signal_handler(number, heard)
+        loop.add_signal_handler(number, on_signal)
     try:
         yield
     finally:

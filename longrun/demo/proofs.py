@@ -57,7 +57,7 @@ class Wipe:
     """A log before and after its rows were deleted: ``rows`` of them, and ``left`` right after."""
 
     rows: int
-    left: int
+    remaining: int
     before: bytes
     after: bytes
 
@@ -72,10 +72,10 @@ def data_of(stream: bytes) -> list[str]:
     return [line.removeprefix("data: ") for line in stream.decode().split("\n") if line.startswith("data: ")]
 
 
-def standing(lines: Sequence[Line]) -> list[Line]:
-    """The lines without those that an ``attempt.superseded`` takes back."""
-    gone = {seq for event in _notices(lines) for seq in range(event.first, event.last + 1)}
-    return [line for line in lines if line.seq not in gone]
+def settled(lines: Sequence[Line]) -> list[Line]:
+    """The lines without the superseded events."""
+    taken_back = {seq for event in _notices(lines) for seq in range(event.first, event.last + 1)}
+    return [line for line in lines if line.seq not in taken_back]
 
 
 def _notices(lines: Iterable[Line]) -> list[AttemptSuperseded]:
@@ -100,7 +100,7 @@ def resumed(cut: Cut) -> Proof:
 
 
 def survived(kill: Kill, lines: Sequence[Line], *, exact: bool) -> Proof:
-    """The step in which the worker was killed has one message; what the dead one had sent was taken back.
+    """The step in which the worker was killed has one message; the events of the killed attempt are superseded.
 
     ``exact``: the model is known to be asked again, so that there must be a notice, and no more than one.
     """
@@ -109,17 +109,17 @@ def survived(kill: Kill, lines: Sequence[Line], *, exact: bool) -> Proof:
     goes_on = kill.successor not in (0, kill.pid)
     fitting = [notice for notice in notices if notice.step == kill.step and notice.first <= kill.seq <= notice.last]
     counted = len(notices) == len(fitting) and (len(fitting) == 1 or (not exact and not fitting))
-    gone = "".join(f"; events {notice.first} to {notice.last} superseded" for notice in notices)
+    superseded = "".join(f"; events {notice.first} to {notice.last} superseded" for notice in notices)
     figures = (
         f"SIGKILL to pid {kill.pid} after seq {kill.seq}, in the model call of step {kill.step}; "
-        f"{kill.seconds:.1f} s later pid {kill.successor} went on{gone}"
+        f"{kill.seconds:.1f} s later pid {kill.successor} went on{superseded}"
     )
     return Proof("worker killed", goes_on and counted and len(whole) == 1, figures)
 
 
-def said_once(lines: Sequence[Line]) -> Proof:
-    """In what stands, the deltas of each part are the whole part: no sentence twice, none missing."""
-    stands = events_of(standing(lines))
+def no_duplicates(lines: Sequence[Line]) -> Proof:
+    """Of the settled events, the deltas of each part are its whole text: no sentence twice, none missing."""
+    stands = events_of(settled(lines))
     parts = _parts(stands)
     matching = sum(deltas == whole for deltas, whole in parts)
     steps = sum(isinstance(event, StepStarted) for event in stands)
@@ -160,19 +160,19 @@ def decided(reviews: Sequence[Review], lines: Sequence[Line], size: int | None) 
     early = not reviews or any(review.early for review in reviews)
     held = bool(reviews) and followed == [review.decision.id for review in reviews]
     held = held and not early and (size is not None) == approved
-    told = [f"{one.tool}: {one.decision.decision} by {one.decision.by}, {one.seconds:.1f} s" for one in reviews]
+    texts = [f"{one.tool}: {one.decision.decision} by {one.decision.by}, {one.seconds:.1f} s" for one in reviews]
     when = "BEFORE it" if early else "after it"
     wrote = "report.md was not written" if size is None else f"report.md written {when}, {size:,} bytes"
-    return Proof("approval by signal", held, "; ".join([*told, wrote]))
+    return Proof("approval by signal", held, "; ".join([*texts, wrote]))
 
 
 def from_history(wipe: Wipe, lines: Sequence[Line]) -> Proof:
     """The settled stream has the same bytes after its rows were deleted, and is what stood of what was read live."""
     digest = hashlib.sha256(wipe.after).hexdigest()
     same = hashlib.sha256(wipe.before).hexdigest() == digest
-    live = [line.data for line in standing(lines)] == data_of(wipe.before)
+    live = [line.data for line in settled(lines)] == data_of(wipe.before)
     figures = (
-        f"{wipe.rows} rows deleted, {wipe.left} left; {len(data_of(wipe.after))} events from Temporal's history, "
+        f"{wipe.rows} rows deleted, {wipe.remaining} left; {len(data_of(wipe.after))} events from Temporal's history, "
         f"{'the same' if same else 'OTHER'} {len(wipe.after):,} bytes, sha256 {digest[:_DIGITS]}…"
     )
-    return Proof("log from history", same and live and wipe.rows > 0 and wipe.left == 0, figures)
+    return Proof("log from history", same and live and wipe.rows > 0 and wipe.remaining == 0, figures)

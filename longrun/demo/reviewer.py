@@ -1,4 +1,4 @@
-"""The demo's reviewer: a person at a terminal, or one who agrees by itself; decides by signalling the workflow."""
+"""The demo's reviewer, a person at the terminal or the demo itself, who decides by a signal to the workflow."""
 
 import asyncio
 import json
@@ -16,9 +16,9 @@ from longrun.terminal.wording import whole
 from longrun.workflows.contract.runs import Decision, PendingApproval
 
 PATIENCE = 60.0
-"""Seconds that a person has; then the demo agrees, so that it ends."""
+"""Seconds that a person has; then the demo approves, so that it ends."""
 BAR = "bold magenta"
-"""How the demo's own words look."""
+"""The style of the demo's own lines."""
 _QUESTION = "[a]pprove or [d]eny? "
 _YES, _NO = frozenset({"a", "approve", "y", "yes"}), frozenset({"d", "deny", "n", "no"})
 
@@ -27,7 +27,7 @@ _YES, _NO = frozenset({"a", "approve", "y", "yes"}), frozenset({"d", "deny", "n"
 class Review:
     """A decision on a call of ``tool``; the run confirmed it after ``seconds``.
 
-    ``early``: what the call was to write was there before the decision was given.
+    ``early``: the file that the call was to write existed before the decision.
     """
 
     tool: str
@@ -38,11 +38,11 @@ class Review:
 
 @dataclass
 class Reviewer:
-    """Decides the calls that wait.
+    """Decides the waiting calls.
 
     Args:
-        reviews: The way to the workflow.
-        view: Where the questions are shown.
+        reviews: Sends the signals.
+        view: The view that shows the calls.
         attended: Whether a person sits at the terminal.
         by: The reviewer's name.
     """
@@ -54,7 +54,7 @@ class Reviewer:
     given: list[Review] = field(default_factory=list[Review])
 
     async def review(self, run_id: str, call: PendingApproval, written: Callable[[], bool]) -> None:
-        """Decide a call; ``written`` says whether what it is to write is there.
+        """Decide a call; ``written`` says whether the file that it is to write exists.
 
         Raises:
             ReviewError: The run has ended.

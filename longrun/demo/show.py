@@ -46,14 +46,14 @@ Cue = Callable[[AnyEvent], bool]
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message is for a person."""
+    """The demo cannot continue; the message is for a person."""
 
 
 @dataclass(frozen=True)
 class Cues:
-    """When to strike, counted in words of a model call: the cut, and in a later step the kill.
+    """When to cut and, in a later step, when to kill: the number of tokens of a model call.
 
-    ``exact``: the model's calls are repeated from their beginning, never re-attached.
+    ``exact``: a model call that is interrupted is always repeated, never re-attached.
     """
 
     cut: int
@@ -108,53 +108,55 @@ class Show:
         size = self.report.stat().st_size if self.report.exists() else None
         self.proofs += [
             proofs.survived(kill, self.lines, exact=self.cues.exact),
-            proofs.said_once(self.lines),
+            proofs.no_duplicates(self.lines),
             proofs.one_log(self.lines, await self._stream("raw")),
             proofs.decided(self.reviewer.given, self.lines, size),
         ]
         await self._wipe()
 
     async def _cut(self) -> None:
-        """Read until the middle of the model's words, and close the socket."""
+        """Read until the middle of a text, and close the socket."""
         self.act = "cut and resume"
         async with aclosing(self.client.stream_lines(self.run_id)) as live:
-            await self._until(live, _words(self.cues.cut))
-        self._say("CUT", f"the reader's socket is closed after seq {self.lines[-1].seq}; the run does not notice")
+            await self._until(live, _tokens(self.cues.cut))
+        self._announce("CUT", f"the reader's socket is closed after seq {self.lines[-1].seq}; the run does not notice")
 
     async def _resume(self, live: AsyncGenerator[Line]) -> None:
-        """Come back when something was missed."""
+        """Reconnect when events were missed."""
         after = self.lines[-1].seq
         missed = await self._missed(after)
-        self._say("RESUME", f"{missed} events later the reader comes back with starting_after={after}:")
+        self._announce("RESUME", f"{missed} events later the reader comes back with starting_after={after}:")
         first = await self._next(live)
         self.proofs.append(proofs.resumed(Cut(after, missed, first.seq)))
 
     async def _kill(self, live: AsyncGenerator[Line]) -> Kill:
-        """Kill the worker while it is in a model call of a later step, and wait for another to go on."""
+        """Kill the worker during a model call of a later step, and wait for another worker to resume."""
         self.act = "worker killed"
-        struck = await self._until(live, _words(self.cues.kill, after=_step(self.lines[-1])))
+        struck = await self._until(live, _tokens(self.cues.kill, after=_step(self.lines[-1])))
         seq, pid, began = self.lines[-1].seq, self.stack.kill_worker(), time.monotonic()
-        self._say("KILL", f"SIGKILL to the worker, pid {pid}, in the middle of a model call, after seq {seq}")
-        self._say("", f"Temporal misses its heartbeat for {HEARTBEAT.total_seconds():g} s, then another has to go on")
+        self._announce("KILL", f"SIGKILL to the worker, pid {pid}, in the middle of a model call, after seq {seq}")
+        self._announce(
+            "", f"Temporal misses its heartbeat for {HEARTBEAT.total_seconds():g} s, then another one resumes"
+        )
 
-        def gone_on(event: AnyEvent) -> bool:
-            # What the dead worker had committed may still be on its way.
+        def resumed(event: AnyEvent) -> bool:
+            # Events that the killed worker had committed may come first.
             return not isinstance(event, Delta) and self.stack.worker.pid not in (0, pid)
 
-        event = await self._until(live, gone_on)
+        event = await self._until(live, resumed)
         kill = Kill(pid, seq, struck.step or 0, time.monotonic() - began, self.stack.worker.pid)
-        self._say("BACK", f"{kill.seconds:.1f} s after the kill, by pid {kill.successor}: {event.type}")
+        self._announce("BACK", f"{kill.seconds:.1f} s after the kill, by pid {kill.successor}: {event.type}")
         return kill
 
     async def _wipe(self) -> None:
         """Delete the log and read it again."""
         self.act = "log from history"
         before = await self._stream("settled")
-        rows, left = await asyncio.to_thread(_delete_log, self.stack.database)
-        self._say("WIPE", f"all {rows} rows of the log are deleted from the store, {left} are left")
+        rows, remaining = await asyncio.to_thread(_delete_log, self.stack.database)
+        self._announce("WIPE", f"all {rows} rows of the log are deleted from the store, {remaining} are left")
         after = await self._stream("settled")
-        self._say("REBUILD", f"the same stream is asked for again: {len(after):,} bytes, from Temporal's history")
-        self.proofs.append(proofs.from_history(Wipe(rows, left, before, after), self.lines))
+        self._announce("REBUILD", f"the same stream is asked for again: {len(after):,} bytes, from Temporal's history")
+        self.proofs.append(proofs.from_history(Wipe(rows, remaining, before, after), self.lines))
 
     async def _until(self, live: AsyncGenerator[Line], cue: Cue | None) -> AnyEvent:
         """Show the run until the cue is met, or without one until its end."""
@@ -170,10 +172,10 @@ class Show:
                     return event
                 raise DemoError(f"the run ended too early: {line.type}")
 
-    async def _review(self, asked: ApprovalRequested) -> None:
-        for call in asked.calls:
+    async def _review(self, requested: ApprovalRequested) -> None:
+        for call in requested.calls:
             there = "there already" if self.report.exists() else "not there yet"
-            self._say("REVIEW", f"{call.name} has to be approved: the run waits; {self.report.name} is {there}")
+            self._announce("REVIEW", f"{call.name} has to be approved: the run waits; {self.report.name} is {there}")
             await self.reviewer.review(self.run_id, call, self.report.exists)
 
     async def _next(self, live: AsyncGenerator[Line]) -> Line:
@@ -214,7 +216,7 @@ class Show:
             raise DemoError(f"{answer.url} answers {answer.status_code}: {answer.text}")
         return answer.content
 
-    def _say(self, what: str, text: str) -> None:
+    def _announce(self, what: str, text: str) -> None:
         self.view.pause()
         self.view.say(f"▌ {what:<8} {text}", BAR)
 
@@ -223,8 +225,8 @@ def _step(line: Line) -> int:
     return line.event().step or 0
 
 
-def _words(number: int, *, after: int = 0) -> Cue:
-    """Met by this many words in one step, however they are cut into deltas; only steps after ``after`` count."""
+def _tokens(number: int, *, after: int = 0) -> Cue:
+    """Met by this many tokens in one step, however they are cut into deltas; only steps after ``after`` count."""
     counts: Counter[int] = Counter()
 
     def cue(event: AnyEvent) -> bool:
@@ -238,9 +240,9 @@ def _words(number: int, *, after: int = 0) -> Cue:
 
 
 def _delete_log(database: Path) -> tuple[int, int]:
-    """Delete the logs of all runs, as a vandal with the file would; the rows deleted, and those that are left."""
+    """Delete the logs of all runs in the database's file; the numbers of deleted and of remaining rows."""
     with closing(sqlite3.connect(database, timeout=10)) as connection:
         deleted = connection.execute("DELETE FROM segments").rowcount
         connection.commit()
-        left: int = connection.execute("SELECT count(*) FROM segments").fetchone()[0]
-    return deleted, left
+        remaining: int = connection.execute("SELECT count(*) FROM segments").fetchone()[0]
+    return deleted, remaining

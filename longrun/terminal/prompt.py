@@ -1,4 +1,4 @@
-"""Asks a person at a terminal about the calls that wait, while the run's events go on coming."""
+"""Asks a person at the terminal to decide the waiting calls of a run, while the run's events are printed."""
 
 import asyncio
 import getpass
@@ -25,7 +25,7 @@ _ANSWERS: dict[str, Verdict | Literal["skip"]] = {
 
 
 def os_user() -> str:
-    """Who uses this process, as the system knows them."""
+    """The name of the user of this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -47,11 +47,11 @@ async def ask(question: str, default: str = "", *, as_object: bool = False) -> s
 
 
 class Approver:
-    """Asks about each waiting call of a run and sends the answer.
+    """Asks about each waiting call of a run and sends the decision.
 
     Args:
-        client: Where the answers go.
-        view: Where the calls are shown.
+        client: The client that sends the decisions.
+        view: The view that shows the calls.
         by: The person's name.
     """
 
@@ -64,7 +64,7 @@ class Approver:
         self._asking: tuple[str, asyncio.Task[Decision | None]] | None = None
 
     def see(self, event: AnyEvent) -> None:
-        """Ask when the run begins to wait; ask no longer about a call that somebody else has decided."""
+        """Ask when the run starts to wait; withdraw the question about a call that somebody else has decided."""
         if isinstance(event, RunWaiting):
             self._job = asyncio.create_task(self._review(event.run_id, self._job))
         elif isinstance(event, ApprovalDecided | ApprovalExpired):
@@ -73,7 +73,7 @@ class Approver:
                 self._asking[1].cancel()
 
     async def aclose(self) -> None:
-        """Ask nothing more."""
+        """Withdraw the question, if there is one."""
         if self._job:
             self._job.cancel()
             await asyncio.gather(self._job, return_exceptions=True)
@@ -82,7 +82,7 @@ class Approver:
         if before:
             await before
         try:
-            # A log that is read again asks for what was decided long ago: only what waits now is asked about.
+            # The log may be an old one, whose calls were decided long ago: only calls that wait now are asked about.
             run = await self._client.get_run(run_id)
             for call in run.pending_approvals:
                 await self._review_call(run_id, call)

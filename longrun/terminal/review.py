@@ -1,4 +1,4 @@
-"""The commands ``longrun review …``: what waits for a reviewer, and the reviewer's word."""
+"""The commands ``longrun review …``: the calls that wait for a reviewer, and the reviewer's decisions."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ def show(run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")
 
 @app.command("approve")
 def approve(call: Call, *, run: Run = None, by: By = None) -> None:
-    """Let a call run as the model wrote it."""
+    """Approve a call as the model wrote it."""
     _decide(_decision(call, by, {"decision": "approve"}), run)
 
 
@@ -63,7 +63,7 @@ def edit(
     run: Run = None,
     by: By = None,
 ) -> None:
-    """Let a call run with other arguments."""
+    """Approve a call with other arguments."""
     try:
         value = json.loads(args)
     except ValueError as error:
@@ -97,12 +97,12 @@ async def _decided(decision: Decision, run_id: str | None) -> int:
     reviews = await Reviews.connect()
     asking = run_id or await reviews.run_waiting_for(decision.call_id)
     ruling = await reviews.decide(asking, decision)
-    _say(_told(ruling, asking))
+    _print(_ruling_text(ruling, asking))
     return 1 if ruling.kind == "late" else 0
 
 
-def _told(ruling: Ruling, run_id: str) -> str:
-    """A ruling in words."""
+def _ruling_text(ruling: Ruling, run_id: str) -> str:
+    """What became of a decision, for a person."""
     if ruling.kind == "counts":
         return f"done: run {run_id} follows this decision"
     if ruling.kind == "kept":
@@ -118,11 +118,11 @@ def _told(ruling: Ruling, run_id: str) -> str:
 async def _list(*, as_json: bool) -> None:
     waiting = await (await Reviews.connect()).waiting()
     if as_json:
-        _say(json.dumps([_as_dict(each, call) for each in waiting for call in each.open]))
+        _print(json.dumps([_as_dict(each, call) for each in waiting for call in each.open]))
         return
     for each in waiting:
-        _say(_described(each))
-    _say(_HOW if waiting else "no run waits for a person")
+        _print(_described(each))
+    _print(_HOW if waiting else "no run waits for a person")
 
 
 def _as_dict(waiting: Waiting, call: PendingApproval) -> dict[str, object]:
@@ -132,7 +132,7 @@ def _as_dict(waiting: Waiting, call: PendingApproval) -> dict[str, object]:
 
 
 def _described(waiting: Waiting) -> str:
-    """A waiting run and its calls, in lines."""
+    """A waiting run and its calls, one below the other."""
     if waiting.snapshot is None:
         return f"run {waiting.run_id} · {waiting.agent}: no worker answers for it"
     lines = [f"run {waiting.run_id} · {waiting.agent}{_until(waiting.snapshot)}"]
@@ -147,14 +147,14 @@ def _until(snapshot: Snapshot) -> str:
 
 async def _show(run_id: str) -> None:
     snapshot = await (await Reviews.connect()).of_run(run_id)
-    _say(f"run {run_id} · {snapshot.phase}, step {snapshot.step}{_until(snapshot)}")
+    _print(f"run {run_id} · {snapshot.phase}, step {snapshot.step}{_until(snapshot)}")
     decided = {decision.call_id: decision for decision in snapshot.decided}
     for call in snapshot.pending:
         verdict = decided.get(call.call_id)
         state = f"{verdict.decision} by {clean(verdict.by)}" if verdict else "waits"
-        _say(f"call {clean(call.call_id)} · {state} · {clean(call.reason)}\n{call.name} {whole(call.arguments)}")
-    _say(_HOW if snapshot.pending else "it waits for nobody")
+        _print(f"call {clean(call.call_id)} · {state} · {clean(call.reason)}\n{call.name} {whole(call.arguments)}")
+    _print(_HOW if snapshot.pending else "it waits for nobody")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     Console(highlight=False).print(Text(text), soft_wrap=True)

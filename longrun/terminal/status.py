@@ -1,4 +1,4 @@
-"""How a run stands, for a terminal: its state, what it has cost, and who set about it."""
+"""A run for a terminal: its status, its cost and its attempts."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ from longrun.workflows.contract.views import RunDetails
 _COLUMNS = ("step", "call", "attempt", "worker", "outcome", "recovered", "tokens", "seconds")
 
 
-def standing(run: RunDetails) -> RenderableType:
+def summary(run: RunDetails) -> RenderableType:
     """The state of a run, its attempts and its result."""
     lines = [Text(line) for line in _described(run)]
     table = [_table(run.attempts)] if run.attempts else []
@@ -50,7 +50,7 @@ def _table(attempts: Sequence[AttemptEntry]) -> Table:
 
 
 def _row(attempt: AttemptEntry) -> tuple[str, ...]:
-    """One attempt; a call of a model stands by the model's name."""
+    """One attempt; a model call is shown by the model's name."""
     took = (attempt.ended_at - attempt.started_at).total_seconds() if attempt.ended_at else None
     return (
         str(attempt.step),
@@ -65,7 +65,7 @@ def _row(attempt: AttemptEntry) -> tuple[str, ...]:
 
 
 def _tokens(attempt: AttemptEntry) -> str:
-    """Tokens in and out; ``~`` before what is estimated."""
+    """Tokens in and out, after ``~`` if they are estimated."""
     if attempt.tokens_in is None and attempt.tokens_out is None:
         return ""
     counts = "+".join("?" if count is None else f"{count:,}" for count in (attempt.tokens_in, attempt.tokens_out))

@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on: fed by its events, writes to a console, asks nobody."""
+"""A run's events on a console, for a person who watches."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -54,12 +54,12 @@ _VERDICTS = {"approve": "approved", "deny": "denied", "edit": "approved with oth
 
 
 class View:
-    """Shows events in their order. A context manager: at its end nothing is left turning.
+    """Prints events in their order. A context manager, which stops the spinner at its end.
 
-    On a terminal it shows what goes on now by a spinner; elsewhere it only appends.
+    On a terminal a spinner shows the present activity; elsewhere there is none.
 
     Args:
-        console: Where to.
+        console: The console.
         hint: How a person can decide the calls of an approval, as a line to show with it; empty for none.
         most: Characters that are shown of a call, and of a line of a result if that is less.
     """
@@ -103,21 +103,21 @@ class View:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the terminal as it was."""
+        """Stop the spinner."""
         self.pause()
 
     def show(self, event: AnyEvent) -> None:
-        """Show the next event, if it is of a kind that this version knows."""
+        """Print the next event, if this version knows its type."""
         if not isinstance(event, UnknownEvent) and (show := self._shows.get(event.type)):
             show(event)
 
     def pause(self) -> None:
-        """End the line and stop the spinner: somebody else writes next."""
+        """End the line and stop the spinner, before something else is written."""
         self._turn(None)
         self._end_line()
 
     def say(self, text: str, style: str = "dim") -> None:
-        """Show a line that is no event."""
+        """Print a line that is not an event."""
         self._end_line()
         self._console.print(Text(clean(text), style), soft_wrap=True)
 
@@ -125,17 +125,17 @@ class View:
         """Show why an interrupted request is sent again."""
         self.say(f"{reason}; trying again", "yellow")
 
-    def _turn(self, doing: str | None) -> None:
-        """Show what goes on now, by a spinner under the text; ``None`` for nothing."""
+    def _turn(self, activity: str | None) -> None:
+        """Show the present activity by a spinner under the text; ``None`` stops it."""
         if not self._console.is_terminal:
             return
-        if doing is None:
+        if activity is None:
             if self._status:
                 self._status.stop()
                 self._status = None
             return
         self._end_line()
-        line = Text(clean(shortened(doing, self._console.width - 4)), "dim")
+        line = Text(clean(shortened(activity, self._console.width - 4)), "dim")
         if self._status:
             self._status.update(line)
         else:
@@ -182,7 +182,7 @@ class View:
 
     def _part_completed(self, event: TextCompleted | ReasoningCompleted) -> None:
         seen = (event.message_id, event.part) in self._streamed
-        # Whoever came in the middle of a part has read its beginning elsewhere.
+        # A reader that started in the middle of a part has read the first deltas elsewhere.
         if self._from_start and not seen and event.text:
             self._append(event.text, "" if event.type == "text.completed" else "dim italic")
         self._end_line()

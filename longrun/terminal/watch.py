@@ -1,4 +1,4 @@
-"""The commands that start a run, watch it and speak to it, as a client of the gateway."""
+"""The commands that start, watch, show and cancel a run and send it messages, as a client of the gateway."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from longrun.client import AsyncClient, Line
 from longrun.terminal.prompt import Approver, os_user
-from longrun.terminal.status import standing
+from longrun.terminal.status import summary
 from longrun.terminal.view import View
 
 _HINT = "`longrun review` lists what waits and decides it"
@@ -21,7 +21,7 @@ _STATUS = {"run.completed": _COMPLETED, "run.failed": _NOT_COMPLETED, "run.cance
 
 @dataclass(frozen=True)
 class Watch:
-    """How to watch: which server, from where in the log, and whether as JSON lines, each an event as it came."""
+    """How to watch: the gateway's URL, the seq after which to start, and whether to print events as lines of JSON."""
 
     url: str
     after: int = 0
@@ -57,7 +57,7 @@ async def run(order: Order, how: Watch, *, watching: bool = True) -> int:
 
 
 async def watch(run_id: str, how: Watch) -> int:
-    """Show a run's events to its end; the exit status.
+    """Print a run's events up to its end; the exit status.
 
     Raises:
         ClientError: There is no such run, or nobody answers.
@@ -67,7 +67,7 @@ async def watch(run_id: str, how: Watch) -> int:
 
 
 async def show(run_id: str, how: Watch) -> int:
-    """Print how a run stands, what it has cost, and its attempts.
+    """Print a run's status, cost and attempts.
 
     Raises:
         ClientError: There is no such run, or nobody answers.
@@ -77,7 +77,7 @@ async def show(run_id: str, how: Watch) -> int:
     if how.as_json:
         _write(found.model_dump_json())
     else:
-        Console(highlight=False).print(standing(found), soft_wrap=True)
+        Console(highlight=False).print(summary(found), soft_wrap=True)
     return _COMPLETED
 
 
@@ -89,21 +89,21 @@ async def cancel(run_id: str, reason: str | None, how: Watch) -> int:
     """
     async with _opened(how) as (client, _):
         delivery = (await client.cancel_run(run_id, reason, os_user())).delivery
-    told = {"delivered": "the run is told to end", "over": "the run is over already"}
-    _write(told.get(delivery, "the run will be told when Temporal answers again"))
+    texts = {"delivered": "the run is told to end", "over": "the run is over already"}
+    _write(texts.get(delivery, "the run will be told when Temporal answers again"))
     return _NOT_COMPLETED if delivery == "over" else _COMPLETED
 
 
 async def say(run_id: str, text: str, how: Watch) -> int:
-    """Say something to a run.
+    """Send a message to a run.
 
     Raises:
         ClientError: There is no such run, it has ended, or nobody answers.
     """
     async with _opened(how) as (client, _):
         delivery = (await client.say_to_run(run_id, text, os_user())).delivery
-    told = {"delivered": "the model sees it at its next step"}
-    _write(told.get(delivery, "the run will be told when Temporal answers again"))
+    texts = {"delivered": "the model sees it at its next step"}
+    _write(texts.get(delivery, "the run will be told when Temporal answers again"))
     return _COMPLETED
 
 
@@ -117,14 +117,14 @@ async def _opened(how: Watch) -> AsyncGenerator[tuple[AsyncClient, View]]:
 
 
 def _attended() -> bool:
-    """Whether there is a person who can be asked."""
+    """Whether a person sits at the terminal."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 async def _watch(client: AsyncClient, view: View, run_id: str, how: Watch) -> int:
     last: Line | None = None
-    asked = _attended() and not how.as_json
-    approver = Approver(client, view, os_user()) if asked else None
+    asking = _attended() and not how.as_json
+    approver = Approver(client, view, os_user()) if asking else None
     try:
         async with aclosing(client.stream_lines(run_id, how.after)) as lines:
             async for line in lines:

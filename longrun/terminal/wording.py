@@ -1,4 +1,4 @@
-"""How what a model or a tool wrote is put on a terminal: in short, and without what would act on the terminal."""
+"""Texts of models and tools for a terminal: shortened, and without control characters."""
 
 import json
 
@@ -15,12 +15,12 @@ MOST_ARGUMENTS = 400
 
 
 def clean(text: str) -> str:
-    """Text without characters that act on a terminal, change the order in which it is read, or cannot be written."""
+    """The text without control characters, characters that reverse the direction, and lone surrogates."""
     return text.translate(_HIDDEN)
 
 
 def shortened(text: str, most: int) -> str:
-    """The beginning of a text, on one line."""
+    """The text on one line, cut to ``most`` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 

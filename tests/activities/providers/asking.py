@@ -78,7 +78,7 @@ def request(
 
 
 @dataclass
-class Heard:
+class Collected:
     """An answer as it came. A part that was started and never completed is not among ``parts``."""
 
     deltas: list[Delta] = field(default_factory=list[Delta])
@@ -97,49 +97,49 @@ class Heard:
         return Message(id="a", role="assistant", parts=tuple(self.parts), provider=model)
 
 
-async def ask(catalog: ProviderCatalog, model: str, asked: ModelRequest | None = None) -> Heard:
+async def ask(catalog: ProviderCatalog, model: str, given: ModelRequest | None = None) -> Collected:
     """Ask, and check the port's promises on the way."""
-    heard = Heard()
+    collected = Collected()
     numbers = 0
-    async with aclosing(stream(catalog, model, asked or request())) as deltas:
+    async with aclosing(stream(catalog, model, given or request())) as deltas:
         async for delta in deltas:
-            assert not heard.finish_reason, "something follows the end"
-            heard.deltas.append(delta)
+            assert not collected.finish_reason, "something follows the end"
+            collected.deltas.append(delta)
             if isinstance(delta, PartStarted):
                 assert delta.part == numbers, "parts are numbered in the order in which they begin"
                 numbers += 1
-                heard.open[delta.part] = []
+                collected.open[delta.part] = []
             elif isinstance(delta, PartDelta):
-                heard.open[delta.part].append(delta.text)
+                collected.open[delta.part].append(delta.text)
             elif isinstance(delta, PartCompleted):
-                numbers += _complete(heard, delta, numbers)
+                numbers += _complete(collected, delta, numbers)
             elif isinstance(delta, Completed):
-                _end(heard, delta)
-    assert heard.finish_reason, "the stream has no end"
-    return heard
+                _end(collected, delta)
+    assert collected.finish_reason, "the stream has no end"
+    return collected
 
 
-def stream(catalog: ProviderCatalog, model: str, asked: ModelRequest) -> AsyncGenerator[Delta, None]:
+def stream(catalog: ProviderCatalog, model: str, given: ModelRequest) -> AsyncGenerator[Delta, None]:
     """The raw deltas."""
     provider, name = catalog.resolve(model)
-    return provider.stream(replace(asked, model=name))
+    return provider.stream(replace(given, model=name))
 
 
-def _complete(heard: Heard, delta: PartCompleted, numbers: int) -> int:
-    heard.parts.append(delta.value)
+def _complete(collected: Collected, delta: PartCompleted, numbers: int) -> int:
+    collected.parts.append(delta.value)
     if isinstance(delta.value, OpaquePart):
         assert delta.part == numbers
         return 1
     text = delta.value.arguments if isinstance(delta.value, ToolCallPart) else delta.value.text
-    assert "".join(heard.open.pop(delta.part)) == text, "deltas joined are the part"
+    assert "".join(collected.open.pop(delta.part)) == text, "deltas joined are the part"
     return 0
 
 
-def _end(heard: Heard, end: Completed) -> None:
-    heard.finish_reason, heard.usage = end.finish_reason, end.usage
+def _end(collected: Collected, end: Completed) -> None:
+    collected.finish_reason, collected.usage = end.finish_reason, end.usage
 
 
-def said(text: str, model: str | None = None) -> Message:
+def assistant(text: str, model: str | None = None) -> Message:
     """An assistant's message of one text."""
     return Message(id="a", role="assistant", parts=(TextPart(text=text),), provider=model)
 

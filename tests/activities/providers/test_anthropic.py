@@ -13,7 +13,7 @@ from longrun.workflows.contract.messages import (
     ToolResultPart,
     Usage,
 )
-from tests.activities.providers.asking import WEATHER, ask, request, result, results, said, thought, user
+from tests.activities.providers.asking import WEATHER, ask, assistant, request, result, results, thought, user
 from tests.wire import Wire
 from tests.wire_answers import (
     Answer,
@@ -45,16 +45,16 @@ def call(call_id: str, arguments: str = CITY) -> ToolCallPart:
 
 async def test_text_comes_in_pieces_and_ends_with_usage(server: Wire, catalog: ProviderCatalog) -> None:
     play(server, text_block("Hello there"), text_block(""))
-    heard = await ask(catalog, MODEL)
-    assert heard.texts == ["Hello ", "there"]
-    assert heard.parts == [TextPart(text="Hello there")]
-    assert heard.finish_reason == "stop"
-    assert heard.usage == Usage(
+    answer = await ask(catalog, MODEL)
+    assert answer.texts == ["Hello ", "there"]
+    assert answer.parts == [TextPart(text="Hello there")]
+    assert answer.finish_reason == "stop"
+    assert answer.usage == Usage(
         input_tokens=17, output_tokens=25, cached_input_tokens=3, cache_write_tokens=4, reasoning_tokens=9
     )
 
 
-async def test_what_is_asked_is_what_the_agent_says(server: Wire, catalog: ProviderCatalog) -> None:
+async def test_the_request_is_what_the_agent_says(server: Wire, catalog: ProviderCatalog) -> None:
     play(server, text_block("ok"))
     params = ModelParams(temperature=0.5, max_output_tokens=99, reasoning_effort="minimal", parallel_tool_calls=False)
     await ask(catalog, MODEL, request(user("Hi"), tools=[WEATHER], params=params))
@@ -96,10 +96,10 @@ async def test_thinking_and_parallel_calls_go_back_unchanged_and_in_place(
         tool_block("toolu_b", "get_weather"),
         stop_reason="tool_use",
     )
-    heard = await ask(catalog, MODEL, request(tools=[WEATHER]))
+    answer = await ask(catalog, MODEL, request(tools=[WEATHER]))
     silent = {"type": "thinking", "thinking": "", "signature": "sig-2"}
-    assert heard.finish_reason == "tool_calls"
-    assert heard.parts == [
+    assert answer.finish_reason == "tool_calls"
+    assert answer.parts == [
         ReasoningPart(text="Let me think.", opaque={"signature": "sig-1"}),
         OpaquePart(opaque={**REDACTED}),
         OpaquePart(opaque={**silent}),
@@ -110,7 +110,7 @@ async def test_thinking_and_parallel_calls_go_back_unchanged_and_in_place(
     play(server, text_block("Fine."))
     denied = ToolResultPart(call_id="toolu_b", name="get_weather", content="no", status="denied")
     answers = (results(result(call("toolu_a"))), results(denied), user("Hurry."))
-    await ask(catalog, MODEL, request(user("Weather?"), heard.message(MODEL), *answers, tools=[WEATHER]))
+    await ask(catalog, MODEL, request(user("Weather?"), answer.message(MODEL), *answers, tools=[WEATHER]))
     assert server.requests[1].body["messages"][1:] == [
         {
             "role": "assistant",
@@ -165,7 +165,7 @@ async def test_what_a_cancel_leaves_is_made_acceptable(server: Wire, catalog: Pr
     )
     system = Message(id="s", role="system", parts=(TextPart(text="Summary."),))
     history = (
-        said("I begin."),
+        assistant("I begin."),
         user("a"),
         Message(id="c", role="assistant", parts=cut, provider=MODEL),
         user(" "),
@@ -183,31 +183,31 @@ async def test_what_a_cancel_leaves_is_made_acceptable(server: Wire, catalog: Pr
 
 
 async def test_a_pause_is_asked_again_with_the_message_as_it_is(server: Wire, catalog: ProviderCatalog) -> None:
-    begun = {**SEARCH, "input": {}}
+    paused = {**SEARCH, "input": {}}
     pieces = [{"type": "input_json_delta", "partial_json": piece} for piece in ('{"query"', ': "Oslo"}')]
-    play(server, text_block("I search."), (begun, *pieces), stop_reason="pause_turn")
-    heard = await ask(catalog, MODEL)
-    assert heard.finish_reason == "pause"
-    assert heard.parts[1] == OpaquePart(opaque={**SEARCH})
+    play(server, text_block("I search."), (paused, *pieces), stop_reason="pause_turn")
+    answer = await ask(catalog, MODEL)
+    assert answer.finish_reason == "pause"
+    assert answer.parts[1] == OpaquePart(opaque={**SEARCH})
     play(server, (FOUND,), text_block("Found."))
-    went_on = await ask(catalog, MODEL, request(user("Oslo?"), heard.message(MODEL)))
+    went_on = await ask(catalog, MODEL, request(user("Oslo?"), answer.message(MODEL)))
     assert server.requests[1].body["messages"][1] == {
         "role": "assistant",
         "content": [{"type": "text", "text": "I search."}, SEARCH],
     }
     play(server, text_block("ok"))
-    await ask(catalog, MODEL, request(user("Oslo?"), heard.message(MODEL), went_on.message(MODEL), user("Thanks")))
-    (told,) = [m["content"] for m in server.requests[2].body["messages"] if m["role"] == "assistant"]
-    assert [block["type"] for block in told] == ["text", "server_tool_use", "web_search_tool_result", "text"]
+    await ask(catalog, MODEL, request(user("Oslo?"), answer.message(MODEL), went_on.message(MODEL), user("Thanks")))
+    (sent,) = [m["content"] for m in server.requests[2].body["messages"] if m["role"] == "assistant"]
+    assert [block["type"] for block in sent] == ["text", "server_tool_use", "web_search_tool_result", "text"]
 
 
 async def test_citations_stay_with_their_text(server: Wire, catalog: ProviderCatalog) -> None:
     cited: Event = {"type": "char_location", "cited_text": "x", "document_index": 0}
     play(server, (*text_block("So it is."), {"type": "citations_delta", "citation": cited}))
-    heard = await ask(catalog, MODEL)
-    assert heard.parts == [TextPart(text="So it is.", opaque={"citations": [dict(cited)]})]
+    answer = await ask(catalog, MODEL)
+    assert answer.parts == [TextPart(text="So it is.", opaque={"citations": [dict(cited)]})]
     play(server, text_block("ok"))
-    await ask(catalog, MODEL, request(user("a"), heard.message(MODEL), user("b")))
+    await ask(catalog, MODEL, request(user("a"), answer.message(MODEL), user("b")))
     assert server.requests[1].body["messages"][1]["content"][0]["citations"] == [cited]
 
 
@@ -216,8 +216,8 @@ async def test_a_finished_call_with_bad_json_is_passed_on_as_the_model_wrote_it(
 ) -> None:
     bad = tool_block("toolu_a", "get_weather", '{"city": "')
     play(server, bad, tool_block("toolu_b", "get_weather", "[1]"), stop_reason="tool_use")
-    heard = await ask(catalog, MODEL)
-    assert heard.parts == [call("toolu_a", '{"city": "'), call("toolu_b", "[1]")]
+    answer = await ask(catalog, MODEL)
+    assert answer.parts == [call("toolu_a", '{"city": "'), call("toolu_b", "[1]")]
 
 
 @pytest.mark.parametrize(
@@ -239,18 +239,18 @@ async def test_a_call_that_the_limit_cut_is_no_wish(
     server: Wire, catalog: ProviderCatalog, pieces: tuple[str, ...]
 ) -> None:
     play(server, text_block("Hm."), tool_block("toolu_a", "get_weather", *pieces), stop_reason="max_tokens")
-    heard = await ask(catalog, MODEL)
-    assert heard.parts == [TextPart(text="Hm.")]
-    assert heard.open == {1: [*pieces]}
-    assert heard.finish_reason == "length"
+    answer = await ask(catalog, MODEL)
+    assert answer.parts == [TextPart(text="Hm.")]
+    assert answer.open == {1: [*pieces]}
+    assert answer.finish_reason == "length"
 
 
 async def test_a_refusal_tells_why_as_a_part_of_the_message(server: Wire, catalog: ProviderCatalog) -> None:
     details = {"type": "refusal", "category": "bio", "explanation": "Not this."}
     play(server, stop_reason="refusal", stop_details=details)
-    heard = await ask(catalog, MODEL)
-    assert heard.finish_reason == "refusal"
-    assert heard.parts == [TextPart(text="Not this.", refusal=True)]
+    answer = await ask(catalog, MODEL)
+    assert answer.finish_reason == "refusal"
+    assert answer.parts == [TextPart(text="Not this.", refusal=True)]
     play(server, text_block("Half"), stop_reason="refusal")
     assert (await ask(catalog, MODEL)).parts == [TextPart(text="Half")]
 
@@ -259,9 +259,9 @@ async def test_a_host_may_send_blocks_whole(server: Wire, catalog: ProviderCatal
     whole = {"type": "tool_use", "id": "toolu_a", "name": "get_weather", "input": {"city": "Oslo"}}
     thinking = {"type": "thinking", "thinking": "Hm.", "signature": "sig-9"}
     play(server, (thinking,), ({"type": "text", "text": "Hi."},), (whole,), stop_reason="tool_use")
-    heard = await ask(catalog, MODEL)
+    answer = await ask(catalog, MODEL)
     expected = [ReasoningPart(text="Hm.", opaque={"signature": "sig-9"}), TextPart(text="Hi."), call("toolu_a")]
-    assert heard.parts == expected
+    assert answer.parts == expected
 
 
 async def test_unknown_events_and_deltas_are_skipped(server: Wire, catalog: ProviderCatalog) -> None:

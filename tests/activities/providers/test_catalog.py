@@ -30,9 +30,9 @@ DEFAULTS = {name: ProviderSettings.model_fields[name].default for name in ("open
 async def test_a_model_is_found_by_its_providers_name(
     catalog: ProviderCatalog, model: str, kind: type[Provider], name: str
 ) -> None:
-    provider, asked = catalog.resolve(model)
+    provider, resolved = catalog.resolve(model)
     assert isinstance(provider, kind)
-    assert asked == name
+    assert resolved == name
     assert catalog.resolve(model)[0] is provider
 
 

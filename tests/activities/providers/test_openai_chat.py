@@ -5,7 +5,7 @@ from longrun.activities.providers.catalog import ProviderCatalog
 from longrun.activities.providers.provider import PartStarted
 from longrun.workflows.contract.agents import ModelParams
 from longrun.workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, Usage
-from tests.activities.providers.asking import WEATHER, ask, request, result, results, said, user
+from tests.activities.providers.asking import WEATHER, ask, assistant, request, result, results, user
 from tests.wire import Wire
 from tests.wire_answers import DONE, Answer, Event, call_piece, chat_stream, chunk, data
 
@@ -23,14 +23,14 @@ def call(call_id: str, arguments: str = CITY) -> ToolCallPart:
 
 async def test_text_comes_in_pieces_and_ends_with_usage(server: Wire, catalog: ProviderCatalog) -> None:
     play(server, {"content": "Hel"}, {"content": "lo"})
-    heard = await ask(catalog, MODEL)
-    assert heard.texts == ["Hel", "lo"]
-    assert heard.parts == [TextPart(text="Hello")]
-    assert heard.finish_reason == "stop"
-    assert heard.usage == Usage(input_tokens=11, output_tokens=6, cached_input_tokens=3, reasoning_tokens=2)
+    answer = await ask(catalog, MODEL)
+    assert answer.texts == ["Hel", "lo"]
+    assert answer.parts == [TextPart(text="Hello")]
+    assert answer.finish_reason == "stop"
+    assert answer.usage == Usage(input_tokens=11, output_tokens=6, cached_input_tokens=3, reasoning_tokens=2)
 
 
-async def test_what_is_asked_is_what_the_agent_says(server: Wire, catalog: ProviderCatalog) -> None:
+async def test_the_request_is_what_the_agent_says(server: Wire, catalog: ProviderCatalog) -> None:
     play(server, {"content": "ok"})
     params = ModelParams(temperature=0.5, max_output_tokens=99, reasoning_effort="low", parallel_tool_calls=False)
     await ask(catalog, MODEL, request(user("Hi"), tools=[WEATHER], params=params))
@@ -67,9 +67,9 @@ async def test_parallel_calls_come_in_pieces_by_index(server: Wire, catalog: Pro
         call_piece(0, '"Oslo"}'),
         finish="tool_calls",
     )
-    heard = await ask(catalog, MODEL)
-    assert heard.parts == [TextPart(text="Let me look."), call("call_a"), call("call_b", "{}")]
-    assert heard.finish_reason == "tool_calls"
+    answer = await ask(catalog, MODEL)
+    assert answer.parts == [TextPart(text="Let me look."), call("call_a"), call("call_b", "{}")]
+    assert answer.finish_reason == "tool_calls"
 
 
 async def test_calls_and_results_go_back_in_the_order_that_hosts_insist_on(
@@ -77,9 +77,15 @@ async def test_calls_and_results_go_back_in_the_order_that_hosts_insist_on(
 ) -> None:
     wrote = Message(id="a", role="assistant", parts=(call("call_a"), call("call_b", "[1]")), provider=MODEL)
     system = Message(id="s", role="system", parts=(TextPart(text="Note."),))
-    told = (results(result(call("call_a"))), results(result(call("call_b"), "")), user("And?"), said(""), said("So."))
+    sent = (
+        results(result(call("call_a"))),
+        results(result(call("call_b"), "")),
+        user("And?"),
+        assistant(""),
+        assistant("So."),
+    )
     play(server, {"content": "ok"})
-    await ask(catalog, MODEL, request(user("Weather?"), wrote, *told, system, user("Yes?")))
+    await ask(catalog, MODEL, request(user("Weather?"), wrote, *sent, system, user("Yes?")))
     calls = [
         {"id": "call_a", "type": "function", "function": {"name": "get_weather", "arguments": CITY}},
         {
@@ -104,9 +110,9 @@ async def test_reasoning_goes_back_under_its_own_name_beside_calls_to_the_same_m
     server: Wire, catalog: ProviderCatalog, name: str
 ) -> None:
     play(server, {name: "Let me "}, {name: "think."}, call_piece(0, CITY, "call_a", "get_weather"))
-    heard = await ask(catalog, MODEL)
-    assert heard.parts == [ReasoningPart(text="Let me think.", opaque={"field": name}), call("call_a")]
-    history = request(user("Weather?"), heard.message(MODEL), results(result(call("call_a"))))
+    answer = await ask(catalog, MODEL)
+    assert answer.parts == [ReasoningPart(text="Let me think.", opaque={"field": name}), call("call_a")]
+    history = request(user("Weather?"), answer.message(MODEL), results(result(call("call_a"))))
     play(server, {name: "Hm.", "content": "Fine."})
     await ask(catalog, MODEL, history)
     assert server.requests[1].body["messages"][2][name] == "Let me think."
@@ -159,15 +165,15 @@ async def test_the_ways_of_compatible_hosts_to_send_calls_are_understood(
     server: Wire, catalog: ProviderCatalog, deltas: list[Event], ids: list[str]
 ) -> None:
     server.play(Answer([*data(*(chunk(delta) for delta in deltas), chunk({}, "stop"))]))
-    heard = await ask(catalog, MODEL)
-    calls = heard.message(MODEL).calls
-    assert heard.finish_reason == "tool_calls"
+    answer = await ask(catalog, MODEL)
+    calls = answer.message(MODEL).calls
+    assert answer.finish_reason == "tool_calls"
     assert [found.arguments for found in calls] == [CITY] * len(ids)
     assert len({found.call_id for found in calls}) == len(ids)
     assert all(
         found.call_id.startswith(begin.removesuffix("456789ab_")) for found, begin in zip(calls, ids, strict=True)
     )
-    assert heard.usage == Usage()
+    assert answer.usage == Usage()
 
 
 async def test_a_made_id_names_run_and_step(server: Wire, catalog: ProviderCatalog) -> None:
@@ -178,8 +184,8 @@ async def test_a_made_id_names_run_and_step(server: Wire, catalog: ProviderCatal
 async def test_content_may_be_a_list_with_thinking_in_it(server: Wire, catalog: ProviderCatalog) -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
     play(server, {"content": [thinking]}, {"content": [{"type": "text", "text": "Yes."}, {"type": "reference"}]})
-    heard = await ask(catalog, MODEL)
-    assert heard.parts == [ReasoningPart(text="Hm."), TextPart(text="Yes.")]
+    answer = await ask(catalog, MODEL)
+    assert answer.parts == [ReasoningPart(text="Hm."), TextPart(text="Yes.")]
 
 
 async def test_usage_in_every_chunk_counts_once_and_odd_chunks_are_skipped(
@@ -193,41 +199,41 @@ async def test_usage_in_every_chunk_counts_once_and_odd_chunks_are_skipped(
         chunk({"content": ""}, "eos", usage={**used, "completion_tokens": 2}),
     )
     server.play(Answer([b": a comment\n\n", *pieces]))
-    heard = await ask(catalog, MODEL)
-    assert heard.texts == ["Hi"]
-    assert heard.usage == Usage(input_tokens=5, output_tokens=2)
-    assert heard.finish_reason == "other"
+    answer = await ask(catalog, MODEL)
+    assert answer.texts == ["Hi"]
+    assert answer.usage == Usage(input_tokens=5, output_tokens=2)
+    assert answer.finish_reason == "other"
 
 
 async def test_text_after_a_call_is_a_part_of_its_own(server: Wire, catalog: ProviderCatalog) -> None:
     play(server, {"content": "One."}, call_piece(0, CITY, "call_a", "get_weather"), {"content": "Two."})
-    heard = await ask(catalog, MODEL)
-    assert [part.type for part in heard.parts] == ["text", "text", "tool_call"]
-    assert [delta.part for delta in heard.deltas if isinstance(delta, PartStarted)] == [0, 1, 2]
+    answer = await ask(catalog, MODEL)
+    assert [part.type for part in answer.parts] == ["text", "text", "tool_call"]
+    assert [delta.part for delta in answer.deltas if isinstance(delta, PartStarted)] == [0, 1, 2]
 
 
 async def test_a_refusal_is_a_part_of_the_message(server: Wire, catalog: ProviderCatalog) -> None:
     play(server, {"content": "Well."}, {"refusal": "I will "}, {"refusal": "not."})
-    heard = await ask(catalog, MODEL)
-    assert heard.parts == [TextPart(text="Well."), TextPart(text="I will not.", refusal=True)]
-    assert heard.finish_reason == "refusal"
+    answer = await ask(catalog, MODEL)
+    assert answer.parts == [TextPart(text="Well."), TextPart(text="I will not.", refusal=True)]
+    assert answer.finish_reason == "refusal"
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "length"), ("content_filter", "content_filter")])
 async def test_length_and_filter_are_outcomes(server: Wire, catalog: ProviderCatalog, finish: str, reason: str) -> None:
     play(server, {"content": "So far"}, finish=finish)
-    heard = await ask(catalog, MODEL)
-    assert heard.finish_reason == reason
-    assert heard.parts == [TextPart(text="So far")]
+    answer = await ask(catalog, MODEL)
+    assert answer.finish_reason == reason
+    assert answer.parts == [TextPart(text="So far")]
 
 
 async def test_a_call_that_the_limit_cut_is_no_wish(server: Wire, catalog: ProviderCatalog) -> None:
     whole, cut = call_piece(0, CITY, "call_a", "get_weather"), call_piece(1, '{"ci', "call_b", "get_weather")
     play(server, whole, cut, finish="length")
-    heard = await ask(catalog, MODEL)
-    assert heard.parts == [call("call_a")]
-    assert heard.open == {1: ['{"ci']}
-    assert heard.finish_reason == "length"
+    answer = await ask(catalog, MODEL)
+    assert answer.parts == [call("call_a")]
+    assert answer.open == {1: ['{"ci']}
+    assert answer.finish_reason == "length"
 
 
 async def test_a_stream_without_a_finish_reason_is_a_failure_even_when_it_says_done(

@@ -7,7 +7,7 @@ from longrun.activities.failures import ProviderFailure
 from longrun.activities.providers.catalog import ProviderCatalog
 from longrun.workflows.contract.agents import ModelParams
 from longrun.workflows.contract.messages import Opaque, ReasoningPart, TextPart, Usage
-from tests.activities.providers.asking import WEATHER, ask, play_responses, request, said, stream, user
+from tests.activities.providers.asking import WEATHER, ask, assistant, play_responses, request, stream, user
 from tests.patience import PATIENCE
 from tests.wire import Wire
 from tests.wire_answers import (
@@ -28,16 +28,16 @@ MODEL = "openai/gpt-test"
 
 async def test_text_comes_in_pieces_and_ends_with_usage(server: Wire, catalog: ProviderCatalog) -> None:
     play_responses(server, message_item("Hello there, friend", phase="final_answer"))
-    heard = await ask(catalog, MODEL)
-    assert heard.texts == ["Hello ", "there, ", "friend"]
-    assert heard.parts == [TextPart(text="Hello there, friend", opaque={"id": "msg_0", "phase": "final_answer"})]
-    assert heard.finish_reason == "stop"
-    assert heard.usage == Usage(
+    answer = await ask(catalog, MODEL)
+    assert answer.texts == ["Hello ", "there, ", "friend"]
+    assert answer.parts == [TextPart(text="Hello there, friend", opaque={"id": "msg_0", "phase": "final_answer"})]
+    assert answer.finish_reason == "stop"
+    assert answer.usage == Usage(
         input_tokens=20, output_tokens=12, cached_input_tokens=5, cache_write_tokens=0, reasoning_tokens=7
     )
 
 
-async def test_what_is_asked_is_what_the_agent_says(server: Wire, catalog: ProviderCatalog) -> None:
+async def test_the_request_is_what_the_agent_says(server: Wire, catalog: ProviderCatalog) -> None:
     play_responses(server, message_item("ok"))
     params = ModelParams(temperature=0.5, max_output_tokens=99, reasoning_effort="low", parallel_tool_calls=False)
     await ask(catalog, MODEL, request(user("Hi"), tools=[WEATHER], params=params))
@@ -84,14 +84,14 @@ async def test_a_refusal_is_a_part_of_the_message(server: Wire, catalog: Provide
     ]
     refusal = {**message_item(""), "content": content}
     play_responses(server, refusal)
-    heard = await ask(catalog, MODEL)
-    assert heard.finish_reason == "refusal"
-    assert heard.parts == [
+    answer = await ask(catalog, MODEL)
+    assert answer.finish_reason == "refusal"
+    assert answer.parts == [
         TextPart(text="Well. ", opaque={"id": "msg_0"}),
         TextPart(text="I will not.", refusal=True, opaque={"id": "msg_0"}),
     ]
     play_responses(server, message_item("ok"))
-    await ask(catalog, MODEL, request(user("a"), heard.message(MODEL), user("b")))
+    await ask(catalog, MODEL, request(user("a"), answer.message(MODEL), user("b")))
     assert server.requests[1].body["input"][1] == refusal
 
 
@@ -102,10 +102,10 @@ async def test_length_and_filter_are_outcomes_and_a_cut_call_is_no_wish(server: 
         "response": response("incomplete", [text, call], incomplete_details={"reason": "max_output_tokens"}),
     }
     play_responses(server, text, call, end=end)
-    heard = await ask(catalog, MODEL)
-    assert heard.finish_reason == "length"
-    assert [part.type for part in heard.parts] == ["text"]
-    assert heard.open == {1: ['{"ci']}
+    answer = await ask(catalog, MODEL)
+    assert answer.finish_reason == "length"
+    assert [part.type for part in answer.parts] == ["text"]
+    assert answer.open == {1: ['{"ci']}
 
     filtered = response("incomplete", [text], incomplete_details={"reason": "content_filter"})
     play_responses(server, text, end={"type": "response.incomplete", "response": filtered})
@@ -114,13 +114,13 @@ async def test_length_and_filter_are_outcomes_and_a_cut_call_is_no_wish(server: 
     assert (await ask(catalog, MODEL)).finish_reason == "other"
 
 
-async def test_the_whole_item_adds_what_its_deltas_left_out(server: Wire, catalog: ProviderCatalog) -> None:
+async def test_the_whole_item_adds_what_its_deltas_omitted(server: Wire, catalog: ProviderCatalog) -> None:
     whole = message_item("Hello there, friend")
     added, first, *_ = item_events(0, whole)
     final = {"type": "response.completed", "response": response("completed", [whole])}
     server.play(Answer(named(added, first, final)))
-    heard = await ask(catalog, MODEL)
-    assert heard.texts == ["Hello ", "there, friend"]
+    answer = await ask(catalog, MODEL)
+    assert answer.texts == ["Hello ", "there, friend"]
 
 
 async def test_a_text_without_its_item_stands_as_it_came(server: Wire, catalog: ProviderCatalog) -> None:
@@ -129,9 +129,9 @@ async def test_a_text_without_its_item_stands_as_it_came(server: Wire, catalog: 
     events = item_events(0, message_item("Hello there"))[:-1]
     final = {"type": "response.completed", "response": response("completed", usage=None)}
     server.play(Answer(named(unknown, orphan, *events, final)))
-    heard = await ask(catalog, MODEL)
-    assert heard.parts == [TextPart(text="Hello there")]
-    assert heard.usage == Usage()
+    answer = await ask(catalog, MODEL)
+    assert answer.parts == [TextPart(text="Hello there")]
+    assert answer.usage == Usage()
 
 
 async def test_raw_reasoning_text_is_reasoning_too(server: Wire, catalog: ProviderCatalog) -> None:
@@ -145,17 +145,17 @@ async def test_raw_reasoning_text_is_reasoning_too(server: Wire, catalog: Provid
 
 
 async def test_a_whole_text_that_is_not_what_was_streamed_is_a_failure(server: Wire, catalog: ProviderCatalog) -> None:
-    *begun, done = item_events(0, message_item("Hello there"))
+    *started, done = item_events(0, message_item("Hello there"))
     other = {**done, "item": message_item("Good bye")}
     final = {"type": "response.completed", "response": response("completed")}
-    server.play(Answer(named(*begun, other, final)))
-    with pytest.raises(ProviderFailure, match="not what was streamed") as failure:
+    server.play(Answer(named(*started, other, final)))
+    with pytest.raises(ProviderFailure, match="does not start with its deltas") as failure:
         await ask(catalog, MODEL)
     assert failure.value.kind == "invalid"
 
 
 @pytest.mark.parametrize(
-    ("end", "kind", "words"),
+    ("end", "kind", "phrase"),
     [
         ({"type": "error", "code": "server_error", "message": "boom", "param": None}, "transient", "boom"),
         ({"type": "error", "code": None, "message": "odd", "param": None}, "transient", "odd"),
@@ -174,10 +174,10 @@ async def test_a_whole_text_that_is_not_what_was_streamed_is_a_failure(server: W
     ],
 )
 async def test_a_failure_inside_the_stream_is_raised(
-    server: Wire, catalog: ProviderCatalog, end: Event, kind: str, words: str
+    server: Wire, catalog: ProviderCatalog, end: Event, kind: str, phrase: str
 ) -> None:
     play_responses(server, message_item("Half"), end=end)
-    with pytest.raises(ProviderFailure, match=words) as failure:
+    with pytest.raises(ProviderFailure, match=phrase) as failure:
         await ask(catalog, MODEL)
     assert failure.value.kind == kind
 
@@ -194,5 +194,5 @@ async def test_closing_the_generator_closes_the_connection(server: Wire, catalog
 async def test_the_connection_is_used_again(server: Wire, catalog: ProviderCatalog) -> None:
     for _ in range(3):
         play_responses(server, message_item("ok"))
-        await ask(catalog, MODEL, request(user("a"), said("b"), user("c")))
+        await ask(catalog, MODEL, request(user("a"), assistant("b"), user("c")))
     assert len({received.client for received in server.requests}) == 1

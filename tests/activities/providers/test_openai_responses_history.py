@@ -21,9 +21,9 @@ async def test_reasoning_and_parallel_calls_go_back_unchanged_to_the_model_that_
     reasoning = reasoning_item("First this.", "Then that.")
     calls = [call_item("call_a", "get_weather", '{"city": "Oslo"}'), call_item("call_b", "get_weather", "")]
     play_responses(server, reasoning, message_item("Let me look."), *calls)
-    heard = await ask(catalog, MODEL, request(user("Weather?"), tools=[WEATHER]))
-    assert heard.finish_reason == "tool_calls"
-    thinking, text, oslo, nothing = heard.parts
+    answer = await ask(catalog, MODEL, request(user("Weather?"), tools=[WEATHER]))
+    assert answer.finish_reason == "tool_calls"
+    thinking, text, oslo, nothing = answer.parts
     assert isinstance(thinking, ReasoningPart)
     assert thinking.text == "First this.\n\nThen that."
     assert isinstance(text, TextPart)
@@ -33,7 +33,7 @@ async def test_reasoning_and_parallel_calls_go_back_unchanged_to_the_model_that_
     assert nothing.arguments == "{}"
 
     play_responses(server, message_item("Fine."))
-    history = (user("Weather?"), heard.message(MODEL), results(result(oslo), result(nothing, "unknown")))
+    history = (user("Weather?"), answer.message(MODEL), results(result(oslo), result(nothing, "unknown")))
     await ask(catalog, MODEL, request(*history, tools=[WEATHER]))
     assert server.requests[1].body["input"][1:] == [
         reasoning,
@@ -55,8 +55,8 @@ async def test_another_model_gets_what_was_said_and_called_but_no_thinking(
     server: Wire, catalog: ProviderCatalog
 ) -> None:
     play_responses(server, reasoning_item("Hm."), message_item("Look."), call_item("call_a", "get_weather", "not json"))
-    heard = await ask(catalog, MODEL)
-    (call,) = heard.message(MODEL).calls
+    answer = await ask(catalog, MODEL)
+    (call,) = answer.message(MODEL).calls
     play_responses(server, message_item("ok"))
     cut = Message(
         id="c",
@@ -67,7 +67,7 @@ async def test_another_model_gets_what_was_said_and_called_but_no_thinking(
         ),
     )
     system = Message(id="s", role="system", parts=(TextPart(text="Note."),))
-    history = (user("Weather?"), heard.message(MODEL), results(result(call)), cut, system, user("So?"))
+    history = (user("Weather?"), answer.message(MODEL), results(result(call)), cut, system, user("So?"))
     await ask(catalog, "openai/other", request(*history))
     assert server.requests[1].body["input"][1:] == [
         {"role": "assistant", "content": "Look."},
@@ -88,12 +88,12 @@ async def test_hidden_reasoning_and_a_providers_own_tool_are_kept_without_a_word
 ) -> None:
     hidden = reasoning_item()
     play_responses(server, hidden, WEB_SEARCH, message_item("Found."))
-    heard = await ask(catalog, MODEL)
-    assert heard.parts[:2] == [OpaquePart(opaque=hidden), OpaquePart(opaque=WEB_SEARCH)]
-    assert heard.texts == ["Found."]
+    answer = await ask(catalog, MODEL)
+    assert answer.parts[:2] == [OpaquePart(opaque=hidden), OpaquePart(opaque=WEB_SEARCH)]
+    assert answer.texts == ["Found."]
     play_responses(server, message_item("ok"))
     server.requests.clear()
-    text_only = (heard.parts[0], heard.parts[2])
+    text_only = (answer.parts[0], answer.parts[2])
     await ask(
         catalog,
         MODEL,
@@ -102,7 +102,7 @@ async def test_hidden_reasoning_and_a_providers_own_tool_are_kept_without_a_word
     assert server.requests[0].body["input"][1:3] == [hidden, message_item("Found.")]
 
 
-async def test_reasoning_whose_answer_a_cancel_cut_is_left_out(server: Wire, catalog: ProviderCatalog) -> None:
+async def test_reasoning_whose_answer_a_cancel_cut_is_omitted(server: Wire, catalog: ProviderCatalog) -> None:
     thinking = ReasoningPart(text="Hm.", opaque={**reasoning_item("Hm.")})
     cut_text = Message(id="1", role="assistant", parts=(thinking, TextPart(text="It is", cut=True)), provider=MODEL)
     cut_call = Message(
@@ -126,8 +126,8 @@ async def test_reasoning_that_a_host_did_not_encrypt_takes_the_ids_with_it(
     server: Wire, catalog: ProviderCatalog
 ) -> None:
     play_responses(server, reasoning_item("Hm.", encrypted=None), message_item("Yes."))
-    heard = await ask(catalog, MODEL)
-    assert heard.parts[0] == ReasoningPart(text="Hm.")
+    answer = await ask(catalog, MODEL)
+    assert answer.parts[0] == ReasoningPart(text="Hm.")
     play_responses(server, message_item("ok"))
-    await ask(catalog, MODEL, request(user("a"), heard.message(MODEL), user("b")))
+    await ask(catalog, MODEL, request(user("a"), answer.message(MODEL), user("b")))
     assert server.requests[1].body["input"][1] == {"role": "assistant", "content": "Yes."}

@@ -15,7 +15,7 @@ from longrun.activities.providers.provider import ModelRequest, PartDelta
 from longrun.activities.providers.script import read_script
 from longrun.activities.providers.settings import ProviderSettings
 from longrun.workflows.contract.messages import Message, ReasoningPart, TextPart, ToolCallPart, Usage
-from tests.activities.providers.asking import Heard, ask, request, result, results, said, stream, user
+from tests.activities.providers.asking import Collected, ask, assistant, request, result, results, stream, user
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Harness:
         path.write_text(script)
         return path
 
-    async def play(self, script: str, *messages: Message, attempt: int = 1, step: int = 3) -> Heard:
+    async def play(self, script: str, *messages: Message, attempt: int = 1, step: int = 3) -> Collected:
         """The answer of a script to a conversation."""
         self.write(script)
-        return await ask(self.catalog, "scripted/play", asked(*messages, attempt=attempt, step=step))
+        return await ask(self.catalog, "scripted/play", request_of(*messages, attempt=attempt, step=step))
 
     async def fails(self, script: str, attempt: int = 1) -> ProviderFailure:
         """How a script fails."""
@@ -43,7 +43,7 @@ class Harness:
         return failed.value
 
 
-def asked(*messages: Message, attempt: int = 1, step: int = 3) -> ModelRequest:
+def request_of(*messages: Message, attempt: int = 1, step: int = 3) -> ModelRequest:
     return replace(request(*messages, attempt=attempt), step=step)
 
 
@@ -55,7 +55,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
 
 
 async def test_a_turn_says_its_items_in_their_order(harness: Harness) -> None:
-    heard = await harness.play("""
+    answer = await harness.play("""
 turns:
   - - reasoning: Hm, well.
     - text: Here it comes.
@@ -63,65 +63,69 @@ turns:
         - {name: look, id: "{run_id}-{step}", arguments: {where: ["{input}", 2], deep: true}}
         - {name: look, arguments: "{broken"}
 """)
-    first, second = heard.parts[2:]
-    assert heard.parts[:2] == [ReasoningPart(text="Hm, well."), TextPart(text="Here it comes.")]
+    first, second = answer.parts[2:]
+    assert answer.parts[:2] == [ReasoningPart(text="Hm, well."), TextPart(text="Here it comes.")]
     assert isinstance(first, ToolCallPart)
     assert (first.name, first.arguments) == ("look", '{"where": ["Hi", 2], "deep": true}')
     assert first.call_id == "018f6b2e-0000-7000-8000-0123456789ab-3"
     assert isinstance(second, ToolCallPart)
     assert (second.call_id, second.arguments) == ("call_0123456789ab_3_2", "{broken")
-    assert heard.finish_reason == "tool_calls"
-    assert heard.texts[:4] == ["Hm,", " well.", "Here", " it"]
+    assert answer.finish_reason == "tool_calls"
+    assert answer.texts[:4] == ["Hm,", " well.", "Here", " it"]
 
 
-async def test_usage_counts_words_unless_the_script_says(harness: Harness) -> None:
-    thread = (user("One two"), said("Three four five"), user("Six"))
+async def test_usage_counts_tokens_unless_the_script_says(harness: Harness) -> None:
+    thread = (user("One two"), assistant("Three four five"), user("Six"))
     counted = await harness.play("turns: [{text: Seven}, {text: eight nine}]", *thread)
     assert counted.usage == Usage(input_tokens=8, output_tokens=1)
-    told = await harness.play("turns: [{text: Good, usage: {input_tokens: 7}, finish_reason: length}]")
-    assert (told.usage, told.finish_reason) == (Usage(input_tokens=7), "length")
+    given = await harness.play("turns: [{text: Good, usage: {input_tokens: 7}, finish_reason: length}]")
+    assert (given.usage, given.finish_reason) == (Usage(input_tokens=7), "length")
 
 
 async def test_what_comes_of_calls_counts_as_input_and_can_be_said_again(harness: Harness) -> None:
     call = ToolCallPart(call_id="c1", name="look", arguments="{}")
     called = Message(id="a", role="assistant", parts=(call,))
-    heard = await harness.play(
+    answer = await harness.play(
         "turns: [{text: unused}, {text: 'It was: {last_result}'}]",
         user("Look"),
         called,
         results(result(call, "a red deployment")),
     )
-    assert heard.parts == [TextPart(text="It was: a red deployment")]
-    assert heard.usage == Usage(input_tokens=6, output_tokens=5)
+    assert answer.parts == [TextPart(text="It was: a red deployment")]
+    assert answer.usage == Usage(input_tokens=6, output_tokens=5)
 
 
-@pytest.mark.parametrize(("answers", "words"), [(0, "One."), (1, "Two."), (2, "Two."), (3, "Three."), (4, "Done.")])
-async def test_turns_follow_each_other_since_the_users_last_words(harness: Harness, answers: int, words: str) -> None:
-    before = (user("Go"), said("Old."), user("Go on"), *(said("New.") for _ in range(answers)))
-    heard = await harness.play(
+@pytest.mark.parametrize(("answers", "expected"), [(0, "One."), (1, "Two."), (2, "Two."), (3, "Three."), (4, "Done.")])
+async def test_turns_follow_each_other_since_the_users_last_message(
+    harness: Harness, answers: int, expected: str
+) -> None:
+    before = (user("Go"), assistant("Old."), user("Go on"), *(assistant("New.") for _ in range(answers)))
+    answer = await harness.play(
         "turns: [{text: One.}, {loop: {count: 2, turn: {text: Two.}}}, [{text: Three.}]]", *before
     )
-    assert heard.parts == [TextPart(text=words)]
+    assert answer.parts == [TextPart(text=expected)]
 
 
 async def test_the_last_turn_can_be_repeated_for_ever(harness: Harness) -> None:
-    heard = await harness.play("{repeat_last: true, turns: [{text: One.}]}", user("Go"), said("One."), said("One."))
-    assert heard.parts == [TextPart(text="One.")]
+    answer = await harness.play(
+        "{repeat_last: true, turns: [{text: One.}]}", user("Go"), assistant("One."), assistant("One.")
+    )
+    assert answer.parts == [TextPart(text="One.")]
 
 
-@pytest.mark.parametrize(("words", "answer"), [("refund me", "Sorry."), ("a REFUND", "Hello."), ("hi", "Hello.")])
-async def test_a_conversation_is_chosen_by_what_the_user_says(harness: Harness, words: str, answer: str) -> None:
+@pytest.mark.parametrize(("text", "answer"), [("refund me", "Sorry."), ("a REFUND", "Hello."), ("hi", "Hello.")])
+async def test_a_conversation_is_chosen_by_what_the_user_says(harness: Harness, text: str, answer: str) -> None:
     script = "{turns: [{text: Hello.}], conversations: [{when: '^refund', turns: [{text: Sorry.}]}]}"
-    assert (await harness.play(script, user(words))).parts == [TextPart(text=answer)]
+    assert (await harness.play(script, user(text))).parts == [TextPart(text=answer)]
 
 
 async def test_a_conversation_without_a_user_says_nothing_of_one(harness: Harness) -> None:
-    heard = await harness.play("turns: [{text: 'a'}, {text: '<{input}{last_result}>'}]", said("before"))
-    assert heard.parts == [TextPart(text="<>")]
+    answer = await harness.play("turns: [{text: 'a'}, {text: '<{input}{last_result}>'}]", assistant("before"))
+    assert answer.parts == [TextPart(text="<>")]
 
 
 async def test_a_script_says_in_which_pieces_and_how_fast(harness: Harness) -> None:
-    heard = await harness.play("""
+    answer = await harness.play("""
 chunk: 4
 tokens_per_second: 2000
 turns:
@@ -131,8 +135,8 @@ turns:
     - tokens_per_second: 5000
     - text: " k lm"
 """)
-    assert heard.texts == ["abcd", "efgh", "ij", " k", " lm"]
-    assert heard.parts == [TextPart(text="abcdefghij k lm")]
+    assert answer.texts == ["abcd", "efgh", "ij", " k", " lm"]
+    assert answer.parts == [TextPart(text="abcdefghij k lm")]
 
 
 @pytest.mark.parametrize(
@@ -169,9 +173,9 @@ async def test_a_stream_can_end_without_its_end(harness: Harness) -> None:
 @pytest.mark.parametrize(("hang", "attempt"), [("true", 7), ("2", 2)])
 async def test_a_stream_can_hang_until_it_is_closed(harness: Harness, hang: str, attempt: int) -> None:
     harness.write(f"turns: [[{{text: Hel}}, {{hang: {hang}}}, {{text: lo}}]]")
-    deltas = stream(harness.catalog, "scripted/play", asked(attempt=attempt))
-    heard = [await anext(deltas), await anext(deltas)]
-    assert [delta.text for delta in heard if isinstance(delta, PartDelta)] == ["Hel"]
+    deltas = stream(harness.catalog, "scripted/play", request_of(attempt=attempt))
+    answer = [await anext(deltas), await anext(deltas)]
+    assert [delta.text for delta in answer if isinstance(delta, PartDelta)] == ["Hel"]
     more = asyncio.ensure_future(anext(deltas))
     for _ in range(10):
         await asyncio.sleep(0)
@@ -190,7 +194,7 @@ async def test_a_script_that_was_changed_is_read_again(harness: Harness) -> None
 
 
 async def test_ones_own_script_is_played_in_place_of_a_shipped_one(harness: Harness) -> None:
-    assert (await ask(harness.catalog, "scripted/echo", asked(user("Ahoy")))).parts == [TextPart(text="Ahoy")]
+    assert (await ask(harness.catalog, "scripted/echo", request_of(user("Ahoy")))).parts == [TextPart(text="Ahoy")]
     harness.write("turns: [{text: Mine.}]", "echo")
     assert (await ask(harness.catalog, "scripted/echo")).parts == [TextPart(text="Mine.")]
 
@@ -204,7 +208,7 @@ async def test_a_script_that_is_not_there_is_named_with_its_folders(harness: Har
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "message"),
     [
         ("turns: [{text: 1}]", r"turns\.0\.items\.0\.text: Input should be a valid string"),
         ("turns: [{txet: Hi}]", r"turns\.0\.items\.0\.txet: Extra inputs are not permitted"),
@@ -219,10 +223,12 @@ async def test_a_script_that_is_not_there_is_named_with_its_folders(harness: Har
         ("\ud800", "'utf-8' codec can't decode"),
     ],
 )
-async def test_a_script_that_is_none_is_told_by_file_and_field(harness: Harness, script: str, told: str) -> None:
+async def test_a_script_that_is_none_is_refused_with_file_and_field(
+    harness: Harness, script: str, message: str
+) -> None:
     path = harness.folder / "play.yaml"
     path.write_bytes(script.encode("utf-8", "surrogatepass"))
-    with pytest.raises(ProviderFailure, match=f"{path}: {told}") as failed:
+    with pytest.raises(ProviderFailure, match=f"{path}: {message}") as failed:
         await ask(harness.catalog, "scripted/play")
     assert failed.value.kind == "fatal"
 

@@ -155,10 +155,10 @@ async def test_one_address_that_is_not_public_refuses_the_name(site: Site, conte
 
 async def test_a_redirect_is_checked_anew(site: Site, context: ToolContext) -> None:
     """The name's first answer leads to a page; what that redirects to is looked up and judged for itself."""
-    asked: list[str] = []
+    requests: list[str] = []
 
     async def resolve(host: str, port: int) -> list[str]:
-        asked.append(host)
+        requests.append(host)
         return ["127.0.0.1"] if host == "site.invalid" else []
 
     site.redirect("/", f"http://inside.invalid:{site.port}/")
@@ -166,7 +166,7 @@ async def test_a_redirect_is_checked_anew(site: Site, context: ToolContext) -> N
     assert await get(f"http://site.invalid:{site.port}/") == ToolResult(
         "error", "the host inside.invalid has no address"
     )
-    assert asked == ["site.invalid", "inside.invalid"]
+    assert requests == ["site.invalid", "inside.invalid"]
 
 
 async def test_redirects_are_followed_but_not_for_ever(site: Site, get: Get) -> None:

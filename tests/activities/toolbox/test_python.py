@@ -125,7 +125,7 @@ async def test_a_cancel_kills_it_with_all_that_it_started(run: Run, reports: lis
     await until(lambda: bool(reports), "reported")
     report = reports[0]
     assert isinstance(report, dict)
-    pids = [int(word) for word in str(report["output"]).split()]
+    pids = [int(text) for text in str(report["output"]).split()]
     assert all(alive(pid) for pid in pids)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -161,16 +161,16 @@ async def test_an_unexpected_exception_is_an_answer_and_logged(
 
 
 async def test_a_cancellation_goes_through(context: ToolContext) -> None:
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
     @tool()
     async def begin() -> None:
         """Begin and never end."""
-        begun.set()
+        started.set()
         await asyncio.Event().wait()
 
     task = asyncio.create_task(Toolbox([begin]).run("begin", "{}", context))
-    await begun.wait()
+    await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

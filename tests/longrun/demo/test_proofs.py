@@ -48,8 +48,8 @@ def text(step: int, delta: str, message: str) -> Event:
     return TextDelta(run_id="r", step=step, at=START, message_id=message, part=0, delta=delta)
 
 
-def said(step: int, words: str, message: str) -> Event:
-    return TextCompleted(run_id="r", step=step, at=START, message_id=message, part=0, text=words)
+def text_of(step: int, text: str, message: str) -> Event:
+    return TextCompleted(run_id="r", step=step, at=START, message_id=message, part=0, text=text)
 
 
 def whole(step: int, message: str) -> Event:
@@ -74,7 +74,7 @@ def story() -> list[Event]:
         started(2),
         text(2, "The ", "b"),
         text(2, "answer", "b"),
-        said(2, "The answer", "b"),
+        text_of(2, "The answer", "b"),
         whole(2, "b"),
         RunCompleted(run_id="r", at=START, stop_reason="end_turn", usage=Usage(), output="The answer"),
     ]
@@ -84,8 +84,8 @@ def without(kind: type[Event]) -> list[Event]:
     return [event for event in story() if not isinstance(event, kind)]
 
 
-def changed(place: int, event: Event) -> list[Event]:
-    return [*story()[:place], event, *story()[place + 1 :]]
+def changed(index: int, event: Event) -> list[Event]:
+    return [*story()[:index], event, *story()[index + 1 :]]
 
 
 def review(verdict: Verdict = "approve", *, early: bool = False) -> Review:
@@ -95,11 +95,11 @@ def review(verdict: Verdict = "approve", *, early: bool = False) -> Review:
 
 def test_every_proof_holds_for_a_run_in_which_nothing_is_broken() -> None:
     received = lines(story())
-    settled = raw(proofs.standing(received))
+    settled = raw(proofs.settled(received))
     found = [
         proofs.resumed(CUT),
         proofs.survived(KILL, received, exact=True),
-        proofs.said_once(received),
+        proofs.no_duplicates(received),
         proofs.one_log(received, raw(received)),
         proofs.decided([review()], received, 891),
         proofs.from_history(Wipe(9, 0, settled, settled), received),
@@ -143,14 +143,14 @@ def test_a_model_call_that_was_taken_up_again_needs_no_notice() -> None:
         without(AttemptSuperseded),
         [*story()[:12], text(2, "answer", "b"), *story()[12:]],
         changed(11, text(2, "", "b")),
-        [*story()[:13], said(2, "The answer", "b"), *story()[13:]],
+        [*story()[:13], text_of(2, "The answer", "b"), *story()[13:]],
         without(MessageCompleted),
         [],
     ],
     ids=["attempt twice", "a delta twice", "a delta lost", "a part twice", "no message", "nothing"],
 )
 def test_a_sentence_that_stands_twice_or_in_part_is_noticed(events: list[Event]) -> None:
-    assert not proofs.said_once(lines(events)).held
+    assert not proofs.no_duplicates(lines(events)).held
 
 
 def lost(received: list[Line]) -> list[Line]:
@@ -210,13 +210,13 @@ def test_a_denied_call_that_wrote_nothing_did_as_the_reviewer_said() -> None:
 
 def wiped(**fault: object) -> Proof:
     received = lines(story())
-    settled = raw(proofs.standing(received))
+    settled = raw(proofs.settled(received))
     return proofs.from_history(replace(Wipe(9, 0, settled, settled), **fault), received)
 
 
 def test_a_log_that_was_not_wiped_or_comes_back_otherwise_is_noticed() -> None:
     assert not wiped(rows=0).held
-    assert not wiped(left=1).held
+    assert not wiped(remaining=1).held
     other = wiped(after=b"")
     assert not other.held
     assert "OTHER 0 bytes" in other.figures

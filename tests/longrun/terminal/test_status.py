@@ -1,11 +1,11 @@
-"""How a run's standing looks on a terminal."""
+"""A run's summary on a terminal."""
 
 from io import StringIO
 from typing import Any
 
 from rich.console import Console
 
-from longrun.terminal.status import standing
+from longrun.terminal.status import summary
 from longrun.workflows.contract.views import RunDetails
 
 RUN: dict[str, Any] = {
@@ -35,7 +35,7 @@ ATTEMPT = {"step": 1, "attempt": 1, "worker": "17@host", "started_at": "2026-01-
 
 def printed(found: dict[str, Any], width: int = 120) -> list[str]:
     page = StringIO()
-    Console(file=page, width=width, highlight=False).print(standing(RunDetails.model_validate(found)), soft_wrap=True)
+    Console(file=page, width=width, highlight=False).print(summary(RunDetails.model_validate(found)), soft_wrap=True)
     return [line.rstrip() for line in page.getvalue().splitlines()]
 
 

@@ -46,11 +46,11 @@ def shown(events: Sequence[Event], *, terminal: bool = False, hint: str = "") ->
     return output.getvalue()
 
 
-def asked(step: int = 1) -> StepStarted:
+def started(step: int = 1) -> StepStarted:
     return StepStarted(run_id=RUN, step=step, attempt=1, at=START, model="scripted/echo")
 
 
-def said(message: Message, *marks: int) -> list[Event]:
+def events_of(message: Message, *marks: int) -> list[Event]:
     return list(played(Attempt(RUN, 1, 1, START, message.id), message, marks))
 
 
@@ -88,11 +88,11 @@ def test_text_is_appended_as_it_comes_and_its_completion_ends_the_line() -> None
 
 def test_reasoning_stands_on_lines_of_its_own() -> None:
     message = answer(ReasoningPart(text="let me see"), TextPart(text="Found it."))
-    assert shown(said(message, -1, 3, 7, PART_DONE, -2, 9, PART_DONE)) == "let me see\nFound it.\n"
+    assert shown(events_of(message, -1, 3, 7, PART_DONE, -2, 9, PART_DONE)) == "let me see\nFound it.\n"
 
 
 def test_a_part_that_came_without_deltas_is_shown_when_it_is_whole() -> None:
-    assert shown([asked(), text_completed("All at once")]) == "All at once\n"
+    assert shown([started(), text_completed("All at once")]) == "All at once\n"
 
 
 def test_a_reader_who_comes_in_the_middle_of_a_part_sees_nothing_twice() -> None:
@@ -106,7 +106,7 @@ def test_what_acts_on_a_terminal_or_hides_is_made_visible() -> None:
 
 def test_a_tool_call_is_shown_with_its_arguments_and_the_first_lines_of_its_result() -> None:
     content = "\n".join(f"line {number}" for number in range(8))
-    events = [*said(calls("c1"), -1, 4, 6, PART_DONE), tool_started("c1"), tool_completed("c1", content)]
+    events = [*events_of(calls("c1"), -1, 4, 6, PART_DONE), tool_started("c1"), tool_completed("c1", content)]
     assert shown(events).splitlines() == [
         '● search(q: "é")',
         "✓ search",
@@ -129,20 +129,20 @@ def test_a_result_that_is_none_says_so(status: str, line: str) -> None:
 
 
 def test_arguments_that_a_reviewer_changed_are_shown() -> None:
-    events = [*said(calls("c1"), -1, 10, PART_DONE), tool_started("c1", arguments='{"q": "b"}')]
+    events = [*events_of(calls("c1"), -1, 10, PART_DONE), tool_started("c1", arguments='{"q": "b"}')]
     assert shown(events).splitlines() == ['● search(q: "é")', '● with a reviewer\'s arguments: search(q: "b")']
 
 
 def test_progress_names_its_tool() -> None:
     started = tool_started("c1")
-    words = ToolProgress(run_id=RUN, step=1, at=START, call_id="c1", data="half")
+    text = ToolProgress(run_id=RUN, step=1, at=START, call_id="c1", data="half")
     numbers = ToolProgress(run_id=RUN, step=1, at=START, call_id="other", data={"done": 3})
-    assert shown([started, words, numbers]).splitlines() == ["  search: half", '  tool: {"done": 3}']
+    assert shown([started, text, numbers]).splitlines() == ["  search: half", '  tool: {"done": 3}']
 
 
 def test_superseded_text_is_followed_by_a_notice() -> None:
-    gone = AttemptSuperseded(run_id=RUN, step=1, at=START, attempt=1, first=3, last=9)
-    lines = shown([text_delta("The answ"), gone, text_delta("The answer", "n")]).splitlines()
+    superseded = AttemptSuperseded(run_id=RUN, step=1, at=START, attempt=1, first=3, last=9)
+    lines = shown([text_delta("The answ"), superseded, text_delta("The answer", "n")]).splitlines()
     assert lines[0] == "The answ"
     assert "(events 3 to 9) no longer stands" in lines[1]
     assert lines[2] == "The answer"
@@ -150,9 +150,9 @@ def test_superseded_text_is_followed_by_a_notice() -> None:
 
 def test_a_reset_says_what_it_has_taken_back() -> None:
     attempt = ToolStarted(run_id=RUN, step=1, at=START, call_id="c1", name="search", arguments="{}")
-    gone = RunResumed(run_id=RUN, at=START, turn=1, turn_id=RUN, first=3, last=9)
+    superseded = RunResumed(run_id=RUN, at=START, turn=1, turn_id=RUN, first=3, last=9)
     next_turn = RunResumed(run_id=RUN, at=START, turn=2, turn_id="l")
-    assert "reset: events 3 to 9 no longer stand" in shown([text_delta("The answ"), attempt, gone])
+    assert "reset: events 3 to 9 no longer stand" in shown([text_delta("The answ"), attempt, superseded])
     assert "reset" not in shown([attempt, next_turn])
 
 
@@ -212,21 +212,21 @@ def test_the_end_says_how_why_and_what_it_cost() -> None:
 def test_a_terminal_sees_what_goes_on_and_gets_its_cursor_back() -> None:
     two = calls("c1", "c2")
     events = [
-        asked(),
-        *said(two, -1, 10, PART_DONE, -2, 10, PART_DONE),
+        started(),
+        *events_of(two, -1, 10, PART_DONE, -2, 10, PART_DONE),
         tool_started("c1"),
         tool_started("c2"),
         tool_completed("c1", "one"),
     ]
     output = shown(events, terminal=True)
     assert "asking scripted/echo" in shown(events[:1], terminal=True)
-    for doing in ("writing a call of search", "running search, search"):
-        assert doing in output
+    for activity in ("writing a call of search", "running search, search"):
+        assert activity in output
     assert output.rindex("\x1b[?25l") < output.rindex("\x1b[?25h")
 
 
 def test_without_a_terminal_nothing_turns() -> None:
-    assert shown([asked(), tool_started("c1")]) == ""
+    assert shown([started(), tool_started("c1")]) == ""
 
 
 def test_calls_are_written_so_that_they_can_be_read() -> None:
@@ -237,4 +237,4 @@ def test_calls_are_written_so_that_they_can_be_read() -> None:
     assert whole("{\x1b") == "{\ufffd"
     assert counted(Usage(output_tokens=5)) == "tokens: 5 out"
     part = ToolCallPart(call_id="c", name="f", arguments="{}")
-    assert shown(said(answer(part), -1, 2, PART_DONE)) == "● f()\n"
+    assert shown(events_of(answer(part), -1, 2, PART_DONE)) == "● f()\n"

