@@ -1,6 +1,7 @@
 """What every test stands on: an environment that reaches no provider, and one real Temporal server for all."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,6 +12,8 @@ from tests.dev_server import IMPATIENT, dev_server, take_port
 from tests.spawning import shared
 
 properties.load()  # before any test module asks for it
+# What a shell starts in the background ignores SIGINT, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 NOBODY = "http://127.0.0.1:9/v1"
 
 

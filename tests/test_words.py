@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from longrun.workflows.contract.events import Event
-from tests.product import ROOT, modules, name_of
+from tests.product import modules, name_of
 
 FORBIDDEN = re.compile(
     r"places?|placed|begun|left|untorn|unheard|arriv(al|als|e|es|ed)|links?|linked|rest|doing|gone|away|endings|historian"
@@ -17,10 +17,12 @@ FORBIDDEN = re.compile(
 """Components of names. A message has parts; a process or a service is none, see ``PARTS``."""
 PARTS = ("longrun/dev/", "longrun/demo/", "gateway/app.py", "gateway/services.py")
 """Where ``part`` could mean nothing but a process or a service."""
-HONEST = {"workflows/contract/views.py": {"links"}, "gateway/native/views.py": {"links"}}
-"""What means what everybody means by it: the links of a resource."""
-OPEN = Path(__file__).with_name("words_open.txt")
-"""What is still to be renamed: a module and its terms, a line each. It only gets shorter."""
+HONEST = {
+    "workflows/contract/views.py": {"links"},
+    "gateway/native/views.py": {"links"},
+    "longrun/demo/proofs.py": {"part", "parts"},
+}
+"""What means what everybody means by it: the links of a resource, the parts of a message."""
 _COMPONENT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -40,28 +42,14 @@ def names_in(path: Path) -> Iterator[str]:
 
 def forbidden(path: Path) -> set[str]:
     """The forbidden components of a module's names."""
-    if not path.exists():
-        return set()
     found = {component for name in names_in(path) for component in components(name)}
     parts = {"part", "parts"} & found if name_of(path).startswith(PARTS) else set[str]()
     return (parts | set(filter(FORBIDDEN.fullmatch, found))) - HONEST.get(name_of(path), set())
 
 
-def still_open() -> dict[str, set[str]]:
-    """What is still to be renamed, by module."""
-    lines = (line.partition(":") for line in OPEN.read_text(encoding="utf-8").splitlines())
-    return {module: set(terms.split()) for module, _, terms in lines}
-
-
 def test_no_name_has_a_component_that_is_forbidden() -> None:
-    known = still_open()
-    found = {name_of(path): forbidden(path) - known.get(name_of(path), set()) for path in modules()}
+    found = {name_of(path): forbidden(path) for path in modules()}
     assert {module: terms for module, terms in found.items() if terms} == {}
-
-
-def test_what_is_still_to_be_renamed_is_still_there() -> None:
-    renamed = {module: terms - forbidden(ROOT / module) for module, terms in still_open().items()}
-    assert {module: terms for module, terms in renamed.items() if terms} == {}, f"take it out of {OPEN.name}"
 
 
 def test_no_event_has_such_a_component() -> None:
