@@ -22,7 +22,7 @@ from longrun.activities.toolbox.registry import Toolbox
 from longrun.activities.tools import ToolActivities
 from longrun.runtime.clock import now
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import temporal_connection
+from longrun.runtime.temporal import answered, temporal_connection
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.calls import Calls
@@ -135,14 +135,19 @@ class Process:
 
 
 async def work(settings: Settings) -> None:
-    """Run a worker until SIGINT or SIGTERM."""
+    """Run a worker until SIGINT or SIGTERM.
+
+    Raises:
+        TemporalUnavailableError: Temporal did not answer.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     settings.home.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(migrate, settings.database)
-    client = await Client.connect(**temporal_connection())
+    with answered():
+        client = await Client.connect(**temporal_connection())
     async with aclosing(Process(settings, client, ProviderCatalog(ProviderSettings()))) as process:
         await process.serve(stop)
 

@@ -1,10 +1,7 @@
 """The messages of runs, and the conversation of a thread."""
 
-from sqlmodel import col, select
-
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import insert_into, run_sql
-from longrun.store.db.tables import MessageRow
 from longrun.workflows.contract.messages import Message
 
 
@@ -52,17 +49,3 @@ class Messages:
             ]
 
         return [Message.model_validate_json(body) for body in await self._database.read(job)]
-
-    async def of_run(self, run_id: str) -> list[Message]:
-        """The messages of one run, its input first.
-
-        Raises:
-            StoreUnavailableError: The database failed.
-        """
-        query = (
-            select(col(MessageRow.body))
-            .where(col(MessageRow.run_id) == run_id)
-            .order_by(col(MessageRow.step), col(MessageRow.position))
-        )
-        async with self._database.session() as session:
-            return [Message.model_validate_json(body) for body in await session.exec(query)]

@@ -132,8 +132,7 @@ class Runs:
 
     async def get(self, run_id: str) -> RunRow | None:
         """One run."""
-        async with self._database.session() as session:
-            return await session.get(RunRow, run_id)
+        return await self._database.read(lambda tx: find_row(tx, RunRow, col(RunRow.id) == run_id))
 
     async def order(self, run_id: str) -> RunOrder | None:
         """What a run was started with."""

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sqlmodel import col, select
+
 from longrun.runtime.ids import new_id
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.calls import Calls
 from longrun.store.db.database import Committed, Database
+from longrun.store.db.tables import MessageRow
 from longrun.store.log import LogReader
 from longrun.store.messages import Messages
 from longrun.store.runs import Acceptance, Runs
@@ -144,6 +147,13 @@ class Stores:
         accepted = given or order()
         await self.runs.accept(Acceptance(accepted))
         return accepted
+
+    async def messages_of(self, run_id: str) -> list[Message]:
+        """The messages of one run, its input first."""
+        query = select(col(MessageRow.body)).where(col(MessageRow.run_id) == run_id)
+        async with self.database.session() as session:
+            bodies = await session.exec(query.order_by(col(MessageRow.step), col(MessageRow.position)))
+            return [Message.model_validate_json(body) for body in bodies]
 
     async def lines(self, run_id: str, after: int = 0, *, settled: bool = False, most: int = 500) -> list[bytes]:
         """The log after a seq, page by page."""

@@ -4,11 +4,10 @@ import asyncio
 from contextlib import aclosing
 
 from rich.console import Console
-from temporalio.client import Client
 
 from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.gateway.service.workflows import connect
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import temporal_connection
 from longrun.store.db.database import Database
 from longrun.store.db.schema import migrate
 from longrun.store.log import LogReader
@@ -27,11 +26,10 @@ async def rebuild(run_id: str, settings: Settings, console: Console) -> int:
         StoreUnavailableError: The store failed.
     """
     await asyncio.to_thread(migrate, settings.database)
-    client = await Client.connect(**temporal_connection(), lazy=True)
     notifier = DatagramNotifier(settings.notify_folder)
     try:
         async with aclosing(Database(settings.database, notifier)) as database:
-            rebuilder = Rebuilder(client, database, Runs(database), LogReader(database))
+            rebuilder = Rebuilder(await connect(), database, Runs(database), LogReader(database))
             return await _rebuild(run_id, rebuilder, console)
     finally:
         notifier.close()

@@ -103,7 +103,7 @@ async def test_what_a_model_says_is_in_the_log_before_it_has_ended(stores: Store
     assert (reply.message.text, reply.finish_reason, reply.attempt) == ("Hello there", "stop", 1)
     assert reply.usage == Usage(input_tokens=10, output_tokens=5)
     assert settled_text(await one.events()) == "Hello there"
-    assert [message.id for message in await stores.messages.of_run(one.run_id)][1:] == [reply.message.id]
+    assert [message.id for message in await stores.messages_of(one.run_id)][1:] == [reply.message.id]
 
 
 async def test_a_step_that_has_its_message_returns_it_and_asks_nobody(stores: Stores) -> None:

@@ -123,7 +123,7 @@ async def test_a_result_is_kept_as_event_message_and_outcome(desk: Desk) -> None
     assert (outcome.status, outcome.content, outcome.attempt) == ("ok", "found é", 1)
     *_, started, completed = await desk.events(call)
     assert (started.type, completed.type) == ("tool.started", "tool.completed")
-    *_, message = await desk.stores.messages.of_run(call.run_id)
+    *_, message = await desk.stores.messages_of(call.run_id)
     assert message.parts == (ToolResultPart(call_id="c1", name="search", content="found é"),)
 
 
@@ -237,7 +237,7 @@ async def test_a_result_that_is_too_long_is_kept_whole_and_shown_by_its_beginnin
     kept = await Blobs(desk.stores.database).result(call.run_id, "c1")
     assert kept == KeptResult(outcome, ("é" * 20).encode())
     *_, completed = await desk.events(call)
-    *_, message = await desk.stores.messages.of_run(call.run_id)
+    *_, message = await desk.stores.messages_of(call.run_id)
     assert isinstance(completed, ToolCompleted)
     assert (completed.content, completed.whole) == (outcome.content, outcome.whole)
     assert message.parts == (ToolResultPart(call_id="c1", name="recite", content=outcome.content, whole=outcome.whole),)

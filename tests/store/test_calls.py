@@ -44,7 +44,7 @@ async def test_a_call_is_begun_reports_and_gets_its_result(store: Stores) -> Non
     assert [report.data for report in outcome.progress] == [{"done": 0.5}, [None, "é"]]
     assert [report.stamp.at for report in outcome.progress] == [at(4), at(5)]
     assert outcome.started == begun.started
-    messages = await store.messages.of_run(run.run_id)
+    messages = await store.messages_of(run.run_id)
     assert messages[-1].role == "tool"
     assert messages[-1].model_dump()["parts"][0]["content"] == "found"
 

@@ -23,7 +23,7 @@ async def test_an_accepted_run_has_its_row_its_input_and_its_first_event(store: 
     assert row is not None
     assert (row.status, row.position, row.turn, row.step, row.dispatched) == ("queued", 1, 1, 0, False)
     assert await store.runs.order(given.run_id) == given
-    assert await store.messages.of_run(given.run_id) == [given.input]
+    assert await store.messages_of(given.run_id) == [given.input]
     (line,) = await store.lines(given.run_id)
     event = json.loads(line)
     assert (event["type"], event["metadata"], event["thread_id"]) == ("run.accepted", {"ticket": 7}, given.thread_id)

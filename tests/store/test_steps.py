@@ -21,7 +21,7 @@ async def test_a_step_streams_its_message_and_keeps_it(store: Stores) -> None:
         *("text.completed", "message.completed"),
     ]
     assert [seq for span in reply.spans for seq in range(span.first, span.last + 1)] == [3, 4, 5, 6, 7]
-    assert await store.messages.of_run(run.run_id) == [run.input, reply.message]
+    assert await store.messages_of(run.run_id) == [run.input, reply.message]
     row = await store.runs.get(run.run_id)
     assert row is not None
     assert (row.status, row.step, row.dispatched, row.started_at) == ("running", 1, True, START)
@@ -53,7 +53,7 @@ async def test_what_is_said_before_a_step_stands_before_its_answer(store: Stores
     run = await store.accept()
     call = ModelCall(run_id=run.run_id, step=1, said=(Said(text="one"), Said(text="two")))
     reply = await store.ask(call, calls("c1"))
-    messages = await store.messages.of_run(run.run_id)
+    messages = await store.messages_of(run.run_id)
     assert [message.text for message in messages[:3]] == ["hello", "one", "two"]
     assert messages[3] == reply.message
     assert [type_of(line) for line in await store.lines(run.run_id)][1:4] == [
@@ -92,7 +92,7 @@ async def test_an_attempt_that_was_overtaken_can_neither_write_nor_complete(stor
     await store.stream(call, new, says("new"))
     with pytest.raises(FencedError):
         await store.stream(call, new, says("twice"))
-    assert [m.text for m in await store.messages.of_run(run.run_id)] == ["hello", "new"]
+    assert [m.text for m in await store.messages_of(run.run_id)] == ["hello", "new"]
     assert b"old" not in b"".join(await store.lines(run.run_id))
 
 

@@ -131,7 +131,7 @@ class Scene:
         await self.services.assert_rebuilt(run_id)
         settled = await self.services.settled(run_id)
         assert [data.encode() for _, _, data in await self.front.frames(run_id)] == settled
-        conversation = await self.harness.stores.messages.of_run(run_id)
+        conversation = await self.harness.stores.messages_of(run_id)
         told = [event.call_id for event in parsed(settled) if event.type == "tool_call.completed"]
         assert [part.call_id for message in conversation for part in message.calls] == told
         return events

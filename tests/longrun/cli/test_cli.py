@@ -129,6 +129,16 @@ async def test_a_worker_loads_the_tools_of_its_folder_and_no_package_of_it(tempo
         assert "greet" in [tool.name for tool in await stores.agents.tools()]
 
 
+def test_a_worker_without_a_temporal_server_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
+    assert status_of_main("worker") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("longrun: Temporal cannot be reached: ")
+
+
 async def test_the_server_answers_where_the_settings_say_and_ends_on_sigterm(tmp_path: Path, free_port: int) -> None:
     (tmp_path / "hello.py").write_text(HELLO)
     environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "LONGRUN_PORT": str(free_port)}

@@ -86,7 +86,7 @@ async def test_a_step_that_comes_from_another_link_takes_back_what_is_there_of_i
     assert (reply.attempt, reply.opened.attempt) == (2, 2)
     assert reply.opened.rewinds[0].stamp.first == resumed.seq
     assert [entry.outcome for entry in reply.attempts] == ["reset", "completed"]
-    assert [message.text for message in await store.messages.of_run(run.run_id)][-1] == "another"
+    assert [message.text for message in await store.messages_of(run.run_id)][-1] == "another"
     await store.runs.finish(finish(run.run_id), at(9))
     check_settled(parsed(await store.lines(run.run_id, settled=True)))
 
@@ -139,7 +139,7 @@ async def test_an_end_that_is_taken_back_opens_the_calls_that_it_had_closed(stor
     begun = await store.calls.begin(two, None, "worker-2", at(5), repeats=False)
     assert (halted.halted, halted.number) == ("interrupted", 2)
     assert (begun.halted, begun.interrupted, begun.number) == (None, False, 1)
-    assert [message.role for message in await store.messages.of_run(run.run_id)] == ["user", "assistant"]
+    assert [message.role for message in await store.messages_of(run.run_id)] == ["user", "assistant"]
 
 
 async def test_a_pause_that_stands_waits_again_when_the_end_is_taken_back(store: Stores) -> None:

@@ -50,7 +50,7 @@ async def test_a_cancel_in_a_model_call_keeps_what_was_said(temporal: str, tmp_p
         await gate.reached.wait()
         await stop(handle, way)
         outcome, events = await harness.ended(handle)
-        kept = await harness.stores.messages.of_run(handle.id)
+        kept = await harness.stores.messages_of(handle.id)
     assert (outcome.status, outcome.stop_reason) == ("cancelled", "cancelled")
     assert isinstance(events[-1], RunCancelled)
     assert (events[-1].reason, events[-1].by) == (("enough", "ann") if way == "signal" else (None, "temporal"))
