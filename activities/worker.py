@@ -18,15 +18,15 @@ from longrun.activities.lifecycle import LifecycleActivities
 from longrun.activities.model import Catalog, ModelActivities
 from longrun.activities.providers.catalog import ProviderCatalog
 from longrun.activities.providers.settings import ProviderSettings
-from longrun.activities.toolbox.registry import Toolbox
+from longrun.activities.toolbox.registry import Toolbox, ToolboxError
 from longrun.activities.tools import ToolActivities
 from longrun.runtime.clock import now
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import answered, temporal_connection
+from longrun.runtime.temporal import TemporalUnavailableError, answered, temporal_connection
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.calls import Calls
-from longrun.store.db.database import Database
+from longrun.store.db.database import Database, StoreUnavailableError
 from longrun.store.db.schema import migrate
 from longrun.store.messages import Messages
 from longrun.store.notify.datagrams import DatagramNotifier
@@ -138,7 +138,9 @@ async def work(settings: Settings) -> None:
     """Run a worker until SIGINT or SIGTERM.
 
     Raises:
+        ToolboxError: The tools cannot be loaded.
         TemporalUnavailableError: Temporal did not answer.
+        StoreUnavailableError: The store failed.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -158,7 +160,11 @@ def main() -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to a provider is too much
     # While a model's chunks are parsed, a commit waits this long for each of its statements; the default is 5 ms.
     sys.setswitchinterval(0.001)
-    asyncio.run(work(Settings()))
+    try:
+        asyncio.run(work(Settings()))
+    except (ToolboxError, TemporalUnavailableError, StoreUnavailableError) as error:
+        print(f"longrun: {error}", file=sys.stderr)  # noqa: T201 - whoever started this process reads it
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from textwrap import indent
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints, overload
 
 from docstring_parser import Docstring, DocstringStyle, ParseError, parse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
@@ -58,6 +58,11 @@ class Tool:
         return await self.function(**values)
 
 
+@overload
+def tool(function: ToolFunction, /) -> Tool: ...
+
+
+@overload
 def tool(
     *,
     effect: Effect = "read",
@@ -65,12 +70,26 @@ def tool(
     return_char_limit: int = 50_000,
     approval: Literal["never", "always"] | Approval = "never",
     on_interrupted: OnInterrupt = "ask",
-) -> Callable[[ToolFunction], Tool]:
+) -> Callable[[ToolFunction], Tool]: ...
+
+
+def tool(  # noqa: PLR0913 - one argument for each property of a tool
+    function: ToolFunction | None = None,
+    /,
+    *,
+    effect: Effect = "read",
+    timeout: float = 60.0,
+    return_char_limit: int = 50_000,
+    approval: Literal["never", "always"] | Approval = "never",
+    on_interrupted: OnInterrupt = "ask",
+) -> Tool | Callable[[ToolFunction], Tool]:
     """Make a tool of an async function: schema from the signature, description from the docstring.
 
-    A parameter annotated ``ToolContext`` is given the call's context and is not shown to the model.
+    ``@tool`` alone is ``@tool()``. A parameter annotated ``ToolContext`` is given the call's context and is not shown
+    to the model.
 
     Args:
+        function: The function, where the decorator is given no arguments.
         effect: ``write`` for what changes the world: it is never silently run twice.
         timeout: Seconds after which a call is ended with an error that the model sees.
         return_char_limit: Characters of a result that the model gets; of a longer one the whole is kept in the store.
@@ -95,7 +114,7 @@ def tool(
         return_char_limit=return_char_limit,
         on_interrupted=on_interrupted,
     )
-    return partial(_make, unnamed)
+    return partial(_make, unnamed) if function is None else _make(unnamed, function)
 
 
 def _make(unnamed: ToolSpec, function: ToolFunction) -> Tool:

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import logging
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
@@ -110,13 +111,20 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as exc:
-        raise ToolboxError(f"the tools of {name} cannot be imported: {type(exc).__name__}: {exc}") from exc
+        cause = f"{type(exc).__name__}: {exc}{_location(exc)}"
+        raise ToolboxError(f"the tools of {name} cannot be imported: {cause}") from exc
+
+
+def _location(error: Exception) -> str:
+    """Where in foreign code an error comes from; empty if it does not."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
 def _tools_of(module: ModuleType) -> list[Tool]:
     found = [value for value in vars(module).values() if isinstance(value, Tool)]
     if not found:
-        raise ToolboxError(f"the module {module.__name__} has no tool: put @tool(...) over an async function in it")
+        raise ToolboxError(f"the module {module.__name__} has no tool: put @tool over an async function in it")
     return found
 
 

@@ -16,6 +16,12 @@ class Address(BaseModel):
     number: int = 1
 
 
+@tool
+async def look_up(name: str) -> str:
+    """Look somebody up."""
+    return name
+
+
 @tool(effect="write", approval="always", timeout=5, return_char_limit=100, on_interrupted="retry")
 async def post_letter(
     context: ToolContext,
@@ -68,6 +74,10 @@ def test_the_settings_are_in_the_spec() -> None:
     spec = post_letter.spec
     assert (spec.name, spec.effect, spec.approval) == ("post_letter", "write", Approval(mode="always"))
     assert (spec.timeout, spec.return_char_limit, spec.on_interrupted) == (5, 100, "retry")
+
+
+def test_without_settings_the_decorator_needs_no_parentheses() -> None:
+    assert look_up.spec == tool()(look_up.function).spec
 
 
 def test_an_approval_may_be_a_rule() -> None:

@@ -229,7 +229,10 @@ def test_two_tools_of_one_name_are_refused_naming_both_modules(package: Path) ->
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("import nothing_like_it", "the tools of broken cannot be imported: ModuleNotFoundError: .*nothing_like_it"),
+        (
+            "\nimport nothing_like_it",
+            r"tools of broken cannot be imported: ModuleNotFoundError: .*nothing_like_it.* \(.*broken\.py, line 2\)",
+        ),
         ("def :", "the tools of broken cannot be imported: SyntaxError"),
         ("x = 1", "the module broken has no tool"),
     ],

@@ -139,6 +139,17 @@ def test_a_worker_without_a_temporal_server_says_so(
     assert line.startswith("longrun: Temporal cannot be reached: ")
 
 
+@pytest.mark.server
+def test_a_worker_whose_tools_cannot_be_loaded_says_so(
+    temporal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal)
+    monkeypatch.setenv("LONGRUN_TOOLS", "nowhere")
+    assert status_of_main("worker") == 2
+    assert capsys.readouterr().err.startswith("longrun: the tools of nowhere cannot be imported: ModuleNotFoundError: ")
+
+
 async def test_the_server_answers_where_the_settings_say_and_ends_on_sigterm(tmp_path: Path, free_port: int) -> None:
     (tmp_path / "hello.py").write_text(HELLO)
     environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "LONGRUN_PORT": str(free_port)}
