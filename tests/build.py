@@ -169,42 +169,44 @@ class Stores:
         return await self.steps.begin(call, "scripted/echo", "worker-1", now)
 
     async def ask(self, call: ModelCall, message: Message, now: datetime = START) -> ModelReply:
-        """A whole step, as the model activity writes it: begun, streamed in batches of two events, completed."""
+        """A whole step, as the model activity writes it: started, streamed in batches of two events, completed."""
         return await self.stream(call, await self.begin(call, now), message, now)
 
-    async def stream(self, call: ModelCall, begun: StepAttempt, message: Message, now: datetime = START) -> ModelReply:
-        """The rest of a step that was begun."""
-        attempt = Attempt(call.run_id, call.step, begun.author, now, message.id)
-        events = list(played(attempt, message, marks(message)))
+    async def stream(
+        self, call: ModelCall, attempt: StepAttempt, message: Message, now: datetime = START
+    ) -> ModelReply:
+        """What remains of a step that an attempt has started."""
+        source = Attempt(call.run_id, call.step, attempt.author, now, message.id)
+        events = list(played(source, message, marks(message)))
         spans: list[Span] = []
         for batch, start in enumerate(range(0, max(0, len(events) - 2), 2)):
-            spans.append(await self.steps.append(begun, batch, events[start : start + 2]))
-        rest = events[2 * len(spans) :]
-        reply = draft(begun, message, now)
+            spans.append(await self.steps.append(attempt, batch, events[start : start + 2]))
+        remaining = events[2 * len(spans) :]
+        reply = draft(attempt, message, now)
         return await self.steps.complete(
-            begun, rest, lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply
+            attempt, remaining, lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply
         )
 
-    async def babble(self, call: ModelCall, begun: StepAttempt, texts: Iterable[str]) -> list[Span]:
+    async def babble(self, call: ModelCall, attempt: StepAttempt, texts: Iterable[str]) -> list[Span]:
         """What an attempt writes before it is lost: each text a batch."""
-        attempt = Attempt(call.run_id, call.step, begun.author, START, new_id())
+        source = Attempt(call.run_id, call.step, attempt.author, START, new_id())
         spans: list[Span] = []
         for batch, text in enumerate(texts):
-            events: list[Event] = [attempt.delta(0, TextPart(text=""), text)]
-            spans.append(await self.steps.append(begun, batch, events))
+            events: list[Event] = [source.delta(0, TextPart(text=""), text)]
+            spans.append(await self.steps.append(attempt, batch, events))
         return spans
 
 
-def draft(begun: StepAttempt, message: Message, now: datetime = START) -> ModelReply:
+def draft(attempt: StepAttempt, message: Message, now: datetime = START) -> ModelReply:
     """The reply of an attempt, without its positions."""
     return ModelReply(
-        step=begun.step,
+        step=attempt.step,
         message=message,
         finish_reason="tool_calls" if message.calls else "stop",
         usage=Usage(input_tokens=10, output_tokens=4),
-        attempt=begun.author,
-        opened=begun.opened,
-        superseded=begun.superseded,
+        attempt=attempt.author,
+        opened=attempt.opened,
+        superseded=attempt.superseded,
         attempt_at=now,
         marks=marks(message),
         spans=(),

@@ -22,14 +22,14 @@ def check_settled(events: Sequence[Event]) -> None:
     assert log_faults(Log.of_events(events), SETTLED_LOG) == []
 
 
-def standing(events: Sequence[Event]) -> list[Event]:
+def effective(events: Sequence[Event]) -> list[Event]:
     """The events without the deltas that were superseded."""
-    return list(Log.of_events(events).standing)
+    return list(Log.of_events(events).effective)
 
 
 def settled_text(events: Sequence[Event]) -> str:
     """All text deltas that stand, joined."""
-    return "".join(event.delta for event in standing(events) if isinstance(event, TextDelta))
+    return "".join(event.delta for event in effective(events) if isinstance(event, TextDelta))
 
 
 def of_type(events: Sequence[Event], kind: str) -> list[Event]:

@@ -26,29 +26,29 @@ def check_openai_responses(body: Body) -> None:
     _tool_names([tool["name"] for tool in body.get("tools", ())])
     calls: list[str] = []
     answered: list[str] = []
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         kind = item.get("type", "message")
         if kind == "function_call":
-            _json_object(item["arguments"], f"input[{place}].arguments")
+            _json_object(item["arguments"], f"input[{index}].arguments")
             calls.append(item["call_id"])
         elif kind == "function_call_output":
-            assert item["call_id"] in calls, f"input[{place}]: a result without its function_call before it"
-            assert isinstance(item["output"], str), f"input[{place}].output: not text"
+            assert item["call_id"] in calls, f"input[{index}]: a result without its function_call before it"
+            assert isinstance(item["output"], str), f"input[{index}].output: not text"
             answered.append(item["call_id"])
         elif kind == "reasoning":
-            _reasoning_leads_somewhere(items, place, stored=body.get("store", True))
+            _reasoning_leads_somewhere(items, index, stored=body.get("store", True))
         else:
-            assert item.get("content") is not None or kind != "message", f"input[{place}]: a message without content"
+            assert item.get("content") is not None or kind != "message", f"input[{index}]: a message without content"
     _each_once(calls, answered)
 
 
-def _reasoning_leads_somewhere(items: Sequence[Body], place: int, *, stored: bool) -> None:
-    item = items[place]
-    assert stored or item.get("encrypted_content"), f"input[{place}]: reasoning that is stored nowhere"
-    follower: Body = items[place + 1] if place + 1 < len(items) else {}
+def _reasoning_leads_somewhere(items: Sequence[Body], index: int, *, stored: bool) -> None:
+    item = items[index]
+    assert stored or item.get("encrypted_content"), f"input[{index}]: reasoning that is stored nowhere"
+    follower: Body = items[index + 1] if index + 1 < len(items) else {}
     kinds = ("reasoning", "function_call", "message")
     led = follower.get("type") in kinds and follower.get("role") != "user"
-    assert led, f"input[{place}]: reasoning without its required following item"
+    assert led, f"input[{index}]: reasoning without its required following item"
 
 
 def check_openai_chat(body: Body) -> None:
@@ -59,8 +59,8 @@ def check_openai_chat(body: Body) -> None:
     open_calls: list[str] = []
     calls: list[str] = []
     answered: list[str] = []
-    for place, message in enumerate(messages):
-        at = f"messages[{place}]"
+    for index, message in enumerate(messages):
+        at = f"messages[{index}]"
         if message["role"] == "tool":
             assert message["tool_call_id"] in open_calls, f"{at}: a tool message without its call in the message before"
             assert isinstance(message["content"], str), f"{at}.content: not text"
@@ -87,14 +87,14 @@ def check_anthropic(body: Body) -> None:
     waiting: list[str] = []
     calls: list[str] = []
     answered: list[str] = []
-    for place, message in enumerate(messages):
-        blocks = _blocks(message, f"messages[{place}]")
+    for index, message in enumerate(messages):
+        blocks = _blocks(message, f"messages[{index}]")
         results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
-        assert set(waiting) == set(results), f"messages[{place}]: waits for {waiting}, answers {results}"
+        assert set(waiting) == set(results), f"messages[{index}]: waits for {waiting}, answers {results}"
         kinds = [block["type"] for block in blocks]
-        assert kinds[: len(results)] == ["tool_result"] * len(results), f"messages[{place}]: results come before text"
+        assert kinds[: len(results)] == ["tool_result"] * len(results), f"messages[{index}]: results come before text"
         waiting = [block["id"] for block in blocks if block["type"] == "tool_use"]
-        assert not waiting or message["role"] == "assistant", f"messages[{place}]: a call that the user made"
+        assert not waiting or message["role"] == "assistant", f"messages[{index}]: a call that the user made"
         calls += waiting
         answered += results
     assert not waiting, f"messages: no results of {waiting}"

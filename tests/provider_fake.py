@@ -95,10 +95,10 @@ def call(call_id: str, name: str, arguments: dict[str, JsonValue] | str | None =
 
 def turn(*items: Item | str, finish: FinishReason | None = None) -> Turn:
     """An answer; a plain string is a text part that comes word by word."""
-    return Turn(tuple(words(item) if isinstance(item, str) else item for item in items), finish)
+    return Turn(tuple(tokens(item) if isinstance(item, str) else item for item in items), finish)
 
 
-def words(sentence: str) -> Speech:
+def tokens(sentence: str) -> Speech:
     """A text part that comes word by word."""
     first, *others = sentence.split(" ")
     return text(first, *(f" {other}" for other in others))

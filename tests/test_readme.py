@@ -70,13 +70,13 @@ async def _shown(example: Example, front: Front, environ: dict[str, str]) -> str
     looks = " -d " not in command
     async with asyncio.timeout(PATIENCE):
         while True:
-            output = await _run(await _placed(command, front, environ), environ)
+            output = await _run(await _resuming(command, front, environ), environ)
             if not looks or example.matches(output):
                 return output
             await asyncio.sleep(0.1)
 
 
-async def _placed(command: str, front: Front, environ: dict[str, str]) -> str:
+async def _resuming(command: str, front: Front, environ: dict[str, str]) -> str:
     """The command, resuming two events before the end: how many there are depends on how the text came."""
     if "Last-Event-ID" not in command:
         return command
@@ -104,7 +104,7 @@ async def test_every_example_says_what_the_readme_shows(temporal: str, tmp_path:
 
 
 def test_each_variable_in_the_table_is_read_and_each_that_is_read_is_in_the_table() -> None:
-    told = set(re.findall(r"`(LONGRUN_\w+)`", README.partition("## Configuration")[2]))
+    documented = set(re.findall(r"`(LONGRUN_\w+)`", README.partition("## Configuration")[2]))
     read = {f"LONGRUN_{name.upper()}" for name in Settings.model_fields}
     read |= {name.upper() for name in ProviderSettings.model_fields if name.startswith("longrun_")}
-    assert told == read
+    assert documented == read

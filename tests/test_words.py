@@ -1,14 +1,15 @@
-"""The words that the design has given up for the field's own terms: none of them is in a name of the product."""
+"""The words that the design has given up for the field's own terms: no name of the product or its tests has them."""
 
 import keyword
 import re
 import tokenize
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
 from longrun.workflows.contract.events import Event
-from tests.product import modules, name_of
+from tests.product import modules, modules_of_tests, name_of
 
 FORBIDDEN = re.compile(
     r"places?|placed|begun|left|untorn|unheard|arriv(al|als|e|es|ed)|links?|linked|rest|doing|gone|away|endings|historian"
@@ -21,8 +22,11 @@ HONEST = {
     "workflows/contract/views.py": {"links"},
     "gateway/native/views.py": {"links"},
     "longrun/demo/proofs.py": {"part", "parts"},
+    "tests/longrun/pseudo_terminal.py": {"left"},
+    "tests/longrun/terminal/test_prompt.py": {"left"},
+    "tests/test_words.py": {"words"},
 }
-"""What means what everybody means by it: the links of a resource, the parts of a message."""
+"""What means what everybody means by it: the links of a resource, the parts of a message, the left arrow, words."""
 _COMPONENT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -32,12 +36,13 @@ def components(name: str) -> set[str]:
 
 
 def names_in(path: Path) -> Iterator[str]:
-    """The names in a module, and those of its file and folders."""
+    """The names in a module, and those of its file and folders; a test's own name is a sentence and not one of them."""
     yield name_of(path)
     with path.open("rb") as file:
-        for token in tokenize.tokenize(file.readline):
-            if token.type == tokenize.NAME and not keyword.iskeyword(token.string):
-                yield token.string
+        tokens = [token.string for token in tokenize.tokenize(file.readline) if token.type == tokenize.NAME]
+    for before, name in pairwise(["", *tokens]):
+        if not keyword.iskeyword(name) and not (before == "def" and name.startswith("test_")):
+            yield name
 
 
 def forbidden(path: Path) -> set[str]:
@@ -48,7 +53,7 @@ def forbidden(path: Path) -> set[str]:
 
 
 def test_no_name_has_a_component_that_is_forbidden() -> None:
-    found = {name_of(path): forbidden(path) for path in modules()}
+    found = {name_of(path): forbidden(path) for path in (*modules(), *modules_of_tests())}
     assert {module: terms for module, terms in found.items() if terms} == {}
 
 

@@ -102,7 +102,7 @@ class Wire:
         going_on = asyncio.create_task(piece.go_on.wait())
         await asyncio.wait([going_on, leaving], return_when=asyncio.FIRST_COMPLETED)
         if leaving.done():
-            piece.left.set()
+            piece.disconnected.set()
         going_on.cancel()
         await asyncio.wait([going_on])
 

@@ -13,11 +13,11 @@ Event = Mapping[str, Any]
 
 @dataclass
 class Stall:
-    """Silence until ``go_on`` is set or the client leaves; ``reached``, then perhaps ``left``, tell of it."""
+    """Silence until ``go_on`` is set or the client leaves; ``reached``, then perhaps ``disconnected``, tell of it."""
 
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
-    left: asyncio.Event = field(default_factory=asyncio.Event)
+    disconnected: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def data(*chunks: Event) -> list[bytes]:
 DONE = b"data: [DONE]\n\n"
 
 
-def words(text: str) -> list[str]:
+def tokens(text: str) -> list[str]:
     """The text in pieces of a word each."""
     return [piece for piece in text.replace(" ", " \0").split("\0") if piece]
 
@@ -115,13 +115,13 @@ def reasoning_item(*summary: str, encrypted: str | None = "gAAAA-secret") -> dic
 def item_events(index: int, item: Event) -> list[Event]:
     """How an item comes: added, in pieces, done."""
     return [
-        {"type": "response.output_item.added", "output_index": index, "item": _begun(item)},
+        {"type": "response.output_item.added", "output_index": index, "item": _in_progress(item)},
         *_pieces(index, item),
         {"type": "response.output_item.done", "output_index": index, "item": item},
     ]
 
 
-def _begun(item: Event) -> dict[str, Any]:
+def _in_progress(item: Event) -> dict[str, Any]:
     empty: dict[str, Event] = {
         "message": {"content": []},
         "reasoning": {"summary": []},
@@ -134,18 +134,18 @@ def _pieces(index: int, item: Event) -> list[Event]:
     at = {"output_index": index, "item_id": item["id"]}
     if item["type"] == "function_call":
         kind = "response.function_call_arguments.delta"
-        return [{"type": kind, **at, "delta": piece} for piece in words(item["arguments"])]
+        return [{"type": kind, **at, "delta": piece} for piece in tokens(item["arguments"])]
     if item["type"] == "reasoning":
         return [
             {"type": "response.reasoning_summary_text.delta", **at, "summary_index": number, "delta": piece}
             for number, part in enumerate(item["summary"])
-            for piece in words(part["text"])
+            for piece in tokens(part["text"])
         ]
     kinds = {"output_text": ("response.output_text.delta", "text"), "refusal": ("response.refusal.delta", "refusal")}
     return [
         {"type": kinds[part["type"]][0], **at, "content_index": number, "delta": piece, "logprobs": []}
         for number, part in enumerate(item.get("content", ()))
-        for piece in words(part[kinds[part["type"]][1]])
+        for piece in tokens(part[kinds[part["type"]][1]])
     ]
 
 
@@ -206,12 +206,12 @@ def block_events(index: int, start: Event, *deltas: Event) -> list[Event]:
 
 def text_block(text: str) -> tuple[Event, ...]:
     """A text block: its start and its deltas."""
-    return ({"type": "text", "text": ""}, *({"type": "text_delta", "text": piece} for piece in words(text)))
+    return ({"type": "text", "text": ""}, *({"type": "text_delta", "text": piece} for piece in tokens(text)))
 
 
 def thinking_block(text: str, signature: str = "sig-1") -> tuple[Event, ...]:
     """A thinking block with its signature."""
-    pieces = ({"type": "thinking_delta", "thinking": piece} for piece in words(text))
+    pieces = ({"type": "thinking_delta", "thinking": piece} for piece in tokens(text))
     start = {"type": "thinking", "thinking": "", "signature": ""}
     return (start, *pieces, {"type": "signature_delta", "signature": signature})
 

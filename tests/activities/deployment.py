@@ -112,13 +112,13 @@ class Deployment:
         """A run's stream to its end."""
         return parsed(data for _, _, data in await self.front.frames(run_id, f"?view={view}"))
 
-    async def logged(self, name: str, words: str) -> None:
-        """Wait until these words stand in a run's log."""
+    async def logged(self, name: str, text: str) -> None:
+        """Wait until this text is in a run's log."""
 
         async def look() -> bool:
-            return words.encode() in b"\n".join(await self.stores.lines(self.started[name]))
+            return text.encode() in b"\n".join(await self.stores.lines(self.started[name]))
 
-        await until(look, f"{words!r} in the log of {name}")
+        await until(look, f"{text!r} in the log of {name}")
 
     async def noted(self, line: str) -> None:
         """Wait until a tool has written this line."""

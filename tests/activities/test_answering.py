@@ -122,7 +122,7 @@ def comparable(message: Message) -> Message:
     return message.model_copy(update={"id": ""})
 
 
-def told(events: Sequence[Event]) -> list[Event]:
+def message_events(events: Sequence[Event]) -> list[Event]:
     """What the message left in the log."""
     return [event for event in events if event.step == 1 and event.type != "step.started"]
 
@@ -145,8 +145,8 @@ async def test_an_answer_cut_after_any_event_is_the_same_message_and_the_same_wo
     events = await desk.events()
     assert retold(desk.run_id, reply) == [event for event in events if event.step == 1]
     assert not any(event.type == "attempt.superseded" for event in events)
-    assert [event.type for event in told(events) if event.type.endswith(".completed")] == [
-        event.type for event in told(await other.events()) if event.type.endswith(".completed")
+    assert [event.type for event in message_events(events) if event.type.endswith(".completed")] == [
+        event.type for event in message_events(await other.events()) if event.type.endswith(".completed")
     ]
     assert [(entry.outcome, entry.recovered) for entry in await desk.attempts()] == [
         *(("failed", "none"), ("completed", "reattached"))
@@ -160,7 +160,7 @@ async def test_an_answer_cut_again_and_again_goes_on_in_one_name_and_is_paid_onc
     desk.wire.play(Answer(PLAIN[await desk.cursor() + 1 :]))
     reply = await desk.ask()
     assert reply.message.text == "One went out. Two came back."
-    assert {event.attempt for event in told(await desk.events())} == {1}
+    assert {event.attempt for event in message_events(await desk.events())} == {1}
     assert [entry.recovered for entry in reply.attempts] == ["none", *["reattached"] * 3]
     assert {entry.response_id for entry in reply.attempts} == {"resp_1"}
     cost = bill(reply.attempts)
@@ -189,7 +189,7 @@ async def test_an_answer_that_is_gone_is_asked_for_again_and_the_bill_says_so(de
     assert reply.message.text == "One went out. Two came back."
     events = await desk.events()
     assert [event.type for event in events].count("attempt.superseded") == 1
-    assert {event.attempt for event in told(events)} == {1, 2}
+    assert {event.attempt for event in message_events(events)} == {1, 2}
     assert [(entry.recovered, entry.estimated) for entry in reply.attempts] == [("none", True), ("reissued", False)]
     cost = bill(reply.attempts)
     assert cost.rebilled > 0
@@ -236,8 +236,8 @@ async def test_a_call_that_a_limit_cut_stays_cut_when_it_is_taken_up(desk: Desk)
 async def test_the_end_of_a_run_names_the_answer_that_nobody_waits_for(desk: Desk) -> None:
     await desk.lose(*PLAIN[:6])
     finished, _ = await desk.stores.runs.finish(finish(desk.run_id), START)
-    (left,) = finished.open_steps
-    assert [(entry.response_id, entry.provider) for entry in left.attempts] == [("resp_1", MODEL)]
+    (open_step,) = finished.open_steps
+    assert [(entry.response_id, entry.provider) for entry in open_step.attempts] == [("resp_1", MODEL)]
 
 
 async def test_an_answer_that_nobody_wants_any_more_is_cancelled_at_the_provider(

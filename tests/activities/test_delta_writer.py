@@ -29,12 +29,12 @@ class Log:
     gate: Gate = field(default_factory=Gate)
     refused: Exception | None = None
     batches: list[list[Event]] = field(default_factory=list[list[Event]])
-    places: list[ResumePoint | None] = field(default_factory=list["ResumePoint | None"])
+    resume_points: list[ResumePoint | None] = field(default_factory=list["ResumePoint | None"])
 
     async def append(self, batch: int, events: Sequence[Event], resume_point: ResumePoint | None) -> Span:
         assert batch == len(self.batches) + 1
         self.batches.append(list(events))
-        self.places.append(resume_point)
+        self.resume_points.append(resume_point)
         if self.refused:
             raise self.refused
         await self.gate.passed()

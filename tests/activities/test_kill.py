@@ -38,10 +38,10 @@ LATE_TEXT = r"step:1:(1:\w+|reply) of run \S+ was overtaken"
 LATE_RESULT = r"call:\S+:outcome of run \S+ was overtaken"
 
 
-def _told() -> tuple[Answer, Stall]:
+def _held_story() -> tuple[Answer, Stall]:
     """The story over Chat Completions, held up in its middle."""
     pieces = chat_stream(
-        *({"content": f"{word} "} for word in STORY.split()[:-1]), {"content": STORY.rsplit(maxsplit=1)[-1]}
+        *({"content": f"{token} "} for token in STORY.split()[:-1]), {"content": STORY.rsplit(maxsplit=1)[-1]}
     )
     stall = Stall()
     return Answer([*pieces[:6], stall, *pieces[6:]]), stall
@@ -49,7 +49,7 @@ def _told() -> tuple[Answer, Stall]:
 
 async def kill(deployment: Deployment) -> dict[str, Ended]:
     """Kill a worker with many runs in its hands; of two, it has kept the last step, but told nobody."""
-    (lost, _), (kept, kept_stall), (again, again_stall) = _told(), _told(), _told()
+    (lost, _), (kept, kept_stall), (again, again_stall) = _held_story(), _held_story(), _held_story()
     again_stall.go_on.set()
     deployment.wire.play(lost, kept, again)
     async with deployment.worker(deployment.relay.address) as first:
@@ -95,16 +95,16 @@ async def _strike(deployment: Deployment) -> None:
 
 async def _decide_on_strokes(deployment: Deployment) -> None:
     """Say what becomes of them, once somebody is asked."""
-    for name, word in STRUCK.items():
+    for name, decision in STRUCK.items():
         await deployment.logged(name, "run.waiting")
         assert f"{name} 2" not in noted(deployment.workspace)
-        await deployment.decide(name, f"{name}~2", **word)
+        await deployment.decide(name, f"{name}~2", **decision)
 
 
 async def freeze(deployment: Deployment) -> tuple[dict[str, Ended], str]:
     """Freeze a worker until another one has its work, and let it go on then; also what it had to say about that."""
-    (begun, begun_stall), (again, again_stall) = _told(), _told()
-    deployment.wire.play(begun, again)
+    (started, started_stall), (again, again_stall) = _held_story(), _held_story()
+    deployment.wire.play(started, again)
     async with deployment.worker(deployment.relay.address) as frozen:
         await deployment.start("told by wire", "openai-chat/gpt-test")
         await deployment.start("watched", "scripted/watching", tools=["watch"])
@@ -116,7 +116,7 @@ async def freeze(deployment: Deployment) -> tuple[dict[str, Ended], str]:
             await deployment.noted("watched 2")
             async with asyncio.timeout(PATIENCE):
                 await again_stall.reached.wait()
-            begun_stall.go_on.set()
+            started_stall.go_on.set()
             release(deployment.workspace, "watched", 1)
             frozen.signal(signal.SIGCONT)
 
@@ -226,15 +226,17 @@ async def test_a_tool_with_an_effect_is_run_again_only_if_it_or_a_person_says_so
     assert ended.run["output"] == content
     strokes = [f"{name} {attempt}" for attempt in (1, 2, 3)]
     assert [line for line in noted(rounds.workspaces["killed"]) if line in strokes] == effects
-    asked = [call.interrupted for event in ended.raw if isinstance(event, ApprovalRequested) for call in event.calls]
-    assert asked == ([name] if name in STRUCK else [])
+    questions = [
+        call.interrupted for event in ended.raw if isinstance(event, ApprovalRequested) for call in event.calls
+    ]
+    assert questions == ([name] if name in STRUCK else [])
 
 
 async def test_the_attempts_of_an_interrupted_call_are_told(rounds: Rounds) -> None:
     ended = (await rounds.killed)["struck"]
     attempts = TypeAdapter(list[AttemptEntry]).validate_python(ended.run["attempts"])
-    told = [(each.attempt, each.outcome, each.recovered) for each in attempts if each.call_id == "struck"]
-    assert told == [(1, "lost", "none"), (2, "completed", "reissued")]
+    entries = [(each.attempt, each.outcome, each.recovered) for each in attempts if each.call_id == "struck"]
+    assert entries == [(1, "lost", "none"), (2, "completed", "reissued")]
 
 
 async def test_a_message_that_was_kept_before_the_kill_is_not_asked_for_again(rounds: Rounds) -> None:
@@ -245,8 +247,8 @@ async def test_a_message_that_was_kept_before_the_kill_is_not_asked_for_again(ro
     assert [event.attempt for event in of_type(ended["told to the end"].raw, "message.completed")] == [1]
     one, other = (ended[name].run["usage"] for name in ("told to the end", "told by wire"))
     assert one == other
-    asked = [request.body["messages"][-1]["content"] for request in rounds.wires["killed"].requests]
-    assert asked == ["told by wire", "told to the end", "told by wire"]
+    prompts = [request.body["messages"][-1]["content"] for request in rounds.wires["killed"].requests]
+    assert prompts == ["told by wire", "told to the end", "told by wire"]
 
 
 async def test_a_result_that_was_kept_before_the_kill_stands(rounds: Rounds) -> None:

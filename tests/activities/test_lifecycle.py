@@ -39,7 +39,7 @@ class Desk:
     async def _cancel(self, model: str, response_id: str) -> None:
         self.cancelled.append((model, response_id))
 
-    async def asked(self) -> Pause:
+    async def pending(self) -> Pause:
         """What a run waits for that has called a tool."""
         run_id = (await self.stores.accept()).run_id
         message = calls("c1")
@@ -64,32 +64,34 @@ async def refused(writing: Awaitable[object]) -> tuple[str | None, bool]:
 
 
 async def test_a_call_is_answered_once_however_often_it_is_written(desk: Desk) -> None:
-    asked = await desk.asked()
+    pending = await desk.pending()
     answer = Answer(call_id="c1", name="search", status="denied", content="no")
-    first = await desk.run(desk.activities.answer_calls, Answers(run_id=asked.run_id, step=1, answers=(answer,)))
+    first = await desk.run(desk.activities.answer_calls, Answers(run_id=pending.run_id, step=1, answers=(answer,)))
     other = answer.model_copy(update={"content": "yes"})
-    assert await desk.run(desk.activities.answer_calls, Answers(run_id=asked.run_id, step=1, answers=(other,))) == first
+    assert (
+        await desk.run(desk.activities.answer_calls, Answers(run_id=pending.run_id, step=1, answers=(other,))) == first
+    )
     assert [outcome.content for outcome in first.outcomes] == ["no"]
-    assert (await desk.types(asked.run_id)).count("tool.completed") == 1
+    assert (await desk.types(pending.run_id)).count("tool.completed") == 1
 
 
 async def test_a_pause_and_its_verdicts_are_written_once_however_often(desk: Desk) -> None:
-    asked = await desk.asked()
-    assert await desk.run(desk.activities.pause_run, asked) == await desk.run(desk.activities.pause_run, asked)
-    verdicts = Verdicts.of(asked, decisions=[Decision(call_id="c1", decision="approve", id="d1")], resume=True)
+    pending = await desk.pending()
+    assert await desk.run(desk.activities.pause_run, pending) == await desk.run(desk.activities.pause_run, pending)
+    verdicts = Verdicts.of(pending, decisions=[Decision(call_id="c1", decision="approve", id="d1")], resume=True)
     assert await desk.run(desk.activities.record_verdicts, verdicts) == await desk.run(
         desk.activities.record_verdicts, verdicts
     )
-    types = await desk.types(asked.run_id)
+    types = await desk.types(pending.run_id)
     assert types[-5:] == ["approval.requested", "turn.ended", "run.waiting", "approval.decided", "run.resumed"]
 
 
 async def test_a_pause_that_another_worker_writes_again_expires_when_the_first_one_said(desk: Desk) -> None:
-    asked = await desk.asked()
-    first = await desk.run(desk.activities.pause_run, asked)
-    later = asked.model_copy(update={"expires_at": asked.expires_at + timedelta(seconds=5)})
+    pending = await desk.pending()
+    first = await desk.run(desk.activities.pause_run, pending)
+    later = pending.model_copy(update={"expires_at": pending.expires_at + timedelta(seconds=5)})
     assert await desk.run(desk.activities.pause_run, later) == first
-    (row,) = await desk.stores.approvals.find(run_id=asked.run_id)
+    (row,) = await desk.stores.approvals.find(run_id=pending.run_id)
     assert row.expires_at == first.pause.expires_at
 
 
@@ -108,9 +110,9 @@ async def test_the_end_of_a_threads_last_run_starts_nothing(desk: Desk) -> None:
 
 
 WRITES: dict[str, Callable[[Desk, Pause], Awaitable[object]]] = {
-    "pause": lambda desk, asked: desk.run(desk.activities.pause_run, asked),
-    "verdicts": lambda desk, asked: desk.run(
-        desk.activities.record_verdicts, Verdicts.of(asked, expired=["c1"], resume=True)
+    "pause": lambda desk, pending: desk.run(desk.activities.pause_run, pending),
+    "verdicts": lambda desk, pending: desk.run(
+        desk.activities.record_verdicts, Verdicts.of(pending, expired=["c1"], resume=True)
     ),
 }
 
@@ -119,11 +121,11 @@ WRITES: dict[str, Callable[[Desk, Pause], Awaitable[object]]] = {
 async def test_a_run_that_is_over_is_refused_for_good(
     desk: Desk, write: Callable[[Desk, Pause], Awaitable[object]]
 ) -> None:
-    asked = await desk.asked()
-    await desk.run(desk.activities.finish_run, finish(asked.run_id))
-    before = await desk.types(asked.run_id)
-    assert await refused(write(desk, asked)) == ("fenced", True)
-    assert await desk.types(asked.run_id) == before
+    pending = await desk.pending()
+    await desk.run(desk.activities.finish_run, finish(pending.run_id))
+    before = await desk.types(pending.run_id)
+    assert await refused(write(desk, pending)) == ("fenced", True)
+    assert await desk.types(pending.run_id) == before
 
 
 async def test_the_end_of_an_unknown_run_is_refused_for_good(desk: Desk) -> None:

@@ -56,20 +56,20 @@ class Desk:
 
     async def ask(self, step: int = 1, run_id: str | None = None) -> ModelReply:
         """Run the activity."""
-        asked = ModelCall(run_id=run_id or self.run_id, step=step)
-        return await self.environment.run(self._activities.call_model, asked)
+        model_call = ModelCall(run_id=run_id or self.run_id, step=step)
+        return await self.environment.run(self._activities.call_model, model_call)
 
     async def events(self) -> list[Event]:
         """The log as it stands."""
         return parsed(await self.stores.lines(self.run_id))
 
-    async def said(self, words: str) -> None:
+    async def said(self, expected: str) -> None:
         """Wait until the log says so."""
 
         async def look() -> bool:
-            return settled_text(await self.events()) == words
+            return settled_text(await self.events()) == expected
 
-        await until(look, words)
+        await until(look, expected)
 
 
 async def desk(
@@ -144,15 +144,15 @@ async def test_a_provider_that_repeats_a_call_id_of_the_thread_gets_another(stor
 async def test_a_run_that_the_store_does_not_have_is_tried_again(stores: Stores) -> None:
     one = await desk(stores, HELLO)
     unknown = new_id()
-    told = await failure(asyncio.ensure_future(one.ask(run_id=unknown)))
-    assert told == ("store_unavailable", False, f"the store has no run {unknown}")
+    error = await failure(asyncio.ensure_future(one.ask(run_id=unknown)))
+    assert error == ("store_unavailable", False, f"the store has no run {unknown}")
 
 
 async def test_a_run_that_has_ended_is_refused_for_good(stores: Stores) -> None:
     one = await desk(stores, HELLO)
     await stores.runs.finish(finish(one.run_id), at(1))
-    told = await failure(asyncio.ensure_future(one.ask()))
-    assert told[:2] == ("fenced", True)
+    error = await failure(asyncio.ensure_future(one.ask()))
+    assert error[:2] == ("fenced", True)
     assert one.provider.requests == []
 
 
@@ -164,8 +164,8 @@ async def test_an_attempt_that_was_overtaken_writes_no_more_and_keeps_nothing(st
     await one.said("Hello ")
     later = await stores.begin(ModelCall(run_id=one.run_id, step=1), at(1))
     gate.open()
-    told = await failure(asking)
-    assert told[:2] == ("fenced", False)
+    error = await failure(asking)
+    assert error[:2] == ("fenced", False)
     assert later.number == 2
     assert [event.type for event in await one.events()][-1] == "attempt.superseded"
 
@@ -200,7 +200,7 @@ async def test_what_a_failed_attempt_said_is_superseded_by_the_next_one(stores: 
     gate.open()
     await failure(asking)
     reply = await one.ask()
-    assert (reply.attempt, [gone.attempt for gone in reply.superseded]) == (2, [1])
+    assert (reply.attempt, [superseded.attempt for superseded in reply.superseded]) == (2, [1])
     assert settled_text(await one.events()) == "Hello there"
 
 

@@ -97,8 +97,8 @@ class Desk:
         """A call that workers began and left."""
         call = await self.called(name)
         for attempt in range(1, times + 1):
-            begun = await self.stores.calls.begin(call, None, f"worker-{attempt}", at(attempt))
-            assert begun.number == attempt
+            started = await self.stores.calls.begin(call, None, f"worker-{attempt}", at(attempt))
+            assert started.number == attempt
         return call
 
     async def attempts(self, call: ToolCall) -> list[AttemptEntry]:
@@ -142,7 +142,7 @@ async def test_an_edited_call_runs_with_the_reviewers_arguments(desk: Desk) -> N
     assert started.arguments == '{"q":"less"}'
 
 
-async def asked_about(desk: Desk, call: ToolCall) -> int:
+async def halted_attempt(desk: Desk, call: ToolCall) -> int:
     """Run a call about which a person must be asked; the attempt that is asked about."""
     with pytest.raises(ApplicationError, match="its worker died or was shut down") as halted:
         await desk.run(call)
@@ -152,7 +152,7 @@ async def asked_about(desk: Desk, call: ToolCall) -> int:
 
 async def test_an_interrupted_call_with_an_effect_is_for_a_person_to_decide(desk: Desk) -> None:
     call = await desk.interrupted("pay")
-    assert [await asked_about(desk, call) for _ in range(2)] == [2, 2]
+    assert [await halted_attempt(desk, call) for _ in range(2)] == [2, 2]
     assert noted(desk.workspace) == []
     (attempt,) = await desk.attempts(call)
     assert (attempt.worker, attempt.outcome) == ("worker-1", "lost")
@@ -160,7 +160,7 @@ async def test_an_interrupted_call_with_an_effect_is_for_a_person_to_decide(desk
 
 async def test_an_interrupted_call_that_a_person_agreed_to_runs_again_with_its_id(desk: Desk) -> None:
     call = await desk.interrupted("pay")
-    agreed = call.model_copy(update={"again": await asked_about(desk, call), "args": {"q": "less"}})
+    agreed = call.model_copy(update={"again": await halted_attempt(desk, call), "args": {"q": "less"}})
     outcome = await desk.run(agreed)
     assert (outcome.status, outcome.content, outcome.attempt) == ("ok", "paid less", 2)
     assert [(entry.outcome, entry.recovered) for entry in outcome.attempts] == [
@@ -174,10 +174,10 @@ async def test_an_interrupted_call_that_a_person_agreed_to_runs_again_with_its_i
 
 async def test_agreement_counts_for_one_attempt_alone(desk: Desk) -> None:
     call = await desk.interrupted("pay")
-    agreed = call.model_copy(update={"again": await asked_about(desk, call)})
+    agreed = call.model_copy(update={"again": await halted_attempt(desk, call)})
     assert (await desk.stores.calls.begin(agreed, None, "worker-2", at(2), repeats=False)).halted is None
-    assert await asked_about(desk, agreed) == 3
-    assert await asked_about(desk, call) == 3
+    assert await halted_attempt(desk, agreed) == 3
+    assert await halted_attempt(desk, call) == 3
     assert noted(desk.workspace) == []
 
 
@@ -296,8 +296,8 @@ async def test_a_cancel_that_the_run_did_not_want_leaves_the_call_to_the_next_at
     desk.environment.cancel(ActivityCancellationDetails(timed_out=True))
     with pytest.raises(asyncio.CancelledError):
         await running
-    begun = await desk.stores.calls.begin(call, None, "worker-2", at(2))
-    assert (begun.number, begun.interrupted, begun.outcome) == (2, True, None)
+    attempt = await desk.stores.calls.begin(call, None, "worker-2", at(2))
+    assert (attempt.number, attempt.interrupted, attempt.outcome) == (2, True, None)
 
 
 async def test_a_worker_that_is_shut_down_hands_its_call_over_at_once(desk: Desk) -> None:

@@ -47,27 +47,27 @@ async def _version() -> str:
     return done.stdout.strip()
 
 
-async def bench(asked: argparse.Namespace) -> dict[str, Any]:
+async def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure what was asked for."""
     temporal = await _version()
-    measured = await measure([asked.only] if asked.only else list(MEASURES), QUICK if asked.quick else FULL)
-    date = asked.date or datetime.now(UTC).date().isoformat()
-    return {"date": date, "quick": asked.quick, "machine": machine(temporal), **measured}
+    measured = await measure([arguments.only] if arguments.only else list(MEASURES), QUICK if arguments.quick else FULL)
+    date = arguments.date or datetime.now(UTC).date().isoformat()
+    return {"date": date, "quick": arguments.quick, "machine": machine(temporal), **measured}
 
 
 def main() -> int:
     """Measure, print, keep. The figures decide nothing: only a broken run is a failure."""
-    asked = options()
+    arguments = options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        figures = asyncio.run(bench(asked))
+        figures = asyncio.run(bench(arguments))
     except (BenchError, SetupError) as error:
         _say(str(error))
         return 1
     except KeyboardInterrupt:
         return 130
     sys.stdout.write(f"{table(figures)}\n")
-    if not (asked.quick or asked.only):
+    if not (arguments.quick or arguments.only):
         keep(figures, ROOT / "docs")
         _say("kept in docs/performance.json and docs/performance.md")
     return 0

@@ -11,12 +11,12 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
 _SENT = re.compile(r"t([0-9a-f]+) ")
-_ASKED = re.compile(r"r([0-9a-f]+) ")
+_RECEIVED = re.compile(r"r([0-9a-f]+) ")
 
 
-def mark(sent: int, asked: int | None = None) -> str:
+def mark(sent: int, received: int | None = None) -> str:
     """A token's text: when it was sent, and in the first one of an answer when the question had come."""
-    first = "" if asked is None else f"r{asked:x} "
+    first = "" if received is None else f"r{received:x} "
     return f"{first}t{sent:x} "
 
 
@@ -25,9 +25,9 @@ def sent_at(text: str) -> list[int]:
     return [int(found, 16) for found in _SENT.findall(text)]
 
 
-def asked_at(text: str) -> int | None:
+def received_at(text: str) -> int | None:
     """When the question had come at the provider, if the text holds an answer's first token."""
-    found = _ASKED.search(text)
+    found = _RECEIVED.search(text)
     return int(found[1], 16) if found else None
 
 

@@ -16,7 +16,7 @@ class BadAnswerError(Exception):
 class Answer:
     """One answer: when it was asked for, and its body in pieces with the times at which they came."""
 
-    begun: int
+    requested: int
     status: int = 0
     pieces: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
     ended: int = 0
@@ -29,9 +29,9 @@ class Answer:
     def frames(self) -> list[tuple[int, bytes]]:
         """The SSE frames without comments, each with the time at which it was whole."""
         found: list[tuple[int, bytes]] = []
-        rest = b""
+        tail = b""
         for came, piece in self.pieces:
-            *whole, rest = (rest + piece).split(b"\n\n")
+            *whole, tail = (tail + piece).split(b"\n\n")
             found += [(came, frame) for frame in whole if not frame.startswith(b":")]
         return found
 

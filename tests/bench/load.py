@@ -20,7 +20,7 @@ from temporalio.client import Client
 
 from tests.bench.bare import TASK_QUEUE
 from tests.bench.bare_workflow import BareRun
-from tests.bench.figures import MILLISECOND, SECOND, asked_at, sent_at, spread
+from tests.bench.figures import MILLISECOND, SECOND, received_at, sent_at, spread
 from tests.bench.http_client import Answer, BadAnswerError, Connection
 from tests.bench.provider import TOOL
 
@@ -89,12 +89,12 @@ class Load:
         """The same with nothing but the provider's SDK."""
 
         async def ask() -> tuple[int, list[tuple[int, str]]]:
-            begun = time.monotonic_ns()
+            requested = time.monotonic_ns()
             stream = await self._provider.chat.completions.create(
                 model=job["model"], messages=[{"role": "user", "content": "hello"}], stream=True
             )
             async with stream:
-                return begun, [
+                return requested, [
                     (time.monotonic_ns(), content)
                     async for chunk in stream
                     if chunk.choices and (content := chunk.choices[0].delta.content)
@@ -147,25 +147,25 @@ class Load:
             answer = (await connection.request("GET", path)).completed()
             if len(answer.frames()) != job["events"]:
                 raise BadAnswerError(f"{len(answer.frames())} events after {job['after']}, not {job['events']}")
-            first.append((answer.pieces[0][0] - answer.begun) / MILLISECOND)
-            last.append((answer.ended - answer.begun) / MILLISECOND)
+            first.append((answer.pieces[0][0] - answer.requested) / MILLISECOND)
+            last.append((answer.ended - answer.requested) / MILLISECOND)
         connection.close()
         return {"first": first, "last": last}
 
 
 async def _closed_loop(job: Job, run: Callable[[], Coroutine[Any, Any, object]]) -> Result:
     """Run ``count`` times, ``concurrency`` at a time."""
-    left = job["count"]
+    remaining = job["count"]
 
     async def loop() -> None:
-        nonlocal left
-        while left > 0:
-            left -= 1
+        nonlocal remaining
+        while remaining > 0:
+            remaining -= 1
             await run()
 
-    begun = time.monotonic_ns()
+    started = time.monotonic_ns()
     await asyncio.gather(*(loop() for _ in range(job["concurrency"])))
-    return {"seconds": (time.monotonic_ns() - begun) / SECOND}
+    return {"seconds": (time.monotonic_ns() - started) / SECOND}
 
 
 def _tokens_of_stream(answer: Answer) -> tuple[int, list[tuple[int, str]]]:
@@ -175,22 +175,22 @@ def _tokens_of_stream(answer: Answer) -> tuple[int, list[tuple[int, str]]]:
         for came, frame in answer.frames()
         if b"\nevent: text.delta\n" in frame
     )
-    return answer.begun, list(deltas)
+    return answer.requested, list(deltas)
 
 
 def _token_times(streams: list[tuple[int, list[tuple[int, str]]]]) -> Result:
     """The tokens' delays; and for each stream the way of the first one: to the provider, and from it to the client."""
     delays = [came - sent for _, texts in streams for came, text in texts for sent in sent_at(text)]
     starts: list[dict[str, float]] = []
-    for begun, texts in streams:
+    for requested, texts in streams:
         came, text = texts[0]
-        asked = asked_at(text)
-        if asked is None:
+        received = received_at(text)
+        if received is None:
             raise BadAnswerError(f"a stream begins with {text!r}")
         starts.append(
             {
-                "whole": (came - begun) / MILLISECOND,
-                "to_provider": (asked - begun) / MILLISECOND,
+                "whole": (came - requested) / MILLISECOND,
+                "to_provider": (received - requested) / MILLISECOND,
                 "to_client": (came - sent_at(text)[0]) / MILLISECOND,
             }
         )

@@ -71,7 +71,7 @@ def tool_call() -> list[bytes]:
     return [delta(json.dumps({"tool_calls": [each]})) for each in (opened, *pieces)]
 
 
-async def answer(asked: int, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+async def answer(received: int, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
     """Play one answer."""
     behaviour = Behaviour.of(str(request["model"]))
     if behaviour is None:
@@ -82,11 +82,11 @@ async def answer(asked: int, request: dict[str, Any], writer: asyncio.StreamWrit
         writer.write(b"".join(tool_call()) + ending("tool_calls", len(ARGUMENTS)))
         return
     await asyncio.sleep(behaviour.silent)
-    begun = time.monotonic_ns()
+    started = time.monotonic_ns()
     for index in range(behaviour.tokens):
         if behaviour.rate:
-            await asyncio.sleep((begun - time.monotonic_ns()) / SECOND + index / behaviour.rate)
-        token = mark(time.monotonic_ns(), asked if index == 0 else None)
+            await asyncio.sleep((started - time.monotonic_ns()) / SECOND + index / behaviour.rate)
+        token = mark(time.monotonic_ns(), received if index == 0 else None)
         writer.write(delta(f'{{"content":"{token}"}}'))
     writer.write(ending("stop", behaviour.tokens))
 
@@ -98,8 +98,8 @@ async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
             head = await reader.readuntil(b"\r\n\r\n")
             length = _LENGTH.search(head)
             body = await reader.readexactly(int(length[1]) if length else 0)
-            asked = time.monotonic_ns()
-            await answer(asked, json.loads(body), writer)
+            received = time.monotonic_ns()
+            await answer(received, json.loads(body), writer)
             await writer.drain()
     writer.close()
 

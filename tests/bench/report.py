@@ -139,8 +139,8 @@ def table(figures: Figures) -> str:
 
 def spliced(page: str, figures: Figures) -> str:
     """A page with the text between its marks replaced."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, _, tail = page.partition(BEGIN)
+    _, _, after = tail.partition(END)
     found = figures["machine"]
     where = (
         f"Measured on {figures['date']}: {found['cores']} cores, {found['system']}, Python {found['python']}, "

@@ -82,13 +82,13 @@ class Part:
                 raise BenchError(f"{self.name} is not ready after {_PATIENCE} s:\n{self.said()[-3000:]}")
             await asyncio.sleep(0.05)
 
-    async def until_said(self, words: str) -> None:
-        """Wait for words in its output."""
+    async def until_said(self, text: str) -> None:
+        """Wait for a text in its output."""
 
-        async def heard() -> bool:
-            return words in self.said()
+        async def written() -> bool:
+            return text in self.said()
 
-        await self.until(heard)
+        await self.until(written)
 
     async def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Give a job to a process that takes jobs, and wait for the result."""
@@ -138,8 +138,10 @@ class System:
         """Have a client do something."""
         return await self.parts["client"].ask({"kind": kind, **details})
 
-    async def start(self, name: str, command: list[str], environ: Mapping[str, str], *, asked: bool = False) -> Part:
-        """Start a process; one that is asked for jobs keeps its output to itself."""
+    async def start(
+        self, name: str, command: list[str], environ: Mapping[str, str], *, takes_jobs: bool = False
+    ) -> Part:
+        """Start a process; one that takes jobs keeps its output to itself."""
         log = self.home / f"{name}.log"
         file: IO[bytes] = await asyncio.to_thread(log.open, "wb")
         with file:
@@ -147,8 +149,8 @@ class System:
                 *command,
                 cwd=self.home,
                 env=environ,
-                stdin=asyncio.subprocess.PIPE if asked else asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE if asked else file,
+                stdin=asyncio.subprocess.PIPE if takes_jobs else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if takes_jobs else file,
                 stderr=file,
                 limit=_LINE,
                 start_new_session=True,  # Ctrl-C is for the bench, which then ends its parts in order
@@ -157,7 +159,7 @@ class System:
         self._stack.push_async_callback(part.stop)
         if self._watchdog and self._watchdog.stdin:
             self._watchdog.stdin.write(b"+%d\n" % process.pid)
-        if asked and process.stdout is not None:
+        if takes_jobs and process.stdout is not None:
             await process.stdout.readline()
         return part
 
@@ -218,7 +220,7 @@ async def running(home: Path) -> AsyncGenerator[System]:
         await provider.until_said("provider ready")
         await worker.until_said(WORKER_READY)
         await opponent.until_said(bare.READY)
-        await system.start("client", [*python, load.__name__, str(port), config.address], environ, asked=True)
+        await system.start("client", [*python, load.__name__, str(port), config.address], environ, takes_jobs=True)
         yield system
 
 

@@ -56,32 +56,32 @@ async def _temporal() -> str:
     return said.decode().strip()
 
 
-def _about(asked: argparse.Namespace, began: float) -> dict[str, Any]:
+def _about(arguments: argparse.Namespace, began: float) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(asyncio.run(_temporal())),
         "minutes": (monotonic() - began) / 60,
-        "seed": asked.seed,
-        "stacks": asked.stacks,
+        "seed": arguments.seed,
+        "stacks": arguments.stacks,
     }
 
 
 def main() -> int:
     """Play, print, keep; a fault is a failure."""
-    asked, began = options(), monotonic()
+    arguments, began = options(), monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    rounds = short(asked.seed) if asked.short else schedule(asked.kills, asked.seed, asked.only)
+    rounds = short(arguments.seed) if arguments.short else schedule(arguments.kills, arguments.seed, arguments.only)
     with tempfile.TemporaryDirectory(prefix="longrun-chaos-") as folder:
         try:
-            kills = asyncio.run(play(rounds, asked.keep or Path(folder), asked.stacks, tell))
+            kills = asyncio.run(play(rounds, arguments.keep or Path(folder), arguments.stacks, tell))
         except KeyboardInterrupt:
             return 130
-    about = _about(asked, began)
+    about = _about(arguments, began)
     sys.stdout.write(f"\n{table(kills)}\n")
-    if asked.json:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(json.dumps(figures(kills, about), indent=1, ensure_ascii=False), encoding="utf-8")
-    if asked.docs:
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(figures(kills, about), indent=1, ensure_ascii=False), encoding="utf-8")
+    if arguments.docs:
         keep(kills, about, _PAGE)
     return int(any(kill.faults for kill in kills))
 

@@ -31,18 +31,18 @@ def charged_attempts_are_calls(run: RunObserved) -> Iterator[str]:
     if run.shown is None:
         return
     counted = Counter(bill.step for bill in run.bills)
-    told = [a for a in run.shown.attempts if a.call_id is None and a.tokens_in is not None and not a.estimated]
-    for step, count in sorted(Counter(attempt.step for attempt in told).items()):
+    reported = [a for a in run.shown.attempts if a.call_id is None and a.tokens_in is not None and not a.estimated]
+    for step, count in sorted(Counter(attempt.step for attempt in reported).items()):
         if count > counted[step]:
             yield f"the run shows {count} charged attempts of step {step}, the provider counted {counted[step]} calls"
-    names = {a.response_id for a in run.shown.attempts if a.response_id} if run.asked.background else set[str]()
+    names = {a.response_id for a in run.shown.attempts if a.response_id} if run.request.background else set[str]()
     if unknown := sorted(names - {bill.id for bill in run.bills}):
         yield f"the provider knows nothing of {some(unknown)}"
 
 
 def reattachable_calls_are_made_once(run: RunObserved) -> Iterator[str]:
     """Where an answer can be taken up again, the provider is asked once per step and nothing is charged again."""
-    if not run.asked.background:
+    if not run.request.background:
         return
     for step, count in sorted(Counter(bill.step for bill in run.bills).items()):
         if count > 1:
@@ -56,7 +56,7 @@ def usage_is_what_stands(run: RunObserved) -> Iterator[str]:
     if run.shown is None or not any(isinstance(event, RunCompleted) for event in run.log.life):
         return
     mine = (run.shown.usage.input_tokens or 0, run.shown.usage.output_tokens or 0)
-    messages = [event for event in run.log.standing if isinstance(event, MessageCompleted)]
+    messages = [event for event in run.log.effective if isinstance(event, MessageCompleted)]
     said = sum((event.usage for event in messages), Usage())
     if mine != (said.input_tokens or 0, said.output_tokens or 0):
         yield f"the run shows {mine} tokens in and out, its messages {said}"
@@ -80,7 +80,7 @@ def billed_is_usage_and_rebilled(run: RunObserved) -> Iterator[str]:
         yield f"{billed} tokens charged, the attempts say {attempts}"
 
 
-def rebilled_is_told(run: RunObserved) -> Iterator[str]:
+def rebilled_is_reported(run: RunObserved) -> Iterator[str]:
     """A run for which the provider charged a step more than once says that tokens were charged again."""
     if run.shown is None or tokens(run.shown.tokens_rebilled):
         return

@@ -35,7 +35,7 @@ RUN: tuple[RunRule, ...] = (
     viewer_rules.viewers_see_nothing_twice,
     viewer_rules.viewers_read_in_order,
     viewer_rules.streams_end_with_the_run,
-    view_rules.settled_is_raw_without_what_is_gone,
+    view_rules.settled_is_raw_without_what_was_removed,
     view_rules.stored_is_raw,
     view_rules.rebuilt_is_settled,
     view_rules.runs_are_shown_as_they_ended,
@@ -51,7 +51,7 @@ RUN: tuple[RunRule, ...] = (
     bill_rules.reattachable_calls_are_made_once,
     bill_rules.usage_is_what_stands,
     bill_rules.billed_is_usage_and_rebilled,
-    bill_rules.rebilled_is_told,
+    bill_rules.rebilled_is_reported,
     bill_rules.requests_keep_the_rules,
     bill_rules.calls_end_with_their_run,
 )
@@ -77,12 +77,12 @@ class Fault:
 
 def check(observed: Observed) -> list[Fault]:
     """All faults of all runs."""
-    return [fault for run in observed.runs if run.asked.accepted for fault in check_run(run)]
+    return [fault for run in observed.runs if run.request.accepted for fault in check_run(run)]
 
 
 def check_run(run: RunObserved) -> list[Fault]:
     """All faults of a run."""
-    run_id = run.asked.run_id
+    run_id = run.request.run_id
     if not run.raw:
         return [Fault(log_rules.runs_end.__name__, run_id, "it was accepted and has no log")]
     faults = [Fault(rule, run_id, detail) for rule, detail in log_faults(run.log, RAW_LOG)]

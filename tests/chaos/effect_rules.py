@@ -19,7 +19,7 @@ from tests.chaos.observations import DecisionSent, ExpectedTool, RunObserved
 
 def effects_happen_once(run: RunObserved) -> Iterator[str]:
     """A call has its effect once, unless its tool says ``retry`` or a person said after its start to run it again."""
-    names = {event.call_id: event.name for event in run.log.standing if isinstance(event, ToolCallCompleted)}
+    names = {event.call_id: event.name for event in run.log.effective if isinstance(event, ToolCallCompleted)}
     for call_id, count in Counter(effect.call_id for effect in run.effects).items():
         if call_id not in names:
             yield f"call {call_id} had an effect, the log has no such call"
@@ -30,16 +30,16 @@ def effects_happen_once(run: RunObserved) -> Iterator[str]:
 
 
 def _tool(run: RunObserved, name: str) -> ExpectedTool:
-    return next((tool for tool in run.asked.tools if tool.name == name), ExpectedTool(name))
+    return next((tool for tool in run.request.tools if tool.name == name), ExpectedTool(name))
 
 
 def _again(run: RunObserved, call_id: str) -> int:
     """How often a person agreed to the call after it had started."""
-    started = [e.seq for e in run.log.standing if isinstance(e, ToolStarted) and e.call_id == call_id]
+    started = [e.seq for e in run.log.effective if isinstance(e, ToolStarted) and e.call_id == call_id]
     questions = _questions(run, call_id)
     agreed = [
         event.seq
-        for event in run.log.standing
+        for event in run.log.effective
         if isinstance(event, ApprovalDecided) and event.call_id in questions and event.decision in {"approve", "edit"}
     ]
     return sum(seq > started[0] for seq in agreed) if started else 0
@@ -47,16 +47,16 @@ def _again(run: RunObserved, call_id: str) -> int:
 
 def _questions(run: RunObserved, call_id: str) -> set[str]:
     """The ids under which people were asked about a call: its own, and one for each time that it was interrupted."""
-    asked = [c for e in run.log.standing if isinstance(e, ApprovalRequested) for c in e.calls]
-    return {call_id, *(call.call_id for call in asked if call.interrupted == call_id)}
+    calls = [c for e in run.log.effective if isinstance(e, ApprovalRequested) for c in e.calls]
+    return {call_id, *(call.call_id for call in calls if call.interrupted == call_id)}
 
 
 def results_had_their_effect(run: RunObserved) -> Iterator[str]:
     """A result that says ``ok`` of a tool with an effect comes from that effect, or from a person's answer."""
     done = {effect.call_id for effect in run.effects}
-    given = {e.call_id for e in run.log.standing if isinstance(e, ApprovalDecided) and e.decision == "answer"}
-    known = {tool.name for tool in run.asked.tools if tool.effect == "write"}
-    results = [e for e in run.log.standing if isinstance(e, ToolCompleted) and e.status == "ok" and e.name in known]
+    given = {e.call_id for e in run.log.effective if isinstance(e, ApprovalDecided) and e.decision == "answer"}
+    known = {tool.name for tool in run.request.tools if tool.effect == "write"}
+    results = [e for e in run.log.effective if isinstance(e, ToolCompleted) and e.status == "ok" and e.name in known]
     for event in results:
         if event.call_id not in done and given.isdisjoint(_questions(run, event.call_id)):
             yield f"call {event.call_id} of {event.name} is ok and had no effect"
@@ -80,13 +80,13 @@ def _key(sent: DecisionSent) -> tuple[str, str, str, str | None]:
 
 def one_decision_counts(run: RunObserved) -> Iterator[str]:
     """As many decisions were answered as counting as there were questions, and each in the log was sent by someone."""
-    asked = Counter(c.call_id for e in run.log.life if isinstance(e, ApprovalRequested) for c in e.calls)
-    told: dict[str, set[tuple[str, str, str, str | None]]] = {}
+    questions = Counter(c.call_id for e in run.log.life if isinstance(e, ApprovalRequested) for c in e.calls)
+    counted: dict[str, set[tuple[str, str, str, str | None]]] = {}
     for sent in run.decisions:
         if sent.answered == "counted":
-            told.setdefault(sent.call_id, set()).add(_key(sent))
-    for call_id, keys in told.items():
-        if len(keys) > asked[call_id]:
+            counted.setdefault(sent.call_id, set()).add(_key(sent))
+    for call_id, keys in counted.items():
+        if len(keys) > questions[call_id]:
             yield f"{some(sorted(key[2] for key in keys))} were told that theirs counts for {call_id}"
     known = {_key(sent) for sent in run.decisions}
     for event in (event for event in run.log.life if isinstance(event, ApprovalDecided)):

@@ -25,8 +25,8 @@ Whole = TextCompleted | ReasoningCompleted | ToolCallCompleted
 
 def _reset(line: bytes) -> range | None:
     """What a ``run.resumed`` takes back, if it comes from a reset."""
-    told = json.loads(line)
-    return range(told["from"], told["to"] + 1) if {"from", "to"} <= told.keys() else None
+    fields = json.loads(line)
+    return range(fields["from"], fields["to"] + 1) if {"from", "to"} <= fields.keys() else None
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Log:
         """The log in JSON lines."""
         read = [(EVENT.validate_json(line), line) for line in lines]
         resumed = [(event.seq, _reset(line)) for event, line in read if isinstance(event, RunResumed)]
-        return cls(tuple(event for event, _ in read), {seq: gone for seq, gone in resumed if gone})
+        return cls(tuple(event for event, _ in read), {seq: rewound for seq, rewound in resumed if rewound})
 
     @classmethod
     def of_events(cls, events: Iterable[Event]) -> "Log":
         """The log in events."""
         read = tuple(events)
         resumed = [(event.seq, _reset(encode(event))) for event in read if isinstance(event, RunResumed)]
-        return cls(read, {seq: gone for seq, gone in resumed if gone})
+        return cls(read, {seq: rewound for seq, rewound in resumed if rewound})
 
     @cached_property
     def _taken_back(self) -> set[int]:
@@ -60,7 +60,7 @@ class Log:
         return tuple(event for event in self.events if event.seq not in self._taken_back)
 
     @cached_property
-    def gone(self) -> frozenset[int]:
+    def removed(self) -> frozenset[int]:
         """The seqs that do not stand: the text of superseded attempts, and what resets took back."""
         notices = [event for event in self.events if isinstance(event, AttemptSuperseded)]
         texts = [event for event in self.events if isinstance(event, Delta | Whole)]
@@ -73,9 +73,9 @@ class Log:
         return frozenset(superseded | self._taken_back)
 
     @cached_property
-    def standing(self) -> tuple[Event, ...]:
+    def effective(self) -> tuple[Event, ...]:
         """The events that stand."""
-        return tuple(event for event in self.events if event.seq not in self.gone)
+        return tuple(event for event in self.events if event.seq not in self.removed)
 
     @property
     def may_be_missing(self) -> set[int]:

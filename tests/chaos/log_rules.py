@@ -79,8 +79,8 @@ def superseded_attempts_are_silent(log: Log) -> Iterator[str]:
         if not notice.first <= notice.last < notice.seq:
             yield f"the notice {notice.seq} speaks of {notice.first} to {notice.last}"
         if theirs and (min(theirs), max(theirs)) != (notice.first, notice.last):
-            told = f"{notice.first} to {notice.last}"
-            yield f"the notice {notice.seq} says {told}, its attempt wrote {min(theirs)} to {max(theirs)}"
+            span = f"{notice.first} to {notice.last}"
+            yield f"the notice {notice.seq} says {span}, its attempt wrote {min(theirs)} to {max(theirs)}"
         if attempt in completed:
             yield f"the attempt of the notice {notice.seq} has completed its message"
     twice = Counter((notice.step, notice.attempt) for notice in notices)
@@ -89,13 +89,13 @@ def superseded_attempts_are_silent(log: Log) -> Iterator[str]:
 
 def steps_are_counted(log: Log) -> Iterator[str]:
     """Steps begin as 1, 2, 3 …; each has at most one message, in the same order."""
-    begun = [event.step for event in log.life if isinstance(event, StepStarted)]
-    if begun != list(range(1, len(begun) + 1)):
-        yield f"steps begin as {some(begun)}"
+    started = [event.step for event in log.life if isinstance(event, StepStarted)]
+    if started != list(range(1, len(started) + 1)):
+        yield f"steps begin as {some(started)}"
     ended = [event.step or 0 for event in log.life if isinstance(event, MessageCompleted)]
     if ended != sorted(set(ended)):
         yield f"messages of steps come as {some(ended)}"
-    if unknown := set(ended) - set(begun):
+    if unknown := set(ended) - set(started):
         yield f"messages of steps that never began: {some(sorted(unknown))}"
 
 
@@ -129,7 +129,7 @@ class _Texts:
 def parts_join_to_messages(log: Log) -> Iterator[str]:
     """Deltas join to the part that comes after them, parts come before their message's end; a cancel may cut them."""
     texts = _Texts()
-    for event in log.standing:
+    for event in log.effective:
         if isinstance(event, Delta | Whole | MessageCompleted):
             yield from texts.take(event)
     for message_id, part in texts.texts:
@@ -141,9 +141,9 @@ def parts_join_to_messages(log: Log) -> Iterator[str]:
 
 def calls_have_one_result(log: Log) -> Iterator[str]:
     """Each call of a message has one result, after it, and nothing else has; it starts and reports in between."""
-    made = {event.call_id: event.seq for event in log.standing if isinstance(event, ToolCallCompleted)}
-    results = [event for event in log.standing if isinstance(event, ToolCompleted)]
-    starts = [event for event in log.standing if isinstance(event, ToolStarted)]
+    made = {event.call_id: event.seq for event in log.effective if isinstance(event, ToolCallCompleted)}
+    results = [event for event in log.effective if isinstance(event, ToolCompleted)]
+    starts = [event for event in log.effective if isinstance(event, ToolStarted)]
     counts = Counter(event.call_id for event in results)
     yield from (f"call {call} has {counts[call]} results" for call in made if counts[call] != 1)
     for event in (*starts, *results):
@@ -151,11 +151,11 @@ def calls_have_one_result(log: Log) -> Iterator[str]:
             yield f"{event.type} {event.seq} comes without or before the call {event.call_id}"
     twice = Counter(event.call_id for event in starts)
     yield from (f"call {call} starts {count} times" for call, count in twice.items() if count > 1)
-    begun = {event.call_id: event.seq for event in starts}
+    started = {event.call_id: event.seq for event in starts}
     ended = {event.call_id: event.seq for event in results}
-    for event in log.standing:
+    for event in log.effective:
         if isinstance(event, ToolStarted | ToolProgress):
-            first = begun.get(event.call_id, event.seq + 1)
+            first = started.get(event.call_id, event.seq + 1)
             if not first <= event.seq < ended.get(event.call_id, event.seq + 1):
                 yield f"{event.type} {event.seq} comes outside of the call {event.call_id}"
 
@@ -164,10 +164,10 @@ def cancels_stop_the_run(log: Log) -> Iterator[str]:
     """After something was cut by a cancel no step begins and no text comes."""
     cut = [
         event.seq
-        for event in log.standing
+        for event in log.effective
         if (isinstance(event, MessageCompleted) and event.finish_reason == "cancelled")
         or (isinstance(event, ToolCompleted) and event.status == "cancelled")
     ]
-    for event in log.standing:
+    for event in log.effective:
         if cut and event.seq > cut[0] and isinstance(event, StepStarted | Delta | Whole):
             yield f"{event.type} {event.seq} comes after the cancel at {cut[0]}"

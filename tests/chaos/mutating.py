@@ -24,7 +24,7 @@ class Mutation:
     found_by: tuple[LogRule | RunRule, ...]
 
 
-def place(run: RunObserved, kind: str, nth: int = 0) -> int:
+def index_of(run: RunObserved, kind: str, nth: int = 0) -> int:
     """Where in the log the nth event of a type is; -1 is the last one."""
     return [index for index, line in enumerate(run.raw) if type_of(line) == kind][nth]
 
@@ -38,7 +38,7 @@ def without(kind: str, nth: int = 0) -> Change:
     """The log lacks an event, and is numbered without it."""
 
     def change(run: RunObserved) -> RunObserved:
-        at = place(run, kind, nth)
+        at = index_of(run, kind, nth)
         return retold(run, (*run.raw[:at], *run.raw[at + 1 :]))
 
     return change
@@ -48,8 +48,8 @@ def again(kind: str, after: str, nth: int = 0, *, nth_after: int = 0, **changes:
     """The log has an event once more, right after another one, perhaps with other values."""
 
     def change(run: RunObserved) -> RunObserved:
-        line = edited(run.raw[place(run, kind, nth)], **changes)
-        at = place(run, after, nth_after) + 1
+        line = edited(run.raw[index_of(run, kind, nth)], **changes)
+        at = index_of(run, after, nth_after) + 1
         return retold(run, (*run.raw[:at], line, *run.raw[at:]))
 
     return change
@@ -59,7 +59,7 @@ def other(kind: str, nth: int = 0, **changes: Any) -> Change:  # noqa: ANN401 - 
     """An event of the log has other values."""
 
     def change(run: RunObserved) -> RunObserved:
-        at = place(run, kind, nth)
+        at = index_of(run, kind, nth)
         return retold(run, (*run.raw[:at], edited(run.raw[at], **changes), *run.raw[at + 1 :]))
 
     return change
@@ -99,9 +99,9 @@ def observed(**changes: Any) -> Change:  # noqa: ANN401 - the fields of RunObser
     return lambda run: replace(run, **changes)
 
 
-def asked(**changes: Any) -> Change:  # noqa: ANN401 - the fields of Asked
+def requested(**changes: Any) -> Change:  # noqa: ANN401 - the fields of RunRequest
     """The driver asked for something else."""
-    return lambda run: replace(run, asked=replace(run.asked, **changes))
+    return lambda run: replace(run, request=replace(run.request, **changes))
 
 
 def shows(**changes: Any) -> Change:  # noqa: ANN401 - the fields of a run
@@ -125,12 +125,12 @@ def charged(*bills: Bill) -> Change:
     return lambda run: replace(run, bills=(*run.bills, *bills))
 
 
-def billed_as(place: int, **changes: Any) -> Change:  # noqa: ANN401 - the fields of Bill
+def billed_as(index: int, **changes: Any) -> Change:  # noqa: ANN401 - the fields of Bill
     """A line of the bill has other values."""
 
     def change(run: RunObserved) -> RunObserved:
         bills = list(run.bills)
-        bills[place] = bills[place].model_copy(update=changes)
+        bills[index] = bills[index].model_copy(update=changes)
         return replace(run, bills=tuple(bills))
 
     return change

@@ -15,8 +15,8 @@ from tests.chaos.log_rules import (
     steps_are_counted,
     superseded_attempts_are_silent,
 )
-from tests.chaos.mutating import Change, Mutation, again, asked, both, cut, observed, other, place, without
-from tests.chaos.observations import RunObserved, words
+from tests.chaos.mutating import Change, Mutation, again, both, cut, index_of, observed, other, requested, without
+from tests.chaos.observations import RunObserved, turn_text
 from tests.chaos.stories import cancelled, paid, reattached, reset, retold
 from tests.chaos.turn_rules import questions_are_settled_once, turns_are_counted
 from tests.chaos.view_rules import messages_are_the_plan, runs_are_shown_as_they_ended, runs_do_not_fail
@@ -29,7 +29,7 @@ LATE = 12
 
 
 def _hole(run: RunObserved) -> RunObserved:
-    at = place(run, "text.delta", 1)
+    at = index_of(run, "text.delta", 1)
     return retold(run, (*run.raw[:at], *run.raw[at + 1 :]), renumber=False)
 
 
@@ -49,7 +49,7 @@ def _says(text: str) -> Change:
     """The message of ``reattached`` says something else, in its deltas and in its part."""
     size = 4
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
-    count = -(-len(words(0, 12)) // size)
+    count = -(-len(turn_text(0, 12)) // size)
     said = [*pieces[: count - 1], "".join(pieces[count - 1 :])]
     deltas = [other("text.delta", nth, delta=delta) for nth, delta in enumerate(said)]
     return both(*deltas, other("text.completed", text=text))
@@ -125,15 +125,15 @@ MESSAGES = {
     "a part goes on after its completion": Mutation(
         reattached, again("text.delta", "text.completed"), (parts_join_to_messages, messages_are_the_plan)
     ),
-    "a word comes twice": Mutation(reattached, _says("t0w0 " + words(0, 12)), (messages_are_the_plan,)),
+    "a word comes twice": Mutation(reattached, _says("t0w0 " + turn_text(0, 12)), (messages_are_the_plan,)),
     "words change places": Mutation(
-        reattached, _says(words(0, 12).replace("t0w0 t0w1", "t0w1 t0w0")), (messages_are_the_plan,)
+        reattached, _says(turn_text(0, 12).replace("t0w0 t0w1", "t0w1 t0w0")), (messages_are_the_plan,)
     ),
     "a cancelled message says something else": Mutation(
         cancelled, other("text.delta", delta="?"), (messages_are_the_plan,)
     ),
     "another tool is called": Mutation(paid, other("tool_call.completed", name="other"), (messages_are_the_plan,)),
-    "there are more messages than were planned": Mutation(reattached, asked(plan=()), (messages_are_the_plan,)),
+    "there are more messages than were planned": Mutation(reattached, requested(plan=()), (messages_are_the_plan,)),
 }
 CALLS_AND_TURNS = {
     "a call has two results": Mutation(paid, again("tool.completed", "tool.completed"), (calls_have_one_result,)),

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from longrun.workflows.contract.events import type_of
-from tests.chaos.mutating import Change, Mutation, asked, observed, seen, shows
+from tests.chaos.mutating import Change, Mutation, observed, requested, seen, shows
 from tests.chaos.observations import Frame, RunObserved
 from tests.chaos.stories import paid, reset
 from tests.chaos.view_rules import (
     rebuilt_is_settled,
     runs_are_shown_as_they_ended,
-    settled_is_raw_without_what_is_gone,
+    settled_is_raw_without_what_was_removed,
     stored_is_raw,
 )
 from tests.chaos.viewer_rules import (
@@ -30,16 +30,16 @@ def _unnoticed(frames: list[Frame]) -> list[Frame]:
     return [frame for frame in frames if frame.event != "attempt.superseded"]
 
 
-def _without_first_gone(run: RunObserved) -> RunObserved:
-    gone = min(run.log.gone)
-    return seen("whole", lambda frames: [frame for frame in frames if frame.id != gone])(run)
+def _without_first_removed(run: RunObserved) -> RunObserved:
+    first = min(run.log.removed)
+    return seen("whole", lambda frames: [frame for frame in frames if frame.id != first])(run)
 
 
-def _half_of_what_is_gone(run: RunObserved) -> RunObserved:
+def _half_of_what_was_removed(run: RunObserved) -> RunObserved:
     """A connection that left the view to the server shows the first superseded delta and misses the others."""
-    gone, *others = sorted(run.log.gone)
-    line = run.raw[gone - 1]
-    shown = [Frame(gone, type_of(line), line)]
+    first, *others = sorted(run.log.removed)
+    line = run.raw[first - 1]
+    shown = [Frame(first, type_of(line), line)]
     assert others
     return seen("pieces", lambda frames: sorted([*shown, *frames]), connection=-1)(run)
 
@@ -72,8 +72,8 @@ MUTATIONS = {
         seen("whole", lambda f: [*f, Frame(1000, "tool.progress", b"{}")]),
         (frames_are_the_log, streams_end_with_the_run),
     ),
-    "a raw view leaves out what was superseded": Mutation(paid, _without_first_gone, (viewers_miss_nothing,)),
-    "a view shows half of what was superseded": Mutation(paid, _half_of_what_is_gone, (viewers_miss_nothing,)),
+    "a raw view leaves out what was superseded": Mutation(paid, _without_first_removed, (viewers_miss_nothing,)),
+    "a view shows half of what was superseded": Mutation(paid, _half_of_what_was_removed, (viewers_miss_nothing,)),
     "a settled view leaves out the notice": Mutation(paid, seen("late", _unnoticed), (viewers_miss_nothing,)),
     "a stream ends too early": Mutation(
         paid, seen("late", lambda f: f[:-3], end="ended"), (viewers_miss_nothing, streams_end_with_the_run)
@@ -87,10 +87,10 @@ MUTATIONS = {
     "the settled view lacks an event": Mutation(
         paid,
         lambda run: replace(run, settled=_lost(run.settled), rebuilt=_lost(run.settled)),
-        (settled_is_raw_without_what_is_gone,),
+        (settled_is_raw_without_what_was_removed,),
     ),
     "the settled view shows what was superseded": Mutation(
-        paid, lambda run: replace(run, settled=run.raw, rebuilt=run.raw), (settled_is_raw_without_what_is_gone,)
+        paid, lambda run: replace(run, settled=run.raw, rebuilt=run.raw), (settled_is_raw_without_what_was_removed,)
     ),
     "history lacks an event": Mutation(
         paid, lambda run: replace(run, rebuilt=_lost(run.settled)), (rebuilt_is_settled,)
@@ -112,6 +112,6 @@ UNHARMED: dict[str, tuple[Callable[[], RunObserved], Change]] = {
     "a viewer comes back after the end": (paid, seen("late", lambda _: [], starting_after=49, end="ended")),
     "a server leaves it to the viewer to come back": (paid, seen("pieces", lambda f: f, end="closed")),
     "there are no viewers": (paid, observed(viewers=())),
-    "a run that was not accepted is as it is": (paid, lambda run: asked(accepted=False)(observed(raw=())(run))),
+    "a run that was not accepted is as it is": (paid, lambda run: requested(accepted=False)(observed(raw=())(run))),
 }
 """What is no fault."""

@@ -24,9 +24,9 @@ class PlannedTurn:
     calls: tuple[str, ...] = ()
 
 
-def words(turn: int, count: int, kind: Literal["w", "r"] = "w") -> str:
+def turn_text(turn: int, count: int, kind: Literal["w", "r"] = "w") -> str:
     """A turn's text (``w``) or reasoning (``r``): words that each say where they belong."""
-    return "".join(f"t{turn}{kind}{place} " for place in range(count))
+    return "".join(f"t{turn}{kind}{index} " for index in range(count))
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ExpectedTool:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunRequest:
     """What the driver asked for.
 
     ``accepted`` says that the server took the run; ``plan`` is ``None`` where the words are not known; ``background``
@@ -170,7 +170,7 @@ class RunObserved:
     ``rebuilt`` the log that history tells (what stands); the last two and ``run`` are ``None`` where nobody looked.
     """
 
-    asked: Asked
+    request: RunRequest
     viewers: tuple[Viewer, ...] = ()
     raw: tuple[bytes, ...] = ()
     settled: tuple[bytes, ...] = ()

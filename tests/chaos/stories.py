@@ -28,7 +28,6 @@ from longrun.workflows.deltas import Attempt, played
 from tests.build import answer, at, finish, marks, order, pause
 from tests.chaos.log import Log
 from tests.chaos.observations import (
-    Asked,
     Bill,
     CancelSent,
     Connection,
@@ -38,9 +37,10 @@ from tests.chaos.observations import (
     Frame,
     PlannedTurn,
     RunObserved,
+    RunRequest,
     View,
     Viewer,
-    words,
+    turn_text,
 )
 
 CALL = "call_0_0"
@@ -57,13 +57,13 @@ class Telling:
         self.order = order()
         self.run_id = self.order.run_id
         self.lines: list[bytes] = []
-        self.gone: set[int] = set()
+        self.removed: set[int] = set()
         self.put(record.accepted(self.order))
 
     def put(self, *events: Event) -> Span:
         """Number the next events."""
         first = len(self.lines) + 1
-        self.lines += [number(first + place, encode(event)) for place, event in enumerate(events)]
+        self.lines += [number(first + index, encode(event)) for index, event in enumerate(events)]
         return Span(first=first, last=len(self.lines))
 
     def begin(self, step: int) -> None:
@@ -83,7 +83,7 @@ class Telling:
 
     def supersede(self, step: int, attempt: int, span: Span) -> None:
         """Say that an attempt's text does not stand."""
-        self.gone |= set(range(span.first, span.last + 1))
+        self.removed |= set(range(span.first, span.last + 1))
         stamp = Stamp(first=0, at=at(step))
         self._put(Superseded(step=step, attempt=attempt, first=span.first, last=span.last, stamp=stamp))
 
@@ -114,8 +114,8 @@ class Telling:
 
     def ask(self, message: Message) -> None:
         """Pause: the calls wait."""
-        asked = pause(self.run_id, 1, message)
-        self._put(Paused(pause=asked, turn_id=self.run_id, stamp=Stamp(first=0, at=at(40))))
+        question = pause(self.run_id, 1, message)
+        self._put(Paused(pause=question, turn_id=self.run_id, stamp=Stamp(first=0, at=at(40))))
 
     def agree(self, decision: Decision) -> None:
         """A person decides, and the run goes on."""
@@ -131,10 +131,10 @@ class Telling:
 
     def observed(self, **more: Any) -> RunObserved:  # noqa: ANN401 - the fields of RunObserved
         """The run, as three viewers and the pages show it."""
-        settled = tuple(line for seq, line in enumerate(self.lines, 1) if seq not in self.gone)
-        asked = Asked(self.run_id, self.order.thread_id)
+        settled = tuple(line for seq, line in enumerate(self.lines, 1) if seq not in self.removed)
+        request = RunRequest(self.run_id, self.order.thread_id)
         raw = tuple(self.lines)
-        run = RunObserved(asked, watched(raw, self.gone), raw, settled, stored=raw, rebuilt=settled)
+        run = RunObserved(request, watched(raw, self.removed), raw, settled, stored=raw, rebuilt=settled)
         return replace(run, **more)
 
 
@@ -149,9 +149,9 @@ def connected(after: int, view: View | None, lines: Sequence[bytes]) -> Connecti
     return Connection(after, view, frames(lines), "ended" if ends else "cut")
 
 
-def watched(raw: Sequence[bytes], gone: Iterable[int]) -> tuple[Viewer, ...]:
+def watched(raw: Sequence[bytes], removed: Iterable[int]) -> tuple[Viewer, ...]:
     """What three viewers get of a log: one all of it, one in pieces, one from its middle and only what stands."""
-    missing = set(gone)
+    missing = set(removed)
     stands = [line for line in raw if json.loads(line)["seq"] not in missing]
     a, b = len(raw) // 3, len(raw) // 2
     seqs = [json.loads(line)["seq"] for line in raw]
@@ -167,18 +167,18 @@ def watched(raw: Sequence[bytes], gone: Iterable[int]) -> tuple[Viewer, ...]:
 def retold(run: RunObserved, lines: Iterable[bytes], *, renumber: bool = True) -> RunObserved:
     """The run with another log, which all that read it agree on."""
     raw = tuple(_renumbered(list(lines)) if renumber else lines)
-    gone = Log.of_lines(raw).gone
-    settled = tuple(line for line in raw if json.loads(line)["seq"] not in gone)
-    return replace(run, raw=raw, stored=raw, settled=settled, rebuilt=settled, viewers=watched(raw, gone))
+    removed = Log.of_lines(raw).removed
+    settled = tuple(line for line in raw if json.loads(line)["seq"] not in removed)
+    return replace(run, raw=raw, stored=raw, settled=settled, rebuilt=settled, viewers=watched(raw, removed))
 
 
 def _renumbered(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """The lines with the numbers of their places; notices speak of the same events as before."""
-    told = [json.loads(line) for line in lines]
-    places = {event["seq"]: place for place, event in reversed(list(enumerate(told, 1)))}
-    for place, event in enumerate(told, 1):
-        moved = {key: places.get(event[key], event[key]) for key in ("from", "to") if key in event}
-        yield json.dumps({**event, **moved, "seq": place}, separators=(",", ":"), ensure_ascii=False).encode()
+    """The lines, numbered by their positions; notices speak of the same events as before."""
+    events = [json.loads(line) for line in lines]
+    seqs = {event["seq"]: seq for seq, event in reversed(list(enumerate(events, 1)))}
+    for seq, event in enumerate(events, 1):
+        moved = {key: seqs.get(event[key], event[key]) for key in ("from", "to") if key in event}
+        yield json.dumps({**event, **moved, "seq": seq}, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def entry(step: int, attempt: int, **more: Any) -> AttemptEntry:  # noqa: ANN401 - the fields of AttemptEntry
@@ -201,18 +201,18 @@ def shown(status: str, usage: Usage, attempts: Sequence[AttemptEntry], again: in
     }
 
 
-def billed(place: int, turn: int, **more: Any) -> Bill:  # noqa: ANN401 - the fields of Bill
+def billed(index: int, turn: int, **more: Any) -> Bill:  # noqa: ANN401 - the fields of Bill
     """A request that the provider answered whole."""
     cost = {"tokens_in": COST.input_tokens, "tokens_out": COST.output_tokens}
-    return Bill.model_validate({"id": f"resp_{place}", "wire": "chat", "label": "l", "turn": turn, **cost, **more})
+    return Bill.model_validate({"id": f"resp_{index}", "wire": "chat", "label": "l", "turn": turn, **cost, **more})
 
 
 def paid() -> RunObserved:
     """A call waits for a person and has its effect; then an attempt is lost in its text, and the model asked again."""
     telling = Telling()
     part = ToolCallPart(call_id=CALL, name="pay", arguments='{"cents": 5}')
-    first = answer(ReasoningPart(text=words(0, 3, "r")), TextPart(text=words(0, 6)), part)
-    last = answer(TextPart(text=words(1, 8)))
+    first = answer(ReasoningPart(text=turn_text(0, 3, "r")), TextPart(text=turn_text(0, 6)), part)
+    last = answer(TextPart(text=turn_text(1, 8)))
     telling.begin(1)
     telling.stream(1, 1, first)
     telling.complete(1, 1, first)
@@ -220,15 +220,15 @@ def paid() -> RunObserved:
     telling.agree(Decision(call_id=CALL, decision="approve", by="ann", id="d1"))
     telling.run_tool(part)
     telling.begin(2)
-    telling.supersede(2, 1, telling.stream(2, 1, answer(TextPart(text=words(1, 8))), 5))
+    telling.supersede(2, 1, telling.stream(2, 1, answer(TextPart(text=turn_text(1, 8))), 5))
     telling.stream(2, 2, last)
     telling.complete(2, 2, last)
-    telling.end(Outcome(status="completed", stop_reason="end_turn"), turn=2, steps=2, output=words(1, 8))
+    telling.end(Outcome(status="completed", stop_reason="end_turn"), turn=2, steps=2, output=turn_text(1, 8))
     lost = entry(2, 1, outcome="lost", tokens_out=5, estimated=True)
     tool = entry(1, 1, call_id=CALL, tokens_in=None, tokens_out=None)
     attempts = (entry(1, 1), tool, lost, entry(2, 2, recovered="reissued"))
     run = telling.observed(
-        run=shown("completed", COST + COST, attempts, 25, words(1, 8)),
+        run=shown("completed", COST + COST, attempts, 25, turn_text(1, 8)),
         bills=(billed(1, 0), billed(2, 1, tokens_out=7, status="abandoned"), billed(3, 1)),
         effects=(EffectSeen(CALL, 1),),
         decisions=(
@@ -238,31 +238,31 @@ def paid() -> RunObserved:
         ),
         cancels=(CancelSent("ann", "over"),),
     )
-    plan = (PlannedTurn(words(0, 6), words(0, 3, "r"), ("pay",)), PlannedTurn(words(1, 8)))
-    return replace(run, asked=replace(run.asked, plan=plan, tools=(PAY,)))
+    plan = (PlannedTurn(turn_text(0, 6), turn_text(0, 3, "r"), ("pay",)), PlannedTurn(turn_text(1, 8)))
+    return replace(run, request=replace(run.request, plan=plan, tools=(PAY,)))
 
 
 def reattached() -> RunObserved:
     """An attempt is lost in its text, and the next one goes on with it."""
     telling = Telling()
-    message = answer(TextPart(text=words(0, 12)))
+    message = answer(TextPart(text=turn_text(0, 12)))
     telling.begin(1)
     telling.stream(1, 1, message)
     telling.complete(1, 1, message)
-    telling.end(Outcome(status="completed", stop_reason="end_turn"), steps=1, output=words(0, 12))
+    telling.end(Outcome(status="completed", stop_reason="end_turn"), steps=1, output=turn_text(0, 12))
     free = {"tokens_in": None, "tokens_out": None, "outcome": "lost"}
     attempts = (entry(1, 1, response_id="resp_1", **free), entry(1, 2, response_id="resp_1", recovered="reattached"))
     run = telling.observed(
-        run=shown("completed", COST, attempts, output=words(0, 12)),
+        run=shown("completed", COST, attempts, output=turn_text(0, 12)),
         bills=(billed(1, 0, wire="responses", background=True, streams=2),),
     )
-    return replace(run, asked=replace(run.asked, plan=(PlannedTurn(words(0, 12)),), background=True))
+    return replace(run, request=replace(run.request, plan=(PlannedTurn(turn_text(0, 12)),), background=True))
 
 
 def cancelled() -> RunObserved:
     """A cancel cuts the text."""
     telling = Telling()
-    message = answer(TextPart(text=words(0, 4), cut=True))
+    message = answer(TextPart(text=turn_text(0, 4), cut=True))
     telling.begin(1)
     telling.stream(1, 1, message)
     telling.complete(1, 1, message, "cancelled")
@@ -272,28 +272,28 @@ def cancelled() -> RunObserved:
         bills=(billed(1, 0, status="cancelled"),),
         cancels=(CancelSent("ann", "delivered", 4),),
     )
-    return replace(run, asked=replace(run.asked, plan=(PlannedTurn(words(0, 12)),)))
+    return replace(run, request=replace(run.request, plan=(PlannedTurn(turn_text(0, 12)),)))
 
 
 def reset() -> RunObserved:
     """A run is terminated in its text, reset, and goes on; the reset takes back all after the step's beginning."""
     telling = Telling()
-    message = answer(TextPart(text=words(0, 12)))
+    message = answer(TextPart(text=turn_text(0, 12)))
     telling.begin(1)
     telling.stream(1, 1, message, 4)
     first = len(telling.lines) - 3
     telling.end(TERMINATED)
-    gone = range(first, len(telling.lines) + 1)
-    telling.gone |= set(gone)
-    told = {"type": "run.resumed", "run_id": telling.run_id, "at": at(70).isoformat(), "turn": 1}
-    resumed = {**told, "turn_id": telling.run_id, "from": gone[0], "to": gone[-1]}
+    rewound = range(first, len(telling.lines) + 1)
+    telling.removed |= set(rewound)
+    fields = {"type": "run.resumed", "run_id": telling.run_id, "at": at(70).isoformat(), "turn": 1}
+    resumed = {**fields, "turn_id": telling.run_id, "from": rewound[0], "to": rewound[-1]}
     telling.lines.append(number(len(telling.lines) + 1, json.dumps(resumed, separators=(",", ":")).encode()))
     telling.stream(1, 2, message)
     telling.complete(1, 2, message)
-    telling.end(Outcome(status="completed", stop_reason="end_turn"), steps=1, output=words(0, 12))
+    telling.end(Outcome(status="completed", stop_reason="end_turn"), steps=1, output=turn_text(0, 12))
     attempts = (entry(1, 1, outcome="lost"), entry(1, 2, recovered="reissued"))
     run = telling.observed(
-        run=shown("completed", COST, attempts, 30, words(0, 12)),
+        run=shown("completed", COST, attempts, 30, turn_text(0, 12)),
         bills=(billed(1, 0), billed(2, 0)),
     )
-    return replace(run, asked=replace(run.asked, plan=(PlannedTurn(words(0, 12)),)))
+    return replace(run, request=replace(run.request, plan=(PlannedTurn(turn_text(0, 12)),)))

@@ -92,7 +92,7 @@ def test_faults_name_their_run_and_are_counted_by_column() -> None:
     lost, said_otherwise = mutations_in_logs.cut(2)(paid()), mutations_in_logs.MUTATIONS["words change places"]
     wrong = said_otherwise.change(said_otherwise.story())
     faults = check(Observed((*runs, lost, wrong, paid())))
-    assert {fault.run_id for fault in faults} == {run.asked.run_id for run in (*runs, lost, wrong)}
+    assert {fault.run_id for fault in faults} == {run.request.run_id for run in (*runs, lost, wrong)}
     assert report(faults) == {**dict.fromkeys(COLUMNS, 0), "gaps": 1, "duplicates": 1, "lost runs": 1, "others": 1}
     assert faults[-1].rule == messages_are_the_plan.__name__
     assert "'t0w1' as word 0 where 't0w0' should be" in faults[-1].detail

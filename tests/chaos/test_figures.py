@@ -70,10 +70,10 @@ def test_the_page_keeps_its_text_and_gets_the_table(tmp_path: Path) -> None:
     page = tmp_path / "reliability.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     keep(kills(), ABOUT, page)
-    told = page.read_text()
-    assert told.startswith(f"before\n{BEGIN}\nMeasured on 2026-01-02 in 12 minutes: 2 cores")
-    assert told.endswith(f"\n{END}\nafter\n")
-    assert "old" not in told
+    text = page.read_text()
+    assert text.startswith(f"before\n{BEGIN}\nMeasured on 2026-01-02 in 12 minutes: 2 cores")
+    assert text.endswith(f"\n{END}\nafter\n")
+    assert "old" not in text
 
 
 def test_the_figures_name_each_kill() -> None:

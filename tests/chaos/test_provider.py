@@ -56,7 +56,7 @@ async def background(sdk: AsyncOpenAI, text: str) -> AsyncStream[Event]:
     return await created(sdk, text, background=True, store=True)
 
 
-async def rest(sdk: AsyncOpenAI, response_id: str, after: int | None = None) -> list[Event]:
+async def resume(sdk: AsyncOpenAI, response_id: str, after: int | None = None) -> list[Event]:
     if after is None:
         stream = await sdk.responses.retrieve(response_id, stream=True)
     else:
@@ -87,8 +87,8 @@ def id_of(events: list[Event]) -> str:
 async def test_a_plan_is_answered_with_every_event_of_the_responses_wire(
     provider: CountingProvider, sdk: AsyncOpenAI
 ) -> None:
-    asked = await created(sdk, plan("whole"), include=["reasoning.encrypted_content"])
-    events = [event async for event in asked]
+    stream = await created(sdk, plan("whole"), include=["reasoning.encrypted_content"])
+    events = [event async for event in stream]
     assert [event.sequence_number for event in events] == list(range(len(events)))
     kinds = list(dict.fromkeys(event.type.removeprefix("response.") for event in events))
     assert kinds == [
@@ -175,7 +175,7 @@ async def test_a_background_stream_can_be_resumed_from_every_number(
     whole = [event async for event in await background(sdk, plan("resume"))]
     assert [event.type for event in whole[:3]] == ["response.created", "response.queued", "response.in_progress"]
     for after in (None, *range(len(whole))):
-        assert await rest(sdk, id_of(whole), after) == whole[0 if after is None else after + 1 :]
+        assert await resume(sdk, id_of(whole), after) == whole[0 if after is None else after + 1 :]
     (entry,) = await provider.bill("resume")
     assert (entry["streams"], entry["tokens_out"]) == (len(whole) + 2, TOKENS)
 
@@ -193,9 +193,9 @@ async def test_a_background_job_goes_on_when_its_reader_has_left(provider: Count
     await provider.release("left")
     (entry,) = await provider.billed("left", lambda found: found[0]["status"] == "completed")
     assert (entry["tokens_out"], entry["streams"]) == (TOKENS, 2)
-    seen += await rest(sdk, id_of(seen), seen[-1].sequence_number)
+    seen += await resume(sdk, id_of(seen), seen[-1].sequence_number)
     assert [event.sequence_number for event in seen] == list(range(len(seen)))
-    assert seen == await rest(sdk, id_of(seen))
+    assert seen == await resume(sdk, id_of(seen))
 
 
 async def test_the_whole_object_says_how_far_a_job_is(provider: CountingProvider, sdk: AsyncOpenAI) -> None:
@@ -223,7 +223,7 @@ async def test_a_job_is_queued_until_its_first_token_is_due_and_can_be_cancelled
     for _ in range(2):
         assert (await sdk.responses.cancel(own_id)).status == "cancelled"
     assert [event.type async for event in stream] == ["response.queued"]
-    assert [event.type for event in await rest(sdk, own_id, 0)] == ["response.queued"]
+    assert [event.type for event in await resume(sdk, own_id, 0)] == ["response.queued"]
     (entry,) = await provider.bill("cancelled")
     assert (entry["status"], entry["tokens_out"]) == ("cancelled", 0)
 
@@ -255,16 +255,20 @@ async def test_an_old_stream_is_refused_though_the_job_lives(provider: CountingP
     whole = [event async for event in await background(sdk, plan("old"))]
     await provider.control(refuse_streams_older_than=0)
     with pytest.raises(openai.BadRequestError, match="more than 5 minutes old"):
-        await rest(sdk, id_of(whole), 3)
+        await resume(sdk, id_of(whole), 3)
     assert (await sdk.responses.retrieve(id_of(whole))).status == "completed"
     await provider.control(refuse_streams_older_than=3600)
-    assert await rest(sdk, id_of(whole), 3) == whole[4:]
+    assert await resume(sdk, id_of(whole), 3) == whole[4:]
 
 
 async def test_a_forgotten_job_is_not_found(provider: CountingProvider, sdk: AsyncOpenAI) -> None:
     whole = [event async for event in await background(sdk, plan("forgotten"))]
     await provider.control(forget=True)
-    for ask_again in (sdk.responses.retrieve(id_of(whole)), rest(sdk, id_of(whole)), sdk.responses.cancel("nobody's")):
+    for ask_again in (
+        sdk.responses.retrieve(id_of(whole)),
+        resume(sdk, id_of(whole)),
+        sdk.responses.cancel("nobody's"),
+    ):
         with pytest.raises(openai.NotFoundError):
             await ask_again
 
@@ -278,7 +282,7 @@ async def test_what_was_not_stored_is_not_found(sdk: AsyncOpenAI) -> None:
 async def test_a_plain_call_can_be_neither_streamed_again_nor_cancelled(sdk: AsyncOpenAI) -> None:
     whole = [event async for event in await created(sdk, plan("foreground"))]
     with pytest.raises(openai.BadRequestError, match="background=true"):
-        await rest(sdk, id_of(whole))
+        await resume(sdk, id_of(whole))
     with pytest.raises(openai.BadRequestError, match="background=true"):
         await sdk.responses.cancel(id_of(whole))
 
@@ -305,12 +309,12 @@ async def test_a_hold_meets_every_call_that_comes_to_its_place(provider: Countin
 
 async def refused(
     sdk: AsyncOpenAI,
-    words: str,
-    told: object,
+    pattern: str,
+    content: object,
     **more: object,
 ) -> None:
-    body: dict[str, Any] = {"model": "gpt-test", "input": told, "stream": True, **more}
-    with pytest.raises(openai.BadRequestError, match=words):
+    body: dict[str, Any] = {"model": "gpt-test", "input": content, "stream": True, **more}
+    with pytest.raises(openai.BadRequestError, match=pattern):
         await sdk.responses.create(**body)
 
 

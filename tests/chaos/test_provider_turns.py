@@ -30,12 +30,12 @@ async def catalog(provider: CountingProvider) -> AsyncIterator[ProviderCatalog]:
     await made.aclose()
 
 
-async def converse(catalog: ProviderCatalog, model: str, *told: Message, writer: str) -> list[Message]:
+async def converse(catalog: ProviderCatalog, model: str, *given: Message, writer: str) -> list[Message]:
     """Ask and answer the calls until there are none."""
-    messages = list(told)
+    messages = list(given)
     while True:
-        heard = await ask(catalog, model, request(*messages, tools=[WEATHER]))
-        messages.append(heard.message(writer))
+        reply = await ask(catalog, model, request(*messages, tools=[WEATHER]))
+        messages.append(reply.message(writer))
         if not messages[-1].calls:
             return messages
         messages.append(results(*(result(call) for call in messages[-1].calls)))
@@ -61,7 +61,7 @@ async def test_our_requests_lead_from_turn_to_turn(
 
 
 def test_the_same_conversation_has_the_same_answer() -> None:
-    told = {"input": [{"role": "user", "content": plan_text("same", EVERYTHING)}], "instructions": "Be very brief."}
-    assert answer("responses", told) == answer("responses", told)
-    assert answer("responses", told).tokens_out == 3 + 5 + 2 * 2
+    body = {"input": [{"role": "user", "content": plan_text("same", EVERYTHING)}], "instructions": "Be very brief."}
+    assert answer("responses", body) == answer("responses", body)
+    assert answer("responses", body).tokens_out == 3 + 5 + 2 * 2
     assert Plan(turns=()).rate == 50

@@ -38,20 +38,20 @@ def turns_are_counted(log: Log) -> Iterator[str]:
 
 def questions_are_settled_once(log: Log) -> Iterator[str]:
     """What was asked is decided or expires, once; only a run that did not complete may leave a question open."""
-    asked: Counter[str] = Counter()
+    requested: Counter[str] = Counter()
     settled: Counter[str] = Counter()
     for event in log.life:
         if isinstance(event, ApprovalRequested):
-            asked.update(call.call_id for call in event.calls)
+            requested.update(call.call_id for call in event.calls)
         elif isinstance(event, ApprovalDecided | ApprovalExpired):
             settled[event.call_id] += 1
-            if settled[event.call_id] > asked[event.call_id]:
-                yield f"{event.type} {event.seq}: call {event.call_id} was asked {asked[event.call_id]} times"
+            if settled[event.call_id] > requested[event.call_id]:
+                yield f"{event.type} {event.seq}: call {event.call_id} was asked {requested[event.call_id]} times"
     ids = Counter(event.decision_id for event in log.life if isinstance(event, ApprovalDecided))
     yield from (f"the decision {name} counted {count} times" for name, count in ids.items() if name and count > 1)
     waits = sum(isinstance(event, RunWaiting) for event in log.life)
     resumes = sum(isinstance(event, RunResumed) and event.seq not in log.resets for event in log.life)
-    if still := asked - settled:
+    if still := requested - settled:
         if not isinstance(log.events[-1], RunCancelled | RunFailed):
             yield f"nobody settled {some(still)}"
         resumes += 1

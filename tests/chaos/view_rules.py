@@ -23,9 +23,9 @@ def _difference(given: Sequence[bytes], wanted: Sequence[bytes]) -> Iterator[str
             return
 
 
-def settled_is_raw_without_what_is_gone(run: RunObserved) -> Iterator[str]:
+def settled_is_raw_without_what_was_removed(run: RunObserved) -> Iterator[str]:
     """The settled view is the raw one without what was superseded, byte for byte."""
-    stands = [line for event, line in zip(run.log.events, run.raw, strict=True) if event.seq not in run.log.gone]
+    stands = [line for event, line in zip(run.log.events, run.raw, strict=True) if event.seq not in run.log.removed]
     yield from _difference(run.settled, stands)
 
 
@@ -58,24 +58,24 @@ def runs_are_shown_as_they_ended(run: RunObserved) -> Iterator[str]:
 def runs_do_not_fail(run: RunObserved) -> Iterator[str]:
     """A run fails only where that was asked for."""
     failed = [event for event in run.log.life if isinstance(event, RunFailed)]
-    if failed and not run.asked.may_fail:
+    if failed and not run.request.may_fail:
         yield f"it ends with {failed[0].error.type}: {failed[0].error.message}"
 
 
 def messages_are_the_plan(run: RunObserved) -> Iterator[str]:
     """What stands is what the model was told to say: each word once, in order; a cancel may have cut the last."""
-    plan = run.asked.plan
+    plan = run.request.plan
     if plan is None:
         return
     said = _said(run.log)
-    for place, (finish, turn) in enumerate(said, 1):
-        wanted = plan[place - 1] if place <= len(plan) else PlannedTurn()
+    for position, (finish, turn) in enumerate(said, 1):
+        wanted = plan[position - 1] if position <= len(plan) else PlannedTurn()
         if finish == "cancelled":
             whole = wanted.text.startswith(turn.text) and wanted.reasoning.startswith(turn.reasoning)
         else:
             whole = turn == wanted
         if not whole:
-            yield f"message {place} says {_stray(turn, wanted)}"
+            yield f"message {position} says {_stray(turn, wanted)}"
     completed = any(isinstance(event, RunCompleted) for event in run.log.life)
     if len(said) > len(plan) or (completed and len(said) < len(plan)):
         yield f"there are {len(said)} messages of {len(plan)}"
@@ -87,7 +87,7 @@ def _said(log: Log) -> list[tuple[str, PlannedTurn]]:
     reasoning: dict[str, str] = {}
     calls: dict[str, tuple[str, ...]] = {}
     said: list[tuple[str, PlannedTurn]] = []
-    for event in log.standing:
+    for event in log.effective:
         if isinstance(event, TextDelta):
             text[event.message_id] = text.get(event.message_id, "") + event.delta
         elif isinstance(event, ReasoningDelta):
@@ -104,7 +104,7 @@ def _said(log: Log) -> list[tuple[str, PlannedTurn]]:
 def _stray(turn: PlannedTurn, wanted: PlannedTurn) -> str:
     """The first thing in which two turns differ."""
     for mine, theirs in ((turn.text, wanted.text), (turn.reasoning, wanted.reasoning)):
-        for place, (word, planned) in enumerate(zip_longest(mine.split(" "), theirs.split(" "))):
-            if word != planned:
-                return f"{word!r} as word {place} where {planned!r} should be"
+        for position, (token, planned) in enumerate(zip_longest(mine.split(" "), theirs.split(" "))):
+            if token != planned:
+                return f"{token!r} as word {position} where {planned!r} should be"
     return f"calls of {turn.calls} where {wanted.calls} should be"

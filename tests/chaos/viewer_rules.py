@@ -33,7 +33,7 @@ def _skipped(run: RunObserved, viewer: Viewer, seq: int) -> bool:
     """Whether a connection passed over an event that it should have shown."""
     for connection in viewer.connections:
         if _reach(run, connection) >= seq:
-            return seq not in run.log.gone or not _settled(run, connection)
+            return seq not in run.log.removed or not _settled(run, connection)
     return False
 
 
@@ -48,7 +48,7 @@ def _reach(run: RunObserved, connection: Connection) -> int:
 def _settled(run: RunObserved, connection: Connection) -> bool:
     """Whether it may have left out what does not stand; the server chose so only for a run that was over."""
     if connection.view is None:
-        return not any(frame.id in run.log.gone for frame in connection.frames)
+        return not any(frame.id in run.log.removed for frame in connection.frames)
     return connection.view == "settled"
 
 

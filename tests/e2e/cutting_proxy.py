@@ -49,9 +49,9 @@ class CuttingProxy:
         """One connection has one request."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            asked = _REQUEST.match(head)
-            if asked:
-                await self._carry(int(asked[1]), _REQUEST.sub(rb"GET \2 HTTP/1.1\r\n", head), writer)
+            request = _REQUEST.match(head)
+            if request:
+                await self._carry(int(request[1]), _REQUEST.sub(rb"GET \2 HTTP/1.1\r\n", head), writer)
             else:
                 writer.write(_PAGE_HEAD % len(_PAGE) + _PAGE)
         except (ConnectionError, asyncio.IncompleteReadError):

@@ -86,13 +86,13 @@ class Ward:
     async def _read(self, label: str) -> list[Event]:
         return parsed(data for _, _, data in await self.front.frames(self.runs[label], "?view=raw"))
 
-    async def said(self, label: str, words: str) -> None:
+    async def said(self, label: str, text: str) -> None:
         """Wait until a run's log says this."""
 
         async def look() -> bool:
-            return words.encode() in b"".join(await self.stores.lines(self.runs[label]))
+            return text.encode() in b"".join(await self.stores.lines(self.runs[label]))
 
-        await until(look, f"{words!r} of {label}")
+        await until(look, f"{text!r} of {label}")
 
     async def head(self, label: str) -> int:
         """The last seq of a run."""

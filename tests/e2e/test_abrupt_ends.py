@@ -85,15 +85,15 @@ async def test_readers_see_the_end_of_runs_that_were_terminated(temporal: str, t
     model = Model()
     async with running(temporal, tmp_path, says=model.says, tools=TOOLS) as front:
         agent = {"model": "scripted/x", "tools": ["pay"]}
-        words = ["talk", "pay"] * (RUNS // 2)
-        run_ids = [(await front.start(agent, word))["id"] for word in words]
-        for run_id, word in zip(run_ids, words, strict=True):
-            await front.until(run_id, lambda run, word=word: run["status"] == BUSY[word])
+        kinds = ["talk", "pay"] * (RUNS // 2)
+        run_ids = [(await front.start(agent, kind))["id"] for kind in kinds]
+        for run_id, kind in zip(run_ids, kinds, strict=True):
+            await front.until(run_id, lambda run, kind=kind: run["status"] == BUSY[kind])
         async with reading(front, run_ids) as readers:
-            told: dict[str, float] = {}
+            terminated: dict[str, float] = {}
             for run_id in run_ids:
                 await temporal_says(temporal, "workflow", "terminate", "-w", run_id, "--reason", "seen enough")
-                told[run_id] = monotonic()
+                terminated[run_id] = monotonic()
         model.never.open()
         for reader in readers:
             check_settled(reader.events)
@@ -101,5 +101,5 @@ async def test_readers_see_the_end_of_runs_that_were_terminated(temporal: str, t
             assert isinstance(last, RunFailed)
             assert last.stop_reason == "terminated"
             assert "seen enough" in last.model_dump_json()
-        delays = sorted(reader.ended - told[reader.run_id] for reader in readers)
+        delays = sorted(reader.ended - terminated[reader.run_id] for reader in readers)
         logger.info("ends were seen after %.2f s (half of them), %.2f s (all)", median(delays), delays[-1])

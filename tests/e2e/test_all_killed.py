@@ -62,7 +62,7 @@ class System:
         agent = {"model": "scripted/writes", "tools": ["write_file"]}
         return (await self.front.start(agent, limits={"approval_timeout": approval_timeout}))["id"]
 
-    async def asked(self, number: int) -> None:
+    async def pending(self, number: int) -> None:
         """Wait until so many calls wait, and remember them by their runs."""
 
         async def look() -> bool:
@@ -150,16 +150,16 @@ async def test_all_approvals_that_waited_can_be_decided_when_everything_was_kill
     async with system(tmp_path) as there:
         async with there.worker() as worker:
             runs = await asyncio.gather(*(there.start(DAY) for _ in range(WAITING)))
-            await there.asked(WAITING)
+            await there.pending(WAITING)
             short = await there.start(SHORT)
             run = await there.front.waiting(short)
-            (asked,) = of_type(parsed(data for data in await _lines(there, short)), "approval.requested")
+            (question,) = of_type(parsed(data for data in await _lines(there, short)), "approval.requested")
             await there.kill(worker)
         assert run["status"] == "waiting"
-        await past(datetime.fromisoformat(asked.model_dump(mode="json")["expires_at"]))
+        await past(datetime.fromisoformat(question.model_dump(mode="json")["expires_at"]))
         await there.restart()
         async with there.worker():
-            await there.asked(WAITING)
+            await there.pending(WAITING)
             waiting = json.loads(await there.review("--json"))
             assert {call["run_id"]: call["call_id"] for call in waiting} == there.calls
             for run_id in runs[:REVIEWED]:
@@ -190,7 +190,7 @@ async def test_an_approval_of_a_day_is_a_timer_of_a_day_that_temporal_keeps(tmp_
 
         (seconds,) = await until(set_up, "the timer")
         assert DAY - 60 < seconds <= DAY
-        await there.asked(1)
+        await there.pending(1)
         await there.approve(run_id)
         await there.ended([run_id])
 

@@ -76,8 +76,8 @@ class Sources:
         """What the sources saw, each cut after another event."""
         kinds = {"run.accepted", "step.started", "message.completed", "turn.ended", "run.completed"}
         kinds |= {f"{part}.{what}" for part in ("text", "reasoning") for what in ("delta", "completed")}
-        asked = [f"/api/runs/{self.run_id}/stream", sorted(kinds), list(cuts), to_the_end]
-        seen = await self.page.evaluate(READ_ALL, asked)
+        arguments = [f"/api/runs/{self.run_id}/stream", sorted(kinds), list(cuts), to_the_end]
+        seen = await self.page.evaluate(READ_ALL, arguments)
         return [[(seq, kind, data) for seq, kind, data in json.loads(frames)] for frames in seen]
 
 

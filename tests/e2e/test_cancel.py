@@ -136,12 +136,12 @@ class Watched:
 
     async def cancelled(self) -> list[Event]:
         """Cancel the run and wait for the end of its stream; its whole log."""
-        asked = monotonic()
+        requested = monotonic()
         response = await self._front.http.post(f"/api/runs/{self.run_id}/cancel", json={"by": "ann"})
         assert response.json()["delivery"] == "delivered"
         async with asyncio.timeout(PATIENCE):
             await self._reading
-        print(f"the run ended {monotonic() - asked:.2f} s after the cancel (promised: {PROMISED:g})")  # noqa: T201 - the figure
+        print(f"the run ended {monotonic() - requested:.2f} s after the cancel (promised: {PROMISED:g})")  # noqa: T201 - the figure
         check_log(self.events)
         assert self.events[-1].type == "run.cancelled"
         return self.events
@@ -213,9 +213,9 @@ async def test_a_cancel_in_a_silent_tool_ends_the_run_beside_a_call_that_is_done
         await run.seen("tool.started", 2)
         events = await run.cancelled()
     assert results(events) == {"call_look": "ok", "call_silence": "cancelled"}
-    asked = await deployment.next_is_accepted(dialect, tools, thread_id)
-    assert "saw x" in asked
-    assert "call_silence" in asked
+    request = await deployment.next_is_accepted(dialect, tools, thread_id)
+    assert "saw x" in request
+    assert "call_silence" in request
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -228,11 +228,11 @@ async def test_a_cancel_in_a_models_answer_ends_the_run_and_hangs_up(deployment:
         await run.written(_halves(SILENCE[2])[0])
         events = await run.cancelled()
         async with asyncio.timeout(PATIENCE):
-            await stall.left.wait()
+            await stall.disconnected.wait()
     assert settled_text(events) == "Let me see."
     assert results(events) == ({"call_look": "cancelled"} if dialect.closes else {})
-    asked = await deployment.next_is_accepted(dialect, tools, thread_id)
-    assert "Let me see." in asked
+    request = await deployment.next_is_accepted(dialect, tools, thread_id)
+    assert "Let me see." in request
 
 
 FAMILY = """

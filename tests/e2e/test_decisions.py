@@ -67,8 +67,8 @@ async def execute(*command: str, **environ: str) -> tuple[int | None, str]:
 
 async def signal(temporal: str, run_id: str, step: int, decision: str) -> None:
     """Decide a call by Temporal's own command line."""
-    word = json.dumps({"call_id": f"{run_id}-{step}", "decision": decision})
-    options = ("--address", temporal, "--workflow-id", run_id, "--name", "decide", "--input", word)
+    payload = json.dumps({"call_id": f"{run_id}-{step}", "decision": decision})
+    options = ("--address", temporal, "--workflow-id", run_id, "--name", "decide", "--input", payload)
     status, output = await execute(str(found().binary), "workflow", "signal", *options)
     assert status == 0, output
 

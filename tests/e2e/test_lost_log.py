@@ -37,10 +37,10 @@ class Teller:
             name, arguments = ("look", '{"what": "é"}') if request.step == 1 else ("pay", '{"amount": 3}')
             called = call(f"{request.run_id}-{request.step}", name, arguments)
             return turn(reasoning("So ", "be it."), "Let me see.", called)
-        asked = next(message.text for message in request.messages if message.role == "user")
-        if asked == "stumble" and request.attempt == 1:
+        prompt = next(message.text for message in request.messages if message.role == "user")
+        if prompt == "stumble" and request.attempt == 1:
             return turn(text("Lost ", self.stumbling, ProviderFailure("transient", "The line broke.")))
-        obstacle = [self.middle] if asked == "wait" else []
+        obstacle = [self.middle] if prompt == "wait" else []
         return turn(text("Once ", "upon ", "a\n", *obstacle, "time ", "it ", "was."))
 
 
@@ -60,12 +60,12 @@ async def stumbled(front: Front, teller: Teller) -> str:
     return run_id
 
 
-async def seen(front: Front, run_id: str, words: bytes) -> None:
-    """Wait until a reader has seen these words."""
+async def seen(front: Front, run_id: str, content: bytes) -> None:
+    """Wait until a reader has seen this."""
     read = b""
     async with asyncio.timeout(PATIENCE), front.http.stream("GET", f"/api/runs/{run_id}/stream") as response:
         pieces = response.aiter_bytes()
-        while words not in read:
+        while content not in read:
             read += await anext(pieces)
 
 
@@ -73,12 +73,12 @@ async def approved(front: Front, text: str) -> str:
     """A run that has been told that it may pay."""
     run_id = (await front.start(AGENT, text))["id"]
     await front.waiting(run_id)
-    word = {"decision": "approve", "by": "ann", "run_id": run_id}
-    assert (await front.http.post(f"/api/approvals/{run_id}-2", json=word)).status_code == 200
+    decision = {"decision": "approve", "by": "ann", "run_id": run_id}
+    assert (await front.http.post(f"/api/approvals/{run_id}-2", json=decision)).status_code == 200
     return run_id
 
 
-async def asked(front: Front, run_id: str, views: tuple[str, ...]) -> list[bytes]:
+async def responses(front: Front, run_id: str, views: tuple[str, ...]) -> list[bytes]:
     """All that can be read of a run's log, from its beginning and from its middle."""
     run = f"/api/runs/{run_id}"
     paths = [
@@ -118,11 +118,11 @@ async def test_a_store_that_is_deleted_is_made_again_from_history(temporal: str,
     async with worked(temporal, tmp_path / "home", teller.says, TOOLS) as (front, gateway):
         plain, torn = await ended(front, "plain"), await stumbled(front, teller)
         both = ("raw", "settled")
-        before = await asked(front, plain, both), await asked(front, torn, ("settled",))
+        before = await responses(front, plain, both), await responses(front, torn, ("settled",))
         assert of_type(parsed(data for _, _, data in await front.frames(torn)), "attempt.superseded")
         for number in (signal.SIGTERM, signal.SIGKILL):
             await lose_the_file(gateway, number)
-            assert (await asked(front, plain, both), await asked(front, torn, ("settled",))) == before
+            assert (await responses(front, plain, both), await responses(front, torn, ("settled",))) == before
         check_log(parsed(data for _, _, data in await front.frames(plain, "?view=raw")))
         check_settled(parsed(data for _, _, data in await front.frames(torn)))
         again = await ended(front, "plain")
@@ -143,9 +143,9 @@ async def test_a_log_that_is_emptied_in_a_running_run_is_whole_for_all_its_reade
             await teller.middle.reached.wait()
             await empty_the_log(front, run_id)
             late = [asyncio.create_task(front.http.get(f"/api/runs/{run_id}/stream")) for _ in range(3)]
-            for after, told in ((3, [4, 5, 6, 7]), (early.count(b"\n\n") - 1, [])):
+            for after, seqs in ((3, [4, 5, 6, 7]), (early.count(b"\n\n") - 1, [])):
                 page = (await front.http.get(f"/api/runs/{run_id}/events?starting_after={after}&limit=4")).json()
-                assert ([event["seq"] for event in page["events"]], page["done"]) == (told, False)
+                assert ([event["seq"] for event in page["events"]], page["done"]) == (seqs, False)
             teller.middle.open()
             early += b"".join([piece async for piece in pieces])
         assert [(await reader).content for reader in late] == [early] * 3

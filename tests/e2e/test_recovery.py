@@ -42,7 +42,7 @@ async def go_on(there: Ward, label: str, since: float) -> float:
     return await there.goes_on(label, head, since)
 
 
-def told(name: str, seconds: list[float]) -> None:
+def report(name: str, seconds: list[float]) -> None:
     """Print what it took, for whoever wants to know."""
     cuts = quantiles(seconds, n=20, method="inclusive")
     print(f"{name}: {len(seconds)} calls, p50 {cuts[9]:.2f} s, p95 {cuts[18]:.2f} s, max {max(seconds):.2f} s")  # noqa: T201
@@ -60,7 +60,7 @@ def check_paid_once(ended: Recovered) -> None:
     assert {attempt["response_id"] for attempt in ended.attempts} == {entry["id"]}
 
 
-def check_asked_again(ended: Recovered, calls: int) -> None:
+def check_reissued(ended: Recovered, calls: int) -> None:
     """So many calls, each with its attempt; the text stands once."""
     assert ended.run["output"] == spoken(TOKENS)
     assert len(ended.bill) == len(ended.attempts) == calls
@@ -72,22 +72,22 @@ def check_asked_again(ended: Recovered, calls: int) -> None:
 
 
 async def test_calls_killed_at_any_token_are_taken_up_or_asked_again(there: Ward) -> None:
-    places = [(f"{model} {token}", model, token) for model in (RESUMABLE, PLAIN) for token in KILLED_AT]
+    cases = [(f"{model} {token}", model, token) for model in (RESUMABLE, PLAIN) for token in KILLED_AT]
     async with there.worker() as victim:
-        await asyncio.gather(*(start_at(there, *place) for place in places))
+        await asyncio.gather(*(start_at(there, *case) for case in cases))
         async with there.worker():
             victim.signal(signal.SIGKILL)
             killed = monotonic()
             await victim.ended()
-            seconds = await asyncio.gather(*(go_on(there, label, killed) for label, _, _ in places))
-            told("after SIGKILL", seconds)
-            for label, model, _ in places:
+            seconds = await asyncio.gather(*(go_on(there, label, killed) for label, _, _ in cases))
+            report("after SIGKILL", seconds)
+            for label, model, _ in cases:
                 ended = await there.ended(label)
                 if model == RESUMABLE:
                     check_paid_once(ended)
                     assert [attempt["outcome"] for attempt in ended.attempts] == ["lost", "completed"]
                 else:
-                    check_asked_again(ended, calls=2)
+                    check_reissued(ended, calls=2)
 
 
 async def test_one_call_outlives_one_worker_after_the_other(there: Ward) -> None:
@@ -106,7 +106,7 @@ async def test_one_call_outlives_one_worker_after_the_other(there: Ward) -> None
             ended = await there.ended("both")
             check_paid_once(ended)
             assert [attempt["recovered"] for attempt in ended.attempts] == ["none", *["reattached"] * len(kills)]
-            check_asked_again(await there.ended("again"), calls=1 + len(kills))
+            check_reissued(await there.ended("again"), calls=1 + len(kills))
 
 
 async def step_to(there: Ward, label: str, token: int | None) -> None:
@@ -127,7 +127,7 @@ async def test_a_worker_that_is_shut_down_hands_its_calls_over_at_once(there: Wa
             victim.signal(signal.SIGTERM)
             ended_at = monotonic()
             seconds = await asyncio.gather(*(go_on(there, label, ended_at) for label in labels))
-            told("after SIGTERM", seconds)
+            report("after SIGTERM", seconds)
             await there.provider.release("short")
             assert await victim.ended() == 0
             for label in labels:
@@ -146,7 +146,7 @@ async def test_what_does_not_end_within_the_grace_is_handed_over_at_its_end(ther
             assert await victim.ended() == 0
             await there.provider.release("long")
             ended = await there.ended("long")
-            check_asked_again(ended, calls=2)
+            check_reissued(ended, calls=2)
             assert [attempt["outcome"] for attempt in ended.attempts] == ["handed_over", "completed"]
 
 

@@ -123,7 +123,7 @@ async def test_a_decision_that_a_reset_leaves_out_is_asked_again_and_the_call_is
         (pending,) = (await on.front.waiting(run_id))["pending_approvals"]
         assert pending["call_id"] == "pay-one"
         await on.decide(run_id, "pay-one", "approve")
-        await until(lambda: asked_about(on, run_id), "a question about the call that has run")
+        await until(lambda: has_question(on, run_id), "a question about the call that has run")
         await on.decide(run_id, "pay-one~2", "deny", reason="it was paid")
         await on.whole(run_id)
         assert on.ledger == ["one"]
@@ -144,7 +144,7 @@ async def test_a_question_that_is_asked_again_without_its_decision_can_be_decide
         assert (events[-1].type, on.ledger) == ("run.completed", ["one"])
 
 
-async def asked_about(on: Scene, run_id: str) -> bool:
+async def has_question(on: Scene, run_id: str) -> bool:
     """Whether a person is asked about a call that may have run."""
     return any(row.status == "pending" for row in await on.services.stores.approvals.find(call_id="pay-one~2"))
 

@@ -63,7 +63,7 @@ async def begin(front: Front, run_id: str, frames: int) -> bytes:
     return b"".join(frame + _END for frame in seen.split(_END)[:frames])
 
 
-async def rest(front: Front, run_id: str, after: int) -> bytes:
+async def remaining(front: Front, run_id: str, after: int) -> bytes:
     """What a stream says after a seq, to the run's end."""
     response = await front.http.get(path_of(run_id, after))
     assert response.status_code == (200 if response.content else 204)
@@ -72,12 +72,12 @@ async def rest(front: Front, run_id: str, after: int) -> bytes:
 
 async def test_a_socket_cut_after_any_event_of_a_finished_run_misses_nothing(front: Front) -> None:
     run_id = (await front.start(AGENT))["id"]
-    whole = await rest(front, run_id, 0)
+    whole = await remaining(front, run_id, 0)
     events = parsed(data for _, _, data in await front.frames(run_id))
     check_log(events)
     assert len(events) >= 200
     for seq in range(1, len(events) + 1):
-        assert await begin(front, run_id, seq) + await rest(front, run_id, seq) == whole
+        assert await begin(front, run_id, seq) + await remaining(front, run_id, seq) == whole
 
 
 async def test_a_socket_cut_after_an_event_of_a_running_run_misses_nothing(front: Front, talker: Talker) -> None:
@@ -86,14 +86,14 @@ async def test_a_socket_cut_after_an_event_of_a_running_run_misses_nothing(front
         await talker.middle.reached.wait()
         until_here = await begin(front, run_id, 120)
     cuts = range(1, 121, 120 // SAMPLES)
-    begun = [await begin(front, run_id, seq) for seq in cuts]
-    assert all(until_here.startswith(head) for head in begun)
-    resumed = [asyncio.create_task(rest(front, run_id, seq)) for seq in cuts]
-    live = asyncio.create_task(rest(front, run_id, 0))
+    heads = [await begin(front, run_id, seq) for seq in cuts]
+    assert all(until_here.startswith(head) for head in heads)
+    resumed = [asyncio.create_task(remaining(front, run_id, seq)) for seq in cuts]
+    live = asyncio.create_task(remaining(front, run_id, 0))
     assert (await front.run(run_id))["status"] == "running"
     talker.middle.open()
     whole = await live
-    for head, tail in zip(begun, resumed, strict=True):
+    for head, tail in zip(heads, resumed, strict=True):
         assert head + await tail == whole
-    assert await rest(front, run_id, 0) == whole
+    assert await remaining(front, run_id, 0) == whole
     check_log(parsed(data for _, _, data in await front.frames(run_id)))

@@ -44,19 +44,19 @@ class Talk:
             async for line in client.stream_lines(self.run_id):
                 self.seen.append(line.data)
 
-    async def heard(self, words: str) -> None:
-        """Wait until these words have been read."""
+    async def received(self, content: str) -> None:
+        """Wait until this has been read."""
 
         async def look() -> bool:
-            return words in "".join(self.seen)
+            return content in "".join(self.seen)
 
-        await until(look, f"{words!r} to be read")
+        await until(look, f"{content!r} to be read")
 
     async def refused(self, *paths: str) -> None:
         """Check that nothing is accepted now, and that the caller is told when to come back."""
-        asked = (self.front.http.get(path) for path in paths)
+        requests = (self.front.http.get(path) for path in paths)
         start = self.front.http.post("/api/runs", json={"agent": AGENT, "input": "no"})
-        for answer in await asyncio.gather(start, *asked):
+        for answer in await asyncio.gather(start, *requests):
             assert answer.status_code == 503
             assert answer.json()["detail"] == "the store does not answer; try again"
             assert int(answer.headers["retry-after"]) > 0
@@ -75,7 +75,7 @@ async def talk(temporal: str, folder: Path) -> AsyncGenerator[Talk]:
     async with running(temporal, folder, says=says, tools=TOOLS) as front:
         talking = Talk(front, (await front.start(AGENT))["id"], gate)
         reading = asyncio.create_task(talking.read())
-        await talking.heard("Let me ")
+        await talking.received("Let me ")
         yield talking
         run = await front.ended(talking.run_id)
         assert (run["status"], run["output"]) == ("completed", "Done.")

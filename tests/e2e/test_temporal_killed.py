@@ -26,7 +26,7 @@ pytestmark = pytest.mark.server
 
 logger = logging.getLogger(__name__)
 
-AWAY = 30.0 if os.environ.get("LONGRUN_TEST_LONG") else 2.0
+UNAVAILABLE = 30.0 if os.environ.get("LONGRUN_TEST_LONG") else 2.0
 """Seconds that Temporal is not there."""
 MIDDLE = {
     "tell": (30, "One went out."),
@@ -40,9 +40,9 @@ NEW = 50
 
 @dataclass
 class World:
-    """What models say, and where they wait: ``told`` is in the middle of a text, ``held`` in a tool."""
+    """What models say, and where they wait: ``mid_text`` is in the middle of a text, ``held`` in a tool."""
 
-    told: Gate = field(default_factory=Gate)
+    mid_text: Gate = field(default_factory=Gate)
     held: Gate = field(default_factory=Gate)
     never: Gate = field(default_factory=Gate)
 
@@ -52,7 +52,7 @@ class World:
         if request.step > 1 or kind == "new":
             return turn("Done.")
         turns = {
-            "tell": turn(text("One went out. ", self.told, "Two came back.")),
+            "tell": turn(text("One went out. ", self.mid_text, "Two came back.")),
             "hold": turn(call("hold", "hold")),
             "pay": turn(call(f"{request.run_id}-pay", "pay", {"amount": 1})),
             "hang": turn(text("I think ", self.never, "so.")),
@@ -77,13 +77,13 @@ class Readers:
         async for line in self.client.stream_lines(run_id):
             self.seen[run_id].append(line.data)
 
-    async def see(self, run_ids: list[str], words: str) -> None:
-        """Wait until each of these runs' readers has seen these words."""
+    async def see(self, run_ids: list[str], content: str) -> None:
+        """Wait until each of these runs' readers has seen this."""
 
         async def look() -> bool:
-            return all(words in "".join(self.seen[run_id]) for run_id in run_ids)
+            return all(content in "".join(self.seen[run_id]) for run_id in run_ids)
 
-        await until(look, f"all readers to see {words!r}", PATIENCE)
+        await until(look, f"all readers to see {content!r}", PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -103,24 +103,24 @@ class Crowd:
         for run in runs:
             self.readers.read(run["id"])
 
-    async def see(self, kind: str, words: str) -> None:
-        """Wait until the readers of a kind's runs have seen these words."""
-        await self.readers.see(self.runs[kind], words)
+    async def see(self, kind: str, content: str) -> None:
+        """Wait until the readers of a kind's runs have seen this."""
+        await self.readers.see(self.runs[kind], content)
 
     async def come_to_the_middle(self) -> None:
         """Start runs of each kind, and wait until all of them are in the middle of something."""
-        for kind, (number, words) in MIDDLE.items():
+        for kind, (number, content) in MIDDLE.items():
             await self.start(kind, number)
-            await self.see(kind, words)
+            await self.see(kind, content)
 
     async def go_on_without_temporal(self) -> None:
         """Start runs, decide, cancel: all of it is kept. Read what the models still say, and lists."""
-        self.world.told.open()
+        self.world.mid_text.open()
         self.world.held.open()
         await self.see("tell", "message.completed")
         await self.start("new", NEW)
-        word = {"decision": "approve", "by": "ann"}
-        decisions = (self._say(f"/api/approvals/{run}-pay", {**word, "run_id": run}) for run in self.runs["pay"])
+        decision = {"decision": "approve", "by": "ann"}
+        decisions = (self._say(f"/api/approvals/{run}-pay", {**decision, "run_id": run}) for run in self.runs["pay"])
         cancels = (self._say(f"/api/runs/{run}/cancel", {"by": "ann"}) for run in self.runs["hang"])
         await asyncio.gather(*decisions, *cancels)
         await self.see("new", "run.accepted")
@@ -167,15 +167,17 @@ async def test_all_runs_go_on_when_temporal_is_killed_and_comes_back(tmp_path: P
         await temporal.end()
         killed = monotonic()
         await runs.go_on_without_temporal()
-        await asyncio.sleep(max(0.0, killed + AWAY - monotonic()))  # how long Temporal is away is what is tested
-        away = monotonic() - killed
+        await asyncio.sleep(max(0.0, killed + UNAVAILABLE - monotonic()))  # how long it is unavailable is tested
+        unavailable = monotonic() - killed
         await temporal.start()
         back = monotonic()
         await runs.see("hang", "run.cancelled")
         await runs.see("pay", "run.resumed")
-        heard = monotonic() - back
+        received = monotonic() - back
         async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*runs.readers.reading)
         over = monotonic() - back
-        logger.info("away %.1f s; then all were heard after %.1f s, and all over after %.1f s", away, heard, over)
+        logger.info(
+            "away %.1f s; then all were heard after %.1f s, and all over after %.1f s", unavailable, received, over
+        )
         await runs.check()

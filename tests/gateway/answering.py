@@ -77,11 +77,11 @@ DELIVERED = {"run_id": "r", "delivery": "delivered"}
 
 @dataclass
 class Played:
-    """A server that gives its answers in order, one per connection, whatever is asked; and what was asked."""
+    """A server that gives its answers in order, one per connection, whatever is requested; it keeps the requests."""
 
     answers: Sequence[bytes]
     url: str = ""
-    asked: list[str] = field(default_factory=list[str])
+    requests: list[str] = field(default_factory=list[str])
     headers: list[str] = field(default_factory=list[str])
     bodies: list[Any] = field(default_factory=list[Any])
 
@@ -90,10 +90,10 @@ class Played:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             length = next((int(h[16:]) for h in head.lower().split("\r\n") if h.startswith("content-length: ")), 0)
             body = await reader.readexactly(length)
-            self.asked.append(head.split(" HTTP/")[0])
+            self.requests.append(head.split(" HTTP/")[0])
             self.headers.append(head.lower())
             self.bodies.append(json.loads(body) if body else None)
-            writer.write(self.answers[len(self.asked) - 1])
+            writer.write(self.answers[len(self.requests) - 1])
             await writer.drain()
         finally:
             writer.close()

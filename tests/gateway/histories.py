@@ -27,7 +27,7 @@ async def behind(
 
 def asking(request: ModelRequest) -> Turn:
     """A model that asks for three approvals at once, twice."""
-    notes = [call(f"c{request.step}-{place}", "note", {"text": "milk"}) for place in range(3)]
+    notes = [call(f"c{request.step}-{index}", "note", {"text": "milk"}) for index in range(3)]
     return turn("May I?", *notes) if request.step < 3 else DONE
 
 

@@ -145,8 +145,8 @@ def tools(gate: Gate) -> list[Tool]:
     @tool()
     async def echo(text: str, context: ToolContext) -> str:
         """Say it again, word by word."""
-        for word in text.split():
-            await context.progress({"word": word})
+        for token in text.split():
+            await context.progress({"word": token})
         return text
 
     @tool(effect="write", approval="always")

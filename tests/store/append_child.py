@@ -16,11 +16,11 @@ async def main(url: str, run_id: str, name: str, count: int) -> None:
     database = Database(url)
     event = ToolProgress(run_id=run_id, at=START, call_id=name)
 
-    def write(place: int) -> Awaitable[Span]:
-        entry = Append(run_id, f"{name}:{place}", [event, event])
+    def write(index: int) -> Awaitable[Span]:
+        entry = Append(run_id, f"{name}:{index}", [event, event])
         return database.write(lambda tx: append(tx, entry))
 
-    await asyncio.gather(*(write(place) for place in range(count)))
+    await asyncio.gather(*(write(index) for index in range(count)))
     await database.aclose()
 
 

@@ -22,10 +22,10 @@ OUTCOMES = (
     Outcome(status="failed", stop_reason="max_steps"),
     Outcome(status="cancelled", stop_reason="cancelled", cancel=Cancel(by="ann")),
 )
-WORDS = ("one ", "two\n", "drei ü ", "\u2028", "四", "", "a longer piece of text")
+TEXTS = ("one ", "two\n", "drei ü ", "\u2028", "四", "", "a longer piece of text")
 _VERDICTS: tuple[Verdict, ...] = ("approve", "deny", "edit", "answer")
-_words = st.sampled_from(WORDS)
-_texts = st.lists(_words, max_size=3, unique=True)
+_text = st.sampled_from(TEXTS)
+_texts = st.lists(_text, max_size=3, unique=True)
 _usually = st.sampled_from((False, True, True, True))
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class History:
 @st.composite
 def _parts(draw: st.DrawFn, call_id: str) -> Part:
     """A part of a message: mostly a call, which may be cut."""
-    text = "".join(draw(st.lists(_words, max_size=3)))
+    text = "".join(draw(st.lists(_text, max_size=3)))
     match draw(st.sampled_from(("text", "reasoning", "cut call", "call", "call", "call"))):
         case "text":
             return TextPart(text=text)
@@ -129,11 +129,11 @@ class Teller:
         return answer(*(self._draw(_parts(call_id), "part") for call_id in call_ids))
 
     async def _open_step(self, step: int) -> ModelCall:
-        said = tuple(Said(text=word, by="ann") for word in self._draw(_texts, f"said before step {step}"))
+        said = tuple(Said(text=text, by="ann") for text in self._draw(_texts, f"said before step {step}"))
         call = ModelCall(run_id=self.history.order.run_id, step=step, said=said)
         for _ in range(self._draw(st.integers(1, 3), f"lost attempts of step {step}")):
-            begun = await self._store.begin(call, self._now())
-            await self._store.babble(call, begun, self._draw(_texts, "written by it"))
+            attempt = await self._store.begin(call, self._now())
+            await self._store.babble(call, attempt, self._draw(_texts, "written by it"))
         return call
 
     async def _step(self, step: int) -> ModelReply:
@@ -148,23 +148,23 @@ class Teller:
     async def _run_tool(self, call: ToolCall) -> None:
         edited = self._draw(st.sampled_from([None, '{"q":"safe"}']), "edited arguments")
         for _ in range(self._draw(st.integers(0, 2), f"lost attempts of {call.call_id}")):
-            begun = await self._store.calls.begin(call, edited, "worker", self._now())
+            attempt = await self._store.calls.begin(call, edited, "worker", self._now())
             for index in range(self._draw(st.integers(0, 3), "progress of it")):
-                await self._store.calls.progress(call, begun.number, index, {"at": [index, None]}, self._now())
-        result = Answer(call_id=call.call_id, name=call.name, status="ok", content="".join(WORDS))
+                await self._store.calls.progress(call, attempt.number, index, {"at": [index, None]}, self._now())
+        result = Answer(call_id=call.call_id, name=call.name, status="ok", content="".join(TEXTS))
         ends = self._draw(st.sampled_from(("open", "answered", "completed", "completed")), f"{call.call_id} ends")
         if ends == "completed":
-            begun = await self._store.calls.begin(call, edited, "worker", self._now())
+            attempt = await self._store.calls.begin(call, edited, "worker", self._now())
             self.history.outcomes.append(
-                await self._store.calls.complete(call, result, None, begun.number, self._now())
+                await self._store.calls.complete(call, result, None, attempt.number, self._now())
             )
         elif ends == "answered":
             self.history.outcomes += await self._store.calls.answer(call.run_id, [result], self._now())
 
     async def _pause(self, step: int, message: Message) -> bool:
         """Pause for all calls; false if the run ends before all are decided."""
-        asked = pause(self.history.order.run_id, step, message, turn=self.history.turn)
-        results = [await self._store.approvals.pause(asked, self._now()) for _ in range(2)]
+        question = pause(self.history.order.run_id, step, message, turn=self.history.turn)
+        results = [await self._store.approvals.pause(question, self._now()) for _ in range(2)]
         assert results[0] == results[1]
         self.history.pauses.append(results[0])
         pending = [call.call_id for call in message.calls]

@@ -118,8 +118,8 @@ async def test_a_decision_that_was_written_stands_against_an_expiry_with_all_tha
     second = await store.approvals.record(verdicts(run.run_id, edit, resume=False), at(7))
     expired = verdicts(run.run_id, expired=("c2", "c1", "c~2"), resume=True)
     assert await store.approvals.record(expired, at(8)) == first
-    left = expired.model_copy(update={"expired": ("c2", "c~2")})
-    assert await store.approvals.record(left, at(9)) == second
+    remaining = expired.model_copy(update={"expired": ("c2", "c~2")})
+    assert await store.approvals.record(remaining, at(9)) == second
     third = await store.approvals.record(expired.model_copy(update={"expired": ("c2",)}), at(10))
     assert third.verdicts.expired == ("c2",)
     assert await statuses(store, run.run_id) == {"c1": "answered", "c~2": "edited", "c2": "expired"}

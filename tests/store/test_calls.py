@@ -1,4 +1,4 @@
-"""Tool calls: begun once or more, answered once."""
+"""Tool calls: started once or more, answered once."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ from longrun.workflows.contract.runs import RunOrder
 from tests.build import START, Stores, at, calls, finish, tool_call
 
 
-async def asked(store: Stores, *call_ids: str) -> tuple[RunOrder, ModelReply, list[ToolCall]]:
+async def called(store: Stores, *call_ids: str) -> tuple[RunOrder, ModelReply, list[ToolCall]]:
     """A run whose first step made these calls."""
     run = await store.accept()
     reply = await store.ask(ModelCall(run_id=run.run_id, step=1), calls(*call_ids))
@@ -32,9 +32,9 @@ async def complete(store: Stores, call: ToolCall, attempt: int, content: str = "
 
 
 async def test_a_call_is_begun_reports_and_gets_its_result(store: Stores) -> None:
-    run, reply, (call,) = await asked(store, "c1")
-    begun = await store.calls.begin(call, None, "worker-1", at(3))
-    assert (begun.number, begun.arguments, begun.interrupted) == (1, reply.message.calls[0].arguments, False)
+    run, reply, (call,) = await called(store, "c1")
+    attempt = await store.calls.begin(call, None, "worker-1", at(3))
+    assert (attempt.number, attempt.arguments, attempt.interrupted) == (1, reply.message.calls[0].arguments, False)
     await store.calls.progress(call, 1, 1, {"done": 0.5}, at(4))
     await store.calls.progress(call, 1, 2, [None, "é"], at(5))
     outcome = await complete(store, call, 1)
@@ -43,14 +43,14 @@ async def test_a_call_is_begun_reports_and_gets_its_result(store: Stores) -> Non
     ]
     assert [report.data for report in outcome.progress] == [{"done": 0.5}, [None, "é"]]
     assert [report.stamp.at for report in outcome.progress] == [at(4), at(5)]
-    assert outcome.started == begun.started
+    assert outcome.started == attempt.started
     messages = await store.messages_of(run.run_id)
     assert messages[-1].role == "tool"
     assert messages[-1].model_dump()["parts"][0]["content"] == "found"
 
 
 async def test_an_interrupted_call_begins_again_and_knows_it(store: Stores) -> None:
-    run, _, (call,) = await asked(store, "c1")
+    run, _, (call,) = await called(store, "c1")
     first = await store.calls.begin(call, None, "worker-1", at(3))
     for n in range(1, 12):
         await store.calls.progress(call, 1, n, n, at(4))
@@ -71,12 +71,12 @@ async def test_an_interrupted_call_begins_again_and_knows_it(store: Stores) -> N
 
 
 async def test_each_attempt_of_a_call_has_its_row_and_all_go_with_the_result(store: Stores) -> None:
-    run, _, (call,) = await asked(store, "c1")
+    run, _, (call,) = await called(store, "c1")
     await store.calls.begin(call, None, "worker-1", at(3))
     await store.calls.begin(call, None, "worker-2", at(5))
     await store.calls.hand_over(call, 2, at(6))
-    begun = await store.calls.begin(call, None, "worker-3", at(7))
-    outcome = await complete(store, call, begun.number)
+    attempt = await store.calls.begin(call, None, "worker-3", at(7))
+    outcome = await complete(store, call, attempt.number)
     assert [(each.attempt, each.worker, each.outcome, each.recovered) for each in outcome.attempts] == [
         (1, "worker-1", "lost", "none"),
         (2, "worker-2", "handed_over", "reissued"),
@@ -91,7 +91,7 @@ async def test_each_attempt_of_a_call_has_its_row_and_all_go_with_the_result(sto
 
 
 async def test_how_an_attempt_ended_is_told_by_who_gave_the_result(store: Stores) -> None:
-    run, _, (one, two, three, four) = await asked(store, "c1", "c2", "c3", "c4")
+    run, _, (one, two, three, four) = await called(store, "c1", "c2", "c3", "c4")
     for call in (one, two, three):
         await store.calls.begin(call, None, "worker-1", at(3))
     cancelled = ok(one).model_copy(update={"status": "cancelled"})
@@ -111,7 +111,7 @@ async def test_how_an_attempt_ended_is_told_by_who_gave_the_result(store: Stores
 async def test_an_interrupted_call_that_must_not_repeat_begins_only_the_attempt_that_was_agreed_to(
     store: Stores,
 ) -> None:
-    _, _, (call,) = await asked(store, "c1")
+    _, _, (call,) = await called(store, "c1")
     first = await store.calls.begin(call, None, "worker-1", at(3), repeats=False)
     assert (first.number, first.halted) == (1, None)
     for again in (0, 1, 3):
@@ -124,8 +124,8 @@ async def test_an_interrupted_call_that_must_not_repeat_begins_only_the_attempt_
     with pytest.raises(FencedError):
         await complete(store, call, 1)
     agreed = call.model_copy(update={"again": 2})
-    begun = await store.calls.begin(agreed, '{"q":"other"}', "worker-2", at(6), repeats=False)
-    assert (begun.number, begun.arguments, begun.halted) == (2, '{"q":"other"}', None)
+    attempt = await store.calls.begin(agreed, '{"q":"other"}', "worker-2", at(6), repeats=False)
+    assert (attempt.number, attempt.arguments, attempt.halted) == (2, '{"q":"other"}', None)
     assert (await store.calls.begin(agreed, None, "worker-3", at(7), repeats=False)).halted == "interrupted"
     assert (
         await store.calls.begin(agreed.model_copy(update={"again": 3}), None, "w", at(8), repeats=False)
@@ -135,7 +135,7 @@ async def test_an_interrupted_call_that_must_not_repeat_begins_only_the_attempt_
 
 
 async def test_a_call_that_was_lost_too_often_is_not_begun_again(store: Stores) -> None:
-    _, _, (call,) = await asked(store, "c1")
+    _, _, (call,) = await called(store, "c1")
     for attempt in range(1, MOST_LOST + 1):
         assert (await store.calls.begin(call, None, "worker", at(attempt))).number == attempt
     for repeats in (True, False):
@@ -144,7 +144,7 @@ async def test_a_call_that_was_lost_too_often_is_not_begun_again(store: Stores) 
 
 
 async def test_a_result_is_kept_whole_once_however_often_it_comes(store: Stores) -> None:
-    run, _, (one, two, three) = await asked(store, "c1", "c2", "c3")
+    run, _, (one, two, three) = await called(store, "c1", "c2", "c3")
     for call in (one, two, three):
         await store.calls.begin(call, None, "worker-1", at(3))
     whole = "é" * 100_000
@@ -161,7 +161,7 @@ async def test_a_result_is_kept_whole_once_however_often_it_comes(store: Stores)
 
 
 async def test_the_reports_of_calls_with_like_names_are_kept_apart(store: Stores) -> None:
-    _, _, (one, two, three) = await asked(store, "c", "c:progress:1", "C")
+    _, _, (one, two, three) = await called(store, "c", "c:progress:1", "C")
     for call in (one, two, three):
         await store.calls.begin(call, None, "worker-1", at(3))
         await store.calls.progress(call, 1, 1, call.call_id, at(4))
@@ -170,7 +170,7 @@ async def test_the_reports_of_calls_with_like_names_are_kept_apart(store: Stores
 
 
 async def test_completing_twice_keeps_the_first_result(store: Stores) -> None:
-    run, _, (call,) = await asked(store, "c1")
+    run, _, (call,) = await called(store, "c1")
     await store.calls.begin(call, None, "worker-1", at(3))
     first = await complete(store, call, 1)
     head = await store.log.head(run.run_id)
@@ -182,9 +182,9 @@ async def test_completing_twice_keeps_the_first_result(store: Stores) -> None:
 
 
 async def test_edited_arguments_are_what_the_tool_runs_with_and_what_the_outcome_says(store: Stores) -> None:
-    _, _, (call, other) = await asked(store, "c1", "c2")
-    begun = await store.calls.begin(call, '{"q":"safe"}', "worker-1", at(3))
-    assert begun.arguments == '{"q":"safe"}'
+    _, _, (call, other) = await called(store, "c1", "c2")
+    attempt = await store.calls.begin(call, '{"q":"safe"}', "worker-1", at(3))
+    assert attempt.arguments == '{"q":"safe"}'
     outcome = await store.calls.complete(call, ok(call), None, 1, at(4))
     assert outcome.arguments == '{"q":"safe"}'
     await store.calls.begin(other, '{"q":"cut"}', "worker-1", at(3))
@@ -194,7 +194,7 @@ async def test_edited_arguments_are_what_the_tool_runs_with_and_what_the_outcome
 
 
 async def test_answers_stand_once_and_close_what_runs(store: Stores) -> None:
-    run, _, (one, two) = await asked(store, "c1", "c2")
+    run, _, (one, two) = await called(store, "c1", "c2")
     await store.calls.begin(one, None, "worker-1", at(3))
     denied = [Answer(call_id=c.call_id, name=c.name, status="denied", content="no") for c in (one, two)]
     outcomes = await store.calls.answer(run.run_id, denied, at(4))
@@ -209,12 +209,12 @@ async def test_answers_stand_once_and_close_what_runs(store: Stores) -> None:
 
 async def test_two_workers_with_one_call_leave_one_result(database_url: str) -> None:
     stores = [Stores.over(database_url), Stores.over(database_url)]
-    run, _, (call,) = await asked(stores[0], "c1")
-    begun = await asyncio.gather(*(store.calls.begin(call, None, "w", START) for store in stores))
-    assert sorted(each.number for each in begun) == [1, 2]
-    assert {each.started.first for each in begun} == {begun[0].started.first}
+    run, _, (call,) = await called(stores[0], "c1")
+    attempts = await asyncio.gather(*(store.calls.begin(call, None, "w", START) for store in stores))
+    assert sorted(each.number for each in attempts) == [1, 2]
+    assert {each.started.first for each in attempts} == {attempts[0].started.first}
     results = await asyncio.gather(
-        *(complete(store, call, each.number, "found") for store, each in zip(stores, begun, strict=True)),
+        *(complete(store, call, each.number, "found") for store, each in zip(stores, attempts, strict=True)),
         return_exceptions=True,
     )
     won = [result for result in results if isinstance(result, ToolOutcome)]
@@ -226,7 +226,7 @@ async def test_two_workers_with_one_call_leave_one_result(database_url: str) -> 
 
 
 async def test_a_call_that_nobody_made_is_refused(store: Stores) -> None:
-    run, _, _ = await asked(store, "c1")
+    run, _, _ = await called(store, "c1")
     unknown = ToolCall(run_id=run.run_id, step=1, call_id="c9", name="search")
     with pytest.raises(UnknownCallError):
         await store.calls.begin(unknown, None, "worker-1", at(3))
@@ -237,9 +237,9 @@ async def test_a_call_that_nobody_made_is_refused(store: Stores) -> None:
 
 
 async def test_a_call_of_an_ended_run_is_not_begun(store: Stores) -> None:
-    run, _, (call,) = await asked(store, "c1")
+    run, _, (call,) = await called(store, "c1")
     finished, _ = await store.runs.finish(finish(run.run_id), at(8))
-    begun = await store.calls.begin(call, None, "worker-1", at(9))
-    assert begun.outcome == finished.closed[0]
-    assert begun.started == finished.closed[0].stamp
+    attempt = await store.calls.begin(call, None, "worker-1", at(9))
+    assert attempt.outcome == finished.closed[0]
+    assert attempt.started == finished.closed[0].stamp
     assert type_of((await store.lines(run.run_id))[-1]) == "run.completed"

@@ -102,13 +102,13 @@ async def test_what_an_attempt_wrote_is_marked_and_left_out_of_the_settled_log(s
     run = await store.accept()
     call = ModelCall(run_id=run.run_id, step=1)
     await store.babble(call, await store.begin(call), ["lost ", "text"])
-    begun = await store.begin(call)
+    attempt = await store.begin(call)
     raw, settled = await store.lines(run.run_id), await store.lines(run.run_id, settled=True)
     assert [type_of(line) for line in raw] == [
         *("run.accepted", "step.started", "text.delta", "text.delta", "attempt.superseded")
     ]
     assert seqs(settled) == [1, 2, 5]
-    assert (begun.superseded[0].first, begun.superseded[0].last, begun.superseded[0].stamp.first) == (3, 4, 5)
+    assert (attempt.superseded[0].first, attempt.superseded[0].last, attempt.superseded[0].stamp.first) == (3, 4, 5)
     notice = json.loads(raw[-1])
     assert (notice["from"], notice["to"], notice["attempt"]) == (3, 4, 1)
 
@@ -132,9 +132,9 @@ async def test_news_of_many_runs_come_in_one_look_in_order(store: Stores) -> Non
         await put(store, run.run_id, "b", "z")
     cursors = {run.run_id: 3 if n % 2 else 0 for n, run in enumerate(runs)} | {"nobody": 0}
     news = await store.log.new(cursors)
-    places = [(segment.run_id, segment.first, segment.last) for segment in news]
+    positions = [(segment.run_id, segment.first, segment.last) for segment in news]
     wanted = [(r.run_id, f, t) for n, r in enumerate(runs) for f, t in ((1, 1), (2, 3), (4, 4)) if not n % 2 or f == 4]
-    assert places == sorted(wanted)
+    assert positions == sorted(wanted)
     for segment in news:
         assert seqs(segment.lines(0)) == list(range(segment.first, segment.last + 1))
     assert await store.log.new({}) == []

@@ -145,8 +145,8 @@ async def test_the_end_closes_open_steps_and_unanswered_calls(store: Stores) -> 
     reply = await store.ask(ModelCall(run_id=run.run_id, step=1), calls("c1", "c2"))
     await store.calls.begin(tool_call(run.run_id, 1, reply.message.calls[0]), None, "w", at(1))
     second = ModelCall(run_id=run.run_id, step=2)
-    begun = await store.begin(second)
-    await store.babble(second, begun, ["half a "])
+    attempt = await store.begin(second)
+    await store.babble(second, attempt, ["half a "])
     finished, _ = await store.runs.finish(finish(run.run_id, CANCELLED), at(7))
     assert [(c.call_id, c.status, c.started is None) for c in finished.closed] == [
         *(("c1", "cancelled", False), ("c2", "cancelled", True)),
@@ -154,9 +154,9 @@ async def test_the_end_closes_open_steps_and_unanswered_calls(store: Stores) -> 
     (open_step,) = finished.open_steps
     assert (open_step.opened.step, open_step.superseded[0].attempt) == (2, 1)
     with pytest.raises(FencedError):
-        await store.babble(second, begun, ["word"])
+        await store.babble(second, attempt, ["word"])
     with pytest.raises(FencedError):
-        await store.stream(second, begun, says("half a word"))
+        await store.stream(second, attempt, says("half a word"))
     assert b"half a" not in b"".join(await store.lines(run.run_id, settled=True))
 
 

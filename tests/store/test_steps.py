@@ -76,10 +76,11 @@ async def test_each_lost_attempt_has_its_notice_with_its_own_range(store: Stores
     await store.babble(call, await store.begin(call), ["a", "b"])
     await store.babble(call, await store.begin(call, at(1)), ["c"])
     reply = await store.stream(call, await store.begin(call, at(2)), says("d"))
-    assert [(gone.attempt, gone.first, gone.last, gone.stamp.first) for gone in reply.superseded] == [
-        *((1, 3, 4, 5), (2, 6, 6, 7))
-    ]
-    assert [gone.stamp.at for gone in reply.superseded] == [at(1), at(2)]
+    assert [
+        (superseded.attempt, superseded.first, superseded.last, superseded.stamp.first)
+        for superseded in reply.superseded
+    ] == [*((1, 3, 4, 5), (2, 6, 6, 7))]
+    assert [superseded.stamp.at for superseded in reply.superseded] == [at(1), at(2)]
     assert (await store.begin(call)).reply == reply
 
 
@@ -99,16 +100,16 @@ async def test_an_attempt_that_was_overtaken_can_neither_write_nor_complete(stor
 async def test_a_completion_that_fails_half_way_leaves_nothing(store: Stores) -> None:
     run = await store.accept()
     call = ModelCall(run_id=run.run_id, step=1)
-    begun = await store.begin(call)
+    attempt = await store.begin(call)
 
     def seal(last: Span) -> ModelReply:
         raise LookupError(f"after {last.first}")
 
-    reply = draft(begun, says("x"))
+    reply = draft(attempt, says("x"))
     with pytest.raises(LookupError):
-        await store.steps.complete(begun, [], seal, reply)
+        await store.steps.complete(attempt, [], seal, reply)
     assert await store.log.head(run.run_id) == 2
-    assert await store.stream(call, begun, says("y"))
+    assert await store.stream(call, attempt, says("y"))
 
 
 async def test_an_ended_run_begins_no_step(store: Stores) -> None:

@@ -38,7 +38,7 @@ async def test_no_signal_is_lost_or_counted_twice_where_a_history_ends(impatient
         for number, said in enumerate(TEXTS):
             for _ in range(1 if said == TEXTS[-1] else 2):  # the run may be over before the last one could be repeated
                 await handle.signal(AgentRun.say, Said(text=said, id=str(number)))
-            await until(partial(_asked, harness, number // 3), "the model to be asked once more")
+            await until(partial(_requested, harness, number // 3), "the model to be asked once more")
         outcome, events = await harness.ended(handle)
         first = handle.first_execution_run_id
         last = (await harness.handle(handle.id).describe()).run_id
@@ -54,7 +54,7 @@ async def test_no_signal_is_lost_or_counted_twice_where_a_history_ends(impatient
     assert settled_text(events) == "Looking." * looks + "Done."
 
 
-async def _asked(harness: Harness, times: int) -> bool:
+async def _requested(harness: Harness, times: int) -> bool:
     return len(harness.provider.requests) > times
 
 

@@ -30,13 +30,13 @@ def test_each_event_tells_which_part_it_is_of(cut: tuple[Message, tuple[int, ...
     message, marks = cut
     for event in played(ATTEMPT, message, marks):
         assert isinstance(event, PartEvent)
-        part, told = bare(message.parts[event.part]), part_of(event)
+        part, event_part = bare(message.parts[event.part]), part_of(event)
         if isinstance(event, TextCompleted | ReasoningCompleted | ToolCallCompleted):
-            assert told == part
+            assert event_part == part
         else:
-            assert text_of(told) == ""
-            assert type(told) is type(part)
-            assert not isinstance(event, ToolCallDelta) or told == part.model_copy(update={"arguments": ""})
+            assert text_of(event_part) == ""
+            assert type(event_part) is type(part)
+            assert not isinstance(event, ToolCallDelta) or event_part == part.model_copy(update={"arguments": ""})
 
 
 @given(cut_messages())

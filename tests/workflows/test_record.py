@@ -65,16 +65,18 @@ async def streamed(
     store: Stores, call: ModelCall, message: Message, marks: tuple[int, ...], sizes: Sequence[int]
 ) -> ModelReply:
     """A step as the model activity writes it, with a pause in which somebody else writes too."""
-    begun = await store.begin(call)
-    events = list(played(Attempt(call.run_id, call.step, begun.number, START, message.id), message, marks))
+    attempt = await store.begin(call)
+    events = list(played(Attempt(call.run_id, call.step, attempt.number, START, message.id), message, marks))
     spans: list[Span] = []
     for index, batch in enumerate(batches(events, sizes)):
-        spans.append(await store.steps.append(begun, index, batch))
+        spans.append(await store.steps.append(attempt, index, batch))
         if index == 1:
             late = tool_call(call.run_id, 1, calls("late").calls[0])
             await store.calls.progress(late, 1, 1, {"percent": index}, at(1))
-    reply = draft(begun, message).model_copy(update={"marks": marks})
-    return await store.steps.complete(begun, [], lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply)
+    reply = draft(attempt, message).model_copy(update={"marks": marks})
+    return await store.steps.complete(
+        attempt, [], lambda last: reply.model_copy(update={"spans": (*spans, last)}), reply
+    )
 
 
 @given(cut=cut_messages(), sizes=st.lists(st.integers(1, 4), max_size=12))
@@ -89,26 +91,26 @@ async def test_any_message_is_told_as_it_was_written(
     late = tool_call(run_id, 1, calls("late").calls[0])
     await store.calls.begin(late, None, "worker", at(1))
     reply = await streamed(store, ModelCall(run_id=run_id, step=2, said=said), message, marks, sizes)
-    told = lines(retold(run_id, first, reply))
+    derived = lines(retold(run_id, first, reply))
     written = [line for line in await store.lines(run_id) if b'"type":"tool.' not in line]
-    assert told == written[1:]
+    assert derived == written[1:]
 
 
 async def test_an_end_tells_what_it_closes(store: Stores) -> None:
     run_id = (await store.accept()).run_id
-    asked = calls("c1", "c2")
-    await store.ask(ModelCall(run_id=run_id, step=1), asked)
-    await store.calls.begin(tool_call(run_id, 1, asked.calls[0]), None, "worker", at(1))
-    begun = await store.begin(ModelCall(run_id=run_id, step=2), at(2))
-    await store.babble(ModelCall(run_id=run_id, step=2), begun, ["half", " a"])
+    message = calls("c1", "c2")
+    await store.ask(ModelCall(run_id=run_id, step=1), message)
+    await store.calls.begin(tool_call(run_id, 1, message.calls[0]), None, "worker", at(1))
+    attempt = await store.begin(ModelCall(run_id=run_id, step=2), at(2))
+    await store.babble(ModelCall(run_id=run_id, step=2), attempt, ["half", " a"])
     before = len(await store.lines(run_id))
     ended, _ = await store.runs.finish(finish(run_id), at(3))
-    arguments = {call.call_id: call.arguments for call in asked.calls}
-    told = {event.seq: event for event in retold(run_id, ended, text=asked.text, arguments=arguments)}
+    arguments = {call.call_id: call.arguments for call in message.calls}
+    derived = {event.seq: event for event in retold(run_id, ended, text=message.text, arguments=arguments)}
     written = await store.lines(run_id, before)
-    assert lines([told[seq] for seq in range(before + 1, before + len(written) + 1)]) == written
-    assert [event.type for event in told.values() if event.seq <= before] == ["step.started", "tool.started"]
-    assert [event.attempt for event in told.values() if event.type == "attempt.superseded"] == [1]
+    assert lines([derived[seq] for seq in range(before + 1, before + len(written) + 1)]) == written
+    assert [event.type for event in derived.values() if event.seq <= before] == ["step.started", "tool.started"]
+    assert [event.attempt for event in derived.values() if event.type == "attempt.superseded"] == [1]
 
 
 async def test_a_run_that_ends_at_once_tells_of_nothing_else(store: Stores) -> None:
@@ -122,8 +124,8 @@ async def test_a_call_that_is_answered_without_running_has_only_its_result(store
     await store.ask(ModelCall(run_id=run_id, step=1), calls("c1"))
     given = Answer(call_id="c1", name="search", status="denied", content="no")
     (outcome,) = await store.calls.answer(run_id, [given], at(1))
-    (told,) = retold(run_id, outcome)
-    assert lines([told]) == (await store.lines(run_id))[-1:]
+    (event,) = retold(run_id, outcome)
+    assert lines([event]) == (await store.lines(run_id))[-1:]
 
 
 @pytest.mark.parametrize(("edited", "used"), [(None, '{"q": 1}'), ("", ""), ('{"q":2}', '{"q":2}')])
@@ -161,7 +163,7 @@ def test_the_same_words_are_the_same_message_whenever_they_are_told() -> None:
     named, nameless = Said(text="Hm.", id="w"), Said(text="Hm.")
     assert record.said_message("r", 2, 0, named) == record.said_message("r", 3, 1, named)
     assert record.said_message("r", 2, 0, nameless) == record.said_message("r", 2, 0, nameless)
-    ids = {record.said_message(run, 2, place, nameless).id for run in "rs" for place in (0, 1)}
+    ids = {record.said_message(run, 2, index, nameless).id for run in "rs" for index in (0, 1)}
     assert len(ids | {record.said_message("r", 2, 0, named).id}) == 5
     assert record.said_message("r", 2, 0, named).parts == (TextPart(text="Hm."),)
 
@@ -177,8 +179,8 @@ def pause() -> Pause:
 
 
 def test_a_pause_asks_ends_its_turn_and_waits() -> None:
-    told = retold("r", Paused(pause=pause(), turn_id="turn", stamp=STAMP))
-    assert [(event.seq, event.type) for event in told] == [
+    events = retold("r", Paused(pause=pause(), turn_id="turn", stamp=STAMP))
+    assert [(event.seq, event.type) for event in events] == [
         (9, "approval.requested"),
         (10, "turn.ended"),
         (11, "run.waiting"),
@@ -189,8 +191,8 @@ def test_only_the_last_verdict_begins_a_turn() -> None:
     first = verdicts(Decision(call_id="a", decision="approve"), resume=False)
     last = verdicts(Decision(call_id="b", decision="deny"), expired=["c"], resume=True)
     assert [event.type for event in retold("r", Recorded(verdicts=first, stamp=STAMP))] == ["approval.decided"]
-    told = retold("r", Recorded(verdicts=last, stamp=STAMP))
-    assert [(event.seq, event.type) for event in told] == [
+    events = retold("r", Recorded(verdicts=last, stamp=STAMP))
+    assert [(event.seq, event.type) for event in events] == [
         (9, "approval.decided"),
         (10, "approval.expired"),
         (11, "run.resumed"),
@@ -207,11 +209,11 @@ def test_an_end_says_what_is_known_of_it() -> None:
     done = ends(status="completed", stop_reason="max_steps")
     assert isinstance(done, RunCompleted)
     assert (done.stop_reason, done.output) == ("max_steps", "Done.")
-    told = ends(status="cancelled", stop_reason="cancelled", cancel={"by": "ann", "reason": "enough"})
-    untold = ends(status="cancelled", stop_reason="cancelled")
-    assert isinstance(told, RunCancelled)
-    assert isinstance(untold, RunCancelled)
-    assert [(each.by, each.reason) for each in (told, untold)] == [("ann", "enough"), ("unknown", None)]
+    known = ends(status="cancelled", stop_reason="cancelled", cancel={"by": "ann", "reason": "enough"})
+    unknown = ends(status="cancelled", stop_reason="cancelled")
+    assert isinstance(known, RunCancelled)
+    assert isinstance(unknown, RunCancelled)
+    assert [(each.by, each.reason) for each in (known, unknown)] == [("ann", "enough"), ("unknown", None)]
     failed = ends(status="failed", stop_reason="expired")
     assert isinstance(failed, RunFailed)
     assert (failed.error.type, failed.error.message) == ("expired", "the run failed")

@@ -76,13 +76,13 @@ def test_a_recorded_history_does_not_disclose_where_it_was_recorded(kind: str) -
 
 def asking_another(history: WorkflowHistory) -> None:
     """The first step begins with a tool."""
-    asked = next(
+    scheduled = next(
         event.activity_task_scheduled_event_attributes
         for event in history.events
         if event.HasField("activity_task_scheduled_event_attributes")
     )
-    assert asked.activity_type.name == ModelSteps.call_model.__name__
-    asked.activity_type.name = ToolSteps.run_tool.__name__
+    assert scheduled.activity_type.name == ModelSteps.call_model.__name__
+    scheduled.activity_type.name = ToolSteps.run_tool.__name__
 
 
 def writing_another(history: WorkflowHistory) -> None:

@@ -188,7 +188,7 @@ async def test_closing_the_generator_closes_the_connection(server: Wire, catalog
     async with aclosing(stream(catalog, MODEL, request())) as deltas:
         await anext(deltas)
     async with asyncio.timeout(PATIENCE):
-        await stall.left.wait()
+        await stall.disconnected.wait()
 
 
 async def test_the_connection_is_used_again(server: Wire, catalog: ProviderCatalog) -> None:

@@ -21,7 +21,7 @@ def cost_of(run: RunObserved) -> Cost:
     steps = {bill.step: bill for bill in run.bills}
     extra = [bill for bill in run.bills if bill is not steps[bill.step]]
     names = {attempt.response_id for attempt in run.shown.attempts} if run.shown else set[str | None]()
-    unnamed = [bill for bill in extra if run.asked.background and bill.id not in names]
+    unnamed = [bill for bill in extra if run.request.background and bill.id not in names]
     return Cost(_sum(run.bills), _sum(bill for bill in extra if bill not in unnamed), _sum(unnamed))
 
 
@@ -37,6 +37,6 @@ def is_unnamed(fault: Fault, observed: Iterable[RunObserved]) -> bool:
     """
     if fault.rule != bill_rules.reattachable_calls_are_made_once.__name__:
         return False
-    (run,) = (run for run in observed if run.asked.run_id == fault.run_id)
+    (run,) = (run for run in observed if run.request.run_id == fault.run_id)
     attempts = run.shown.attempts if run.shown else ()
     return any(each.call_id is None and each.outcome == "lost" and each.response_id is None for each in attempts)

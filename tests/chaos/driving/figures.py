@@ -151,8 +151,8 @@ def _of(kill: Kill) -> dict[str, Any]:
 
 def keep(kills: Sequence[Kill], about: Mapping[str, Any], page: Path) -> None:
     """Put the table into the page."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, _, tail = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = tail.partition(END)
     machine = about["machine"]
     measured = (
         f"Measured on {about['date']} in {about['minutes']:.0f} minutes: {machine['cores']} cores, {machine['system']},"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from longrun.runtime.ids import new_id
 from tests.chaos.effect_tools import DECLARED
 from tests.chaos.generating.plan import plan_text
-from tests.chaos.observations import Asked, PlannedTurn, words
+from tests.chaos.observations import PlannedTurn, RunRequest, turn_text
 
 KindName = Literal["talk", "look", "strike", "pay", "pair", "cancel", "halt", "leave", "regret"]
 ProviderKind = Literal["re-attachable", "not"]
@@ -39,16 +39,16 @@ class Part:
         """Whether a person may be asked something."""
         return self.kind in ("pay", "strike", "regret")
 
-    def asked(self, run_id: str) -> Asked:
+    def request(self, run_id: str) -> RunRequest:
         """The same for the checker."""
         plan = tuple(_planned(number, turn) for number, turn in enumerate(self.turns))
         background = self.provider == "re-attachable"
-        return Asked(run_id, self.thread_id, self.label, plan=plan, tools=DECLARED, background=background)
+        return RunRequest(run_id, self.thread_id, self.label, plan=plan, tools=DECLARED, background=background)
 
 
 def _planned(number: int, turn: dict[str, Any]) -> PlannedTurn:
     calls = tuple(call["name"] for call in turn.get("calls", ()))
-    return PlannedTurn(words(number, turn.get("text", 0)), words(number, turn.get("reasoning", 0), "r"), calls)
+    return PlannedTurn(turn_text(number, turn.get("text", 0)), turn_text(number, turn.get("reasoning", 0), "r"), calls)
 
 
 def _said(*turns: dict[str, Any]) -> tuple[dict[str, Any], ...]:

@@ -47,37 +47,37 @@ class Reviewing:
         await self.may.wait()
         while True:
             try:
-                for asked in await self._pending():
-                    await self._decide(asked)
-            except (httpx2.TransportError, _AwayError):
+                for question in await self._pending():
+                    await self._decide(question)
+            except (httpx2.TransportError, _UnavailableError):
                 pass
             await asyncio.sleep(_PAUSE)
 
     async def _pending(self) -> list[dict[str, Any]]:
         answer = await self.http.get("/api/approvals", params={"status": "pending", "run_id": self.run_id})
         if answer.status_code != 200:
-            raise _AwayError
+            raise _UnavailableError
         return answer.json()["approvals"]
 
-    async def _decide(self, asked: dict[str, Any]) -> None:
+    async def _decide(self, question: dict[str, Any]) -> None:
         people = ("ann", "bob") if self.rng.random() < 0.3 else ("ann",)
-        again = asked["call_id"] != asked.get("interrupted", asked["call_id"])
-        await asyncio.gather(*(self._say(asked["call_id"], name, again=again) for name in people))
+        again = question["call_id"] != question.get("interrupted", question["call_id"])
+        await asyncio.gather(*(self._say(question["call_id"], name, again=again) for name in people))
 
     async def _say(self, call_id: str, by: str, *, again: bool) -> None:
         verdicts: list[Verdict] = ["approve", "deny", "answer"] if again else ["approve", "approve", "deny", "answer"]
         said: dict[str, Any] = {"decision": self.rng.choice(verdicts), "by": by, "id": new_id(), "run_id": self.run_id}
         if said["decision"] == "answer":
             said["answer"] = "it is done"
-        place = len(self.sent)
+        index = len(self.sent)
         self.sent.append(DecisionSent(call_id, said["decision"], by, said["id"], "error"))
         self.moments.append(monotonic())
         answer = await self.http.post(f"/api/approvals/{call_id}", json=said)
         if known := _ANSWERS.get(answer.status_code):
-            self.sent[place] = DecisionSent(call_id, said["decision"], by, said["id"], known)
+            self.sent[index] = DecisionSent(call_id, said["decision"], by, said["id"], known)
 
 
-class _AwayError(Exception):
+class _UnavailableError(Exception):
     """The gateway answers, and cannot help."""
 
 

@@ -64,7 +64,7 @@ class Playing:
 
     async def _cancel(self, count: int, event: str) -> None:
         async def far_enough() -> bool:
-            return len(self.watchers[0].arrived) >= count and self.watchers[0].has(event)
+            return len(self.watchers[0].received) >= count and self.watchers[0].has(event)
 
         await until(far_enough, f"{count} events of {self.run_id}, and a {event}", 60)
         await cancel(self.stack.http, self.run_id, self.cancels)
@@ -96,7 +96,7 @@ class Playing:
         shown = (await stack.http.get(f"/api/runs/{run_id}")).raise_for_status().json()
         raw, settled = await _pages(stack.http, run_id, "raw"), await _pages(stack.http, run_id, "settled")
         return RunObserved(
-            self.part.asked(run_id),
+            self.part.request(run_id),
             viewers=tuple(watcher.seen for watcher in self.watchers),
             raw=raw,
             settled=settled,
@@ -137,8 +137,8 @@ async def _pages(http: httpx2.AsyncClient, run_id: str, view: View) -> tuple[byt
         page = (await http.get(f"/api/runs/{run_id}/events", params=query)).raise_for_status().text
         found = list(_events(page))
         lines += found
-        told = json.loads(page)
-        done, after = told["done"] or not found, told["next"]
+        body = json.loads(page)
+        done, after = body["done"] or not found, body["next"]
     return tuple(lines)
 
 

@@ -12,7 +12,7 @@ from tests.chaos.driving.costs import cost_of, is_unnamed
 from tests.chaos.driving.kinds import KindName, services_of
 from tests.chaos.driving.moments import MOMENTS, WAITS, At, Cell
 from tests.chaos.driving.playing import Playing
-from tests.chaos.driving.stack import Stack, Standing
+from tests.chaos.driving.stack import ActiveRun, Stack
 from tests.chaos.driving.viewing import first_after
 from tests.chaos.observations import Observed
 from tests.spawning import Child
@@ -73,16 +73,16 @@ class Round:
         living = asyncio.gather(*lives)
         try:
             stopped, there = await self._come(at, living)
-            killed_at, standing = monotonic(), list[Standing]()
+            killed_at, active = monotonic(), list[ActiveRun]()
             if there:
-                standing = await self._kill(stopped)
+                active = await self._kill(stopped)
             may_review.set()
             late = await self._over(living)
         finally:
             living.cancel()
             await asyncio.gather(living, return_exceptions=True)
         kill = await self._checked(Kill(self.cell, stop_at, self.seed, killed=there, faults=tuple(late)))
-        recovered = list(self._recovery(standing, killed_at))
+        recovered = list(self._recovery(active, killed_at))
         return replace(
             kill,
             recovery=tuple(seconds for _, seconds in recovered),
@@ -180,14 +180,14 @@ class Round:
         """Wait until every run that is to wait does nothing else, for Temporal too."""
         ends = monotonic() + _UNTIL_STOPPED
         while monotonic() < ends:
-            waiting = {each.run_id for each in self.stack.standing() if each.status == "waiting"}
+            waiting = {each.run_id for each in self.stack.active_runs() if each.status == "waiting"}
             payers = [each for each in self.playing if each.part.kind == "pay"]
             if all(each.run_id in waiting for each in payers) and all([await each.rests() for each in payers]):
                 return True
             await asyncio.sleep(0.05)
         return False
 
-    async def _kill(self, stopped: Child | None) -> list[Standing]:
+    async def _kill(self, stopped: Child | None) -> list[ActiveRun]:
         """Kill the victims, let go on who is none, and bring back what was killed; what was open at the kill."""
         stack, victim = self.stack, self.cell.victim
         both = victim == "all"
@@ -196,7 +196,7 @@ class Round:
             *([stack.kill_gateway()] if both or victim == "gateway" else []),
             *([stack.temporal.end()] if both or victim == "Temporal" else []),
         )
-        standing = stack.standing()
+        active = stack.active_runs()
         if stopped and stopped.alive:
             stopped.signal(signal.SIGCONT)
         if both or victim == "Temporal":
@@ -205,7 +205,7 @@ class Round:
             *([stack.start_worker()] if both or victim == "worker" else []),
             *([stack.start_gateway()] if both or victim == "gateway" else []),
         )
-        return standing
+        return active
 
     async def _over(self, living: "asyncio.Future[list[None]]") -> list[Fault]:
         """Wait for the end of all runs."""
@@ -218,10 +218,10 @@ class Round:
         open_ones = [each for each in self.playing if each.run_id and not await each.closed()]
         return faults + [Fault("workflows_end", each.run_id, "it goes on") for each in open_ones]
 
-    def _recovery(self, standing: list[Standing], killed_at: float) -> Iterator[tuple[Playing, float]]:
+    def _recovery(self, active: list[ActiveRun], killed_at: float) -> Iterator[tuple[Playing, float]]:
         """For each run that was under way: how long until its viewers saw something new."""
         by_id = {each.run_id: each for each in self.playing}
-        for run in standing:
+        for run in active:
             playing = by_id.get(run.run_id)
             if playing is None or (run.status == "queued" and not run.first):
                 continue
@@ -230,10 +230,10 @@ class Round:
                 yield playing, seen - _due(playing, run, killed_at, seen)
 
 
-def _due(playing: Playing, run: Standing, killed_at: float, seen: float) -> float:
+def _due(playing: Playing, run: ActiveRun, killed_at: float, seen: float) -> float:
     """From when on something new was to be expected: a run that waits, waits for its decision."""
     if run.status != "waiting" or playing.reviewing is None:
         return killed_at
     pairs = zip(playing.reviewing.moments, playing.reviewing.sent, strict=True)
-    heard = [when for when, sent in pairs if sent.answered in ("counted", "accepted") and when <= seen]
-    return max(killed_at, min(heard, default=killed_at))
+    received = [when for when, sent in pairs if sent.answered in ("counted", "accepted") and when <= seen]
+    return max(killed_at, min(received, default=killed_at))

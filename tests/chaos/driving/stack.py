@@ -38,7 +38,7 @@ _ACTIVE = (
 )
 
 
-class Standing(NamedTuple):
+class ActiveRun(NamedTuple):
     """How a run that is not over stands in the store; ``first`` says that its thread works on it."""
 
     run_id: str
@@ -140,11 +140,11 @@ class Stack:
         if self.gateway:
             await self.gateway.kill()
 
-    def standing(self) -> list[Standing]:
+    def active_runs(self) -> list[ActiveRun]:
         """How the runs stand that are not over."""
         path = self.settings.home / "longrun.db"
         with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=20)) as database:
-            return [Standing(*row) for row in database.execute(_ACTIVE)]
+            return [ActiveRun(*row) for row in database.execute(_ACTIVE)]
 
     def unnamed(self) -> bool:
         """Whether an answer that could be taken up has been asked for, and has not told its name yet."""

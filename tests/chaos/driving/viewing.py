@@ -16,7 +16,7 @@ _LONGEST = 60
 
 @dataclass
 class Watching:
-    """One viewer of a run. ``arrived`` says when it first saw each event, on this process's clock."""
+    """One viewer of a run. ``received`` says when it first saw each event, on this process's clock."""
 
     name: str
     http: httpx2.AsyncClient
@@ -24,7 +24,7 @@ class Watching:
     view: View | None
     rng: random.Random
     connections: list[Connection] = field(default_factory=list[Connection])
-    arrived: dict[int, float] = field(default_factory=dict[int, float])
+    received: dict[int, float] = field(default_factory=dict[int, float])
     _kinds: set[str] = field(default_factory=set[str])
 
     async def watch(self) -> None:
@@ -57,7 +57,7 @@ class Watching:
 
     @property
     def _cursor(self) -> int:
-        return max(self.arrived, default=0)
+        return max(self.received, default=0)
 
     async def _connect(self, frames: list[Frame]) -> End:
         most = self.rng.randint(1, _LONGEST) if self.rng.random() < 0.7 else None
@@ -71,7 +71,7 @@ class Watching:
                 return "closed"
             async for sse in httpx2.EventSource(response):
                 frames.append(Frame(int(sse.id), sse.event, sse.data.encode()))
-                self.arrived.setdefault(frames[-1].id, monotonic())
+                self.received.setdefault(frames[-1].id, monotonic())
                 self._kinds.add(sse.event)
                 if most is not None and len(frames) >= most and sse.event not in TERMINAL:
                     return "cut"
@@ -80,5 +80,5 @@ class Watching:
 
 def first_after(watchers: list[Watching], seq: int) -> float | None:
     """When somebody first saw an event after this one."""
-    moments = [moment for watcher in watchers for number, moment in watcher.arrived.items() if number > seq]
+    moments = [moment for watcher in watchers for number, moment in watcher.received.items() if number > seq]
     return min(moments, default=None)

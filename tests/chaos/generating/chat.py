@@ -13,16 +13,16 @@ def chat_script(answer: Answer, body: Body, own_id: str) -> Script:
     deltas: list[dict[str, Any]] = [{"reasoning_content": token} for token in answer.reasoning]
     deltas += [{"content": token} for token in answer.text]
     for index, call in enumerate(answer.calls):
-        first, *rest = call.pieces
+        first, *remaining = call.pieces
         deltas.append(call_piece(index, first, call.call_id, call.name))
-        deltas += [call_piece(index, piece) for piece in rest]
+        deltas += [call_piece(index, piece) for piece in remaining]
     ending: list[Event] = [chunk({}, "tool_calls" if answer.calls else "stop", **own)]
     options: Body = body.get("stream_options") or {}
     if options.get("include_usage"):
         ending.append(chunk(usage=_usage(answer), **own))
     return Script(
         opening=[],
-        begun=data(chunk({"role": "assistant", "content": ""}, **own)),
+        started=data(chunk({"role": "assistant", "content": ""}, **own)),
         tokens=[data(chunk(delta, **own)) for delta in deltas],
         ending=[*data(*ending), DONE],
     )

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class HoldAt(BaseModel):
-    """A place in the answers to one label: before this token (from 0) of this turn.
+    """A position in the answers to one label: before this token (from 0) of this turn.
 
     Token -1 is before the first event, when the call is accepted and nobody knows its id; the number of a turn's
     tokens is after the last of them, before the end.
@@ -45,17 +45,17 @@ class Controls:
         self._holds: dict[HoldAt, asyncio.Event] = {}
 
     def change(self, wish: Wish) -> None:
-        """Do what is wished, from now on. A hold holds every call that comes to its place, until it is released.
+        """Do what is wished, from now on. A hold holds every call that comes to its position, until it is released.
 
-        A wish that releases and holds lets the calls go on to the next place.
+        A wish that releases and holds lets the calls go on to the next position.
         """
         for name in wish.model_fields_set & {"refuse_streams_older_than", "forget", "rate"}:
             setattr(self, name, getattr(wish, name))
-        for place in [place for place in self._holds if place.label == wish.release]:
-            self._holds.pop(place).set()
+        for position in [position for position in self._holds if position.label == wish.release]:
+            self._holds.pop(position).set()
         if wish.hold_at is not None:
             self._holds.setdefault(wish.hold_at, asyncio.Event())
 
     def hold(self, label: str, turn: int, token: int) -> asyncio.Event | None:
-        """What to wait for at this place."""
+        """What to wait for at this position."""
         return self._holds.get(HoldAt(label=label, turn=turn, token=token)) if self._holds else None

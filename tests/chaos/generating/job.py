@@ -92,7 +92,7 @@ class Job:
         self._emit(self.script.opening)
         await asyncio.sleep(self.answer.first_token)
         self.waits = False
-        self._emit(self.script.begun)
+        self._emit(self.script.started)
         rate = self.answer.rate if self._controls.rate is None else self._controls.rate
         due = time.monotonic()
         for number, token in enumerate(self.script.tokens):

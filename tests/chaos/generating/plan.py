@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from tests.wire_answers import words
+from tests.wire_answers import tokens
 
 Wire = Literal["responses", "chat"]
 Body = Mapping[str, Any]
@@ -93,8 +93,8 @@ def answer(wire: Wire, body: Body) -> Answer:
     Raises:
         NoPlanError: There is no plan.
     """
-    told = body["messages"] if wire == "chat" else body["input"]
-    plan, number = _place(told)
+    items = body["messages"] if wire == "chat" else body["input"]
+    plan, number = _position(items)
     turn = plan.turns[number] if number < len(plan.turns) else None
     calls = turn.calls if turn else ()
     return Answer(
@@ -102,15 +102,15 @@ def answer(wire: Wire, body: Body) -> Answer:
         turn=number,
         rate=plan.rate,
         first_token=turn.first_token if turn else 0.0,
-        tokens_in=_count(told) + _count(body.get("instructions")),
+        tokens_in=_count(items) + _count(body.get("instructions")),
         reasoning=_tokens("r", number, turn.reasoning) if turn else (),
         text=_tokens("w", number, turn.text) if turn else (_LAST,),
-        calls=tuple(_calls(number, calls, set(_call_ids(told)))),
+        calls=tuple(_calls(number, calls, set(_call_ids(items)))),
     )
 
 
 def _tokens(kind: str, turn: int, count: int) -> tuple[str, ...]:
-    return tuple(words("".join(f"t{turn}{kind}{index} " for index in range(count))))
+    return tuple(tokens("".join(f"t{turn}{kind}{index} " for index in range(count))))
 
 
 def _calls(turn: int, calls: Sequence[CallPlan], taken: set[str]) -> Iterator[Call]:
@@ -129,18 +129,18 @@ def _free(wanted: str, taken: set[str]) -> str:
     return found
 
 
-def _call_ids(told: Sequence[Body]) -> Iterator[str]:
-    for item in told:
+def _call_ids(items: Sequence[Body]) -> Iterator[str]:
+    for item in items:
         if item.get("type") == "function_call":
             yield item["call_id"]
         yield from (call["id"] for call in item.get("tool_calls") or ())
 
 
-def _place(told: Sequence[Body]) -> tuple[Plan, int]:
+def _position(items: Sequence[Body]) -> tuple[Plan, int]:
     """The plan and the number of the turn. What the model says in one go is one item or many, but one turn."""
     plan: Plan | None = None
     turns, speaking = 0, False
-    for item in told:
+    for item in items:
         spoke, speaking = speaking, _of_the_model(item)
         turns += speaking and not spoke
         if (found := _plan(item)) is not None:
@@ -165,10 +165,10 @@ def _plan(item: Body) -> Plan | None:
         return None
 
 
-def _count(told: JsonValue) -> int:
+def _count(content: JsonValue) -> int:
     """The words of all texts in there."""
-    if isinstance(told, str):
-        return len(told.split())
-    if isinstance(told, dict):
-        return sum(_count(value) for value in told.values())
-    return sum(_count(value) for value in told) if isinstance(told, list) else 0
+    if isinstance(content, str):
+        return len(content.split())
+    if isinstance(content, dict):
+        return sum(_count(value) for value in content.values())
+    return sum(_count(value) for value in content) if isinstance(content, list) else 0

@@ -22,12 +22,12 @@ def responses_script(answer: Answer, body: Body, own_id: str) -> Script:
     opening: list[Event] = [{"type": "response.created", "response": begin}]
     if background:
         opening.append({"type": "response.queued", "response": begin})
-    begun: list[Event] = [{"type": "response.in_progress", "response": going}]
+    started: list[Event] = [{"type": "response.in_progress", "response": going}]
     ending: list[Event] = [{"type": "response.completed", "response": whole}]
     numbers = itertools.count()
     first, second, *tokens, last = [
         named(*({**event, "sequence_number": next(numbers)} for event in step))
-        for step in (opening, begun, *steps, ending)
+        for step in (opening, started, *steps, ending)
     ]
     return Script(first, second, tokens, last, items)
 
@@ -78,10 +78,10 @@ def _items(answer: Answer, body: Body, own_id: str) -> tuple[list[dict[str, Any]
 def _reasoning(item: dict[str, Any], tokens: Sequence[str]) -> Steps:
     at = {"output_index": 0, "item_id": item["id"], "summary_index": 0}
     (part,) = item["summary"]
-    begun: Event = {"id": item["id"], "type": "reasoning", "summary": []}
+    empty: Event = {"id": item["id"], "type": "reasoning", "summary": []}
     kind = "response.reasoning_summary"
     return _steps(
-        [_added(0, begun), {"type": f"{kind}_part.added", **at, "part": {**part, "text": ""}}],
+        [_added(0, empty), {"type": f"{kind}_part.added", **at, "part": {**part, "text": ""}}],
         [{"type": f"{kind}_text.delta", **at, "delta": token} for token in tokens],
         [
             {"type": f"{kind}_text.done", **at, "text": part["text"]},
@@ -94,9 +94,9 @@ def _reasoning(item: dict[str, Any], tokens: Sequence[str]) -> Steps:
 def _text(item: dict[str, Any], index: int, tokens: Sequence[str]) -> Steps:
     at = {"output_index": index, "item_id": item["id"], "content_index": 0}
     (part,) = item["content"]
-    begun: Event = {**item, "content": [], "status": "in_progress"}
+    empty: Event = {**item, "content": [], "status": "in_progress"}
     return _steps(
-        [_added(index, begun), {"type": "response.content_part.added", **at, "part": {**part, "text": ""}}],
+        [_added(index, empty), {"type": "response.content_part.added", **at, "part": {**part, "text": ""}}],
         [{"type": "response.output_text.delta", **at, "delta": token, "logprobs": []} for token in tokens],
         [
             {"type": "response.output_text.done", **at, "text": part["text"], "logprobs": []},

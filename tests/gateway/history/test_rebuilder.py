@@ -22,7 +22,7 @@ async def test_a_plain_run_is_rebuilt_byte_for_byte(temporal: str, tmp_path: Pat
 
 
 async def test_parallel_tools_with_progress_and_bad_calls_are_rebuilt(temporal: str, tmp_path: Path) -> None:
-    echoes = [call(f"c{place}", "echo", {"text": "one two"}) for place in range(3)]
+    echoes = [call(f"c{index}", "echo", {"text": "one two"}) for index in range(3)]
     script = in_turn(turn("Five at once.", *echoes, call("c3", "nonesuch"), call("c4", "echo", "{nonsense")), DONE)
     async with behind(temporal, tmp_path, script) as (harness, parts):
         handle = await harness.start(order(*ALL_TOOLS))
@@ -35,8 +35,8 @@ async def test_decisions_of_every_kind_and_early_ones_are_rebuilt(temporal: str,
     async with behind(temporal, tmp_path, asking) as (harness, parts):
         handle = await harness.start(order(*ALL_TOOLS))
         await harness.phase(handle, "waiting")
-        for place in range(3):
-            await parts.decide(handle.id, f"c2-{place}", "approve")
+        for index in range(3):
+            await parts.decide(handle.id, f"c2-{index}", "approve")
         await parts.decide(handle.id, "c1-1", "deny", reason="no milk")
         await parts.decide(handle.id, "c1-0", "edit", args={"text": "tea"})
         await parts.decide(handle.id, "c1-2", "answer", answer="written by hand")
@@ -88,8 +88,8 @@ async def test_words_said_on_the_way_are_rebuilt(temporal: str, tmp_path: Path) 
     async with behind(temporal, tmp_path, holding, gate) as (harness, parts):
         handle = await harness.start(order(*ALL_TOOLS))
         await gate.reached.wait()
-        for words in ("One more thing.", "And another."):
-            await parts.say(handle.id, words)
+        for said in ("One more thing.", "And another."):
+            await parts.say(handle.id, said)
         gate.open()
         _, events = await harness.ended(handle)
         assert len(of_type(events, "message.received")) == 2

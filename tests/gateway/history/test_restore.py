@@ -66,8 +66,8 @@ async def test_a_waiting_run_whose_database_was_lost_can_be_decided(temporal: st
         (tmp_path / "longrun.db").unlink()
         assert await parts.rebuilder.restore_unknown(handle.id)
         assert (await harness.row(handle.id)).status == "waiting"
-        for step, place in ((step, place) for step in (1, 2) for place in range(3)):
-            await parts.decide(handle.id, f"c{step}-{place}", "approve")
+        for step, index in ((step, index) for step in (1, 2) for index in range(3)):
+            await parts.decide(handle.id, f"c{step}-{index}", "approve")
         await harness.ended(handle)
         await parts.assert_rebuilt(handle.id)
 
@@ -78,12 +78,12 @@ SNAPS = in_turn(turn(call("c1", "snap")), DONE)
 async def asks(harness: Harness, parts: ServiceHarness, run_id: str, call_id: str) -> None:
     """Wait until history knows that the run asks about this call."""
 
-    async def told() -> bool:
+    async def known() -> bool:
         lines = (await parts.rebuilt(run_id)).lines.values()
-        asked = [event for event in parsed(lines) if isinstance(event, ApprovalRequested)]
-        return bool(asked) and asked[-1].calls[0].call_id == call_id
+        questions = [event for event in parsed(lines) if isinstance(event, ApprovalRequested)]
+        return bool(questions) and questions[-1].calls[0].call_id == call_id
 
-    await until(told, f"history to tell of {call_id}")
+    await until(known, f"history to tell of {call_id}")
 
 
 async def test_a_lost_database_file_gets_a_run_with_an_interrupted_call_back_row_by_row(

@@ -42,15 +42,15 @@ TOOLS: tuple[Tool, ...] = (write, pay)
 
 
 class Model:
-    """Says for each step what it is to say; ``asked`` counts the requests of each."""
+    """Says for each step what it is to say; ``requests`` counts those of each."""
 
     def __init__(self, *steps: Callable[[int], Turn]) -> None:
         self._steps = steps
-        self.asked: Counter[int] = Counter()
+        self.requests: Counter[int] = Counter()
 
     def __call__(self, request: ModelRequest) -> Turn:
-        self.asked[request.step] += 1
-        return self._steps[request.step - 1](self.asked[request.step])
+        self.requests[request.step] += 1
+        return self._steps[request.step - 1](self.requests[request.step])
 
 
 def calling(name: str, line: str) -> Callable[[int], Turn]:
@@ -58,9 +58,9 @@ def calling(name: str, line: str) -> Callable[[int], Turn]:
     return lambda _: turn(f"I call {name}.", call(f"{name}-{line}", name, {"line": line}))
 
 
-def saying(*words: str) -> Callable[[int], Turn]:
+def saying(*texts: str) -> Callable[[int], Turn]:
     """A step that says something else each time, and the last thing from then on."""
-    return lambda times: turn(words[min(times, len(words)) - 1])
+    return lambda times: turn(texts[min(times, len(texts)) - 1])
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Scene:
         """
         execution = execution or await self.execution(run_id)
         events = (await self.harness.client.get_workflow_handle(run_id, run_id=execution).fetch_history()).events
-        asked = [
+        scheduled = [
             event.activity_task_scheduled_event_attributes.workflow_task_completed_event_id
             for event in events
             if event.activity_task_scheduled_event_attributes.activity_type.name == "call_model"
@@ -105,7 +105,7 @@ class Scene:
             namespace=self.harness.client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=run_id, run_id=execution),
             reason="once more",
-            workflow_task_finish_event_id=asked[step - 1] if step else done[task - 1],
+            workflow_task_finish_event_id=scheduled[step - 1] if step else done[task - 1],
             request_id=new_id(),
             reset_reapply_type=reapplied,
         )
@@ -132,8 +132,8 @@ class Scene:
         settled = await self.services.settled(run_id)
         assert [data.encode() for _, _, data in await self.front.frames(run_id)] == settled
         conversation = await self.harness.stores.messages_of(run_id)
-        told = [event.call_id for event in parsed(settled) if event.type == "tool_call.completed"]
-        assert [part.call_id for message in conversation for part in message.calls] == told
+        call_ids = [event.call_id for event in parsed(settled) if event.type == "tool_call.completed"]
+        assert [part.call_id for message in conversation for part in message.calls] == call_ids
         return events
 
     @property

@@ -40,15 +40,15 @@ async def test_an_accepted_run_that_nobody_started_is_started(temporal: str, tmp
 async def test_a_run_accepted_while_temporal_is_away_starts_when_it_is_back(temporal: str, tmp_path: Path) -> None:
     nobody = await Client.connect(NO_TEMPORAL, data_converter=pydantic_data_converter, lazy=True)
     async with behind(temporal, tmp_path, in_turn(turn(call("c1", "hold")), DONE)) as (harness, services):
-        away = service_harness(harness, nobody)
+        unavailable = service_harness(harness, nobody)
         given = order("hold")
-        accepted = await away.service.start(Acceptance(given))
+        accepted = await unavailable.service.start(Acceptance(given))
         assert accepted.created
-        assert await away.say(given.run_id, "And one more thing.") == "accepted"
-        assert await away.cancel(given.run_id) == "accepted"
-        await aged(away)
+        assert await unavailable.say(given.run_id, "And one more thing.") == "accepted"
+        assert await unavailable.cancel(given.run_id) == "accepted"
+        await aged(unavailable)
         with pytest.raises(TemporalUnavailableError):
-            await away.reconciler.round()
+            await unavailable.reconciler.round()
         async with reconciling(services):
             row = await over(services, given.run_id)
         assert row.status == "cancelled"
@@ -243,8 +243,8 @@ async def test_the_loop_outlives_temporal_and_the_store(
 ) -> None:
     nobody = await Client.connect(NO_TEMPORAL, data_converter=pydantic_data_converter, lazy=True)
     async with unserved(temporal, tmp_path, in_turn(DONE)) as harness:
-        away = service_harness(harness, nobody)
-        async with reconciling(away):
+        unavailable = service_harness(harness, nobody)
+        async with reconciling(unavailable):
             await until(lambda: warned(caplog), "a warning")
 
 

@@ -41,10 +41,10 @@ async def test_a_run_that_is_reset_in_the_middle_of_a_step_does_it_anew_from_an_
             line.decode() for line in await on.harness.stores.lines(run_id)
         ]
         resumed = await on.resumed(run_id)
-        begun = [event for event in of_type(events, "step.started") if event.seq < resumed.seq]
-        assert (resumed.first, resumed.last) == (begun[1].seq, resumed.seq - 1)
+        started = [event for event in of_type(events, "step.started") if event.seq < resumed.seq]
+        assert (resumed.first, resumed.last) == (started[1].seq, resumed.seq - 1)
         assert (resumed.turn, resumed.turn_id) == (1, run_id)
-        assert on.model.asked == {1: 1, 2: 2, 3: 2}
+        assert on.model.requests == {1: 1, 2: 2, 3: 2}
         assert on.ledger == ["one", "two", "two"]
         shown = await on.front.run(run_id)
         assert shown["tokens_billed"] - shown["tokens_rebilled"] == sum(shown["usage"][k] for k in USAGE)
@@ -143,7 +143,7 @@ async def test_a_run_that_is_reset_to_where_it_waited_waits_again_without_asking
         await on.decide(run_id, "pay-one", "approve")
         events = await on.whole(run_id)
         assert (events[-1].type, on.ledger) == ("run.completed", ["one"])
-        assert on.model.asked == {1: 1, 2: 1}
+        assert on.model.requests == {1: 1, 2: 1}
 
 
 async def test_a_decision_does_not_meet_the_call_that_a_reset_run_makes_in_place_of_its_own(
@@ -238,21 +238,21 @@ async def test_a_database_that_is_lost_after_a_reset_gets_the_log_back_from_hist
 
 
 class Reader:
-    """Follows a run from a place; ``told`` is set when it is told of a reset."""
+    """Follows a run from a position; ``noticed`` is set when it reads of a reset."""
 
     def __init__(self, on: Scene, run_id: str, after: int = 0) -> None:
         self._url = f"{on.front.base_url}/api/runs/{run_id}/stream?starting_after={after}"
-        self.told = asyncio.Event()
+        self.noticed = asyncio.Event()
 
     async def read(self) -> None:
         """Read to the end of the run; come back while there is nothing to read."""
         async with httpx2.AsyncClient(timeout=PATIENCE) as http:
-            while not self.told.is_set():
+            while not self.noticed.is_set():
                 async with http.stream("GET", self._url) as response:
                     if response.status_code == 200:
                         async for sse in httpx2.EventSource(response):
                             if resets(parsed([sse.data])):
-                                self.told.set()
+                                self.noticed.set()
                 await asyncio.sleep(0.05)
 
 
@@ -263,7 +263,7 @@ async def seen(on: Scene, reader: Reader, run_id: str, step: int = 0) -> float:
         await asyncio.sleep(0)
         began = monotonic()
         await on.reset(run_id, step=step)
-        await reader.told.wait()
+        await reader.noticed.wait()
         took = monotonic() - began
         await on.harness.phase(on.harness.handle(run_id), "waiting")
         await on.harness.handle(run_id).signal("cancel", {"by": "ann"})

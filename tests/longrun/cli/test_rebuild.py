@@ -20,7 +20,7 @@ pytestmark = pytest.mark.server
 DONE = in_turn(turn("That is all."))
 
 
-async def told(harness: Harness, run_id: str, patch: pytest.MonkeyPatch) -> tuple[int, str]:
+async def rebuilt(harness: Harness, run_id: str, patch: pytest.MonkeyPatch) -> tuple[int, str]:
     patch.setenv("TEMPORAL_ADDRESS", harness.client.service_client.config.target_host)
     out = StringIO()
     return await rebuild(run_id, harness.settings, Console(file=out, width=200)), out.getvalue()
@@ -35,13 +35,13 @@ async def test_it_puts_back_what_is_missing_and_says_how_much(
         parts = service_harness(harness)
         before = await parts.settled(handle.id)
         await harness.stores.database.write(lambda tx: tx.execute(delete(SegmentRow)))
-        status, out = await told(harness, handle.id, monkeypatch)
+        status, out = await rebuilt(harness, handle.id, monkeypatch)
         assert status == 0
         assert f"history: {len(events)} events, complete to seq {len(events)}, its end; 0 superseded" in out
         assert f"0 equal, {len(events)} missing, 0 different" in out
         assert f"put back {len(events)} events" in out
         assert await parts.settled(handle.id) == before
-        status, out = await told(harness, handle.id, monkeypatch)
+        status, out = await rebuilt(harness, handle.id, monkeypatch)
         assert (status, "put back 0 events" in out) == (0, True)
 
 
@@ -53,7 +53,7 @@ async def test_it_fails_for_a_store_that_tells_another_story(
         await harness.ended(handle)
         forged = update(SegmentRow).where(SegmentRow.first_seq == 1).values(body=b'{"seq":1}')  # pyright: ignore[reportArgumentType] # a column
         await harness.stores.database.write(lambda tx: tx.execute(forged))
-        status, out = await told(harness, handle.id, monkeypatch)
+        status, out = await rebuilt(harness, handle.id, monkeypatch)
         assert (status, "1 different" in out) == (1, True)
 
 
@@ -61,7 +61,7 @@ async def test_it_fails_for_a_run_that_temporal_does_not_know(
     temporal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with harnessed(temporal, tmp_path, DONE) as harness:
-        status, out = await told(harness, new_id(), monkeypatch)
+        status, out = await rebuilt(harness, new_id(), monkeypatch)
         assert (status, "no history" in out) == (1, True)
 
 

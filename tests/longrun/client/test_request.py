@@ -76,7 +76,7 @@ async def test_what_is_said_and_decided_is_repeated_under_one_id(kind: Kind) -> 
     assert decided == again
     assert (said["text"], said["by"]) == ("more", "ann")
     assert {**decided, "id": ""} == {"decision": "edit", "args": {"note": None}, "by": "ann", "run_id": "r", "id": ""}
-    assert played.asked[2:] == ["POST /api/approvals/a%2Fb"] * 2
+    assert played.requests[2:] == ["POST /api/approvals/a%2Fb"] * 2
 
 
 @EITHER
@@ -86,7 +86,7 @@ async def test_what_is_not_harmless_twice_is_not_repeated(kind: Kind) -> None:
             await client.ask(operations.create_agent, {"name": "clerk"})
         with pytest.raises(UnreachableError, match="broke off"):
             await client.ask(operations.delete_agent, "clerk")
-    assert len(played.asked) == 2
+    assert len(played.requests) == 2
 
 
 @EITHER

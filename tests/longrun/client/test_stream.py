@@ -43,7 +43,7 @@ async def test_a_stream_that_breaks_off_is_taken_up_where_it_broke(kind: Kind) -
         assert seqs(await client.read("r")) == [1, 2, 3, 4, 5, 6]
         assert len(client.interruptions) == 1
         assert "broke off" in client.interruptions[0]
-    assert [int(each.rpartition("=")[2]) for each in played.asked] == [0, 3, 3, 3]
+    assert [int(each.rpartition("=")[2]) for each in played.requests] == [0, 3, 3, 3]
 
 
 @EITHER
@@ -76,7 +76,7 @@ async def test_what_is_sent_twice_is_given_once(kind: Kind) -> None:
 async def test_a_finished_run_without_more_events_ends_at_once(kind: Kind) -> None:
     async with client_of(kind, NOTHING_MORE) as (client, played):
         assert await client.read("r", 7) == []
-    assert played.asked == ["GET /api/runs/r/stream?starting_after=7"]
+    assert played.requests == ["GET /api/runs/r/stream?starting_after=7"]
 
 
 @EITHER
@@ -122,8 +122,8 @@ async def test_events_renew_the_attempts(kind: Kind) -> None:
 
 @EITHER
 async def test_a_refused_stream_says_why(kind: Kind) -> None:
-    gone = problem("410 Gone", "events before seq 7 are gone", first=7)
-    async with client_of(kind, gone) as (client, _):
+    refusal = problem("410 Gone", "events before seq 7 are gone", first=7)
+    async with client_of(kind, refusal) as (client, _):
         with pytest.raises(ApiError, match="are gone") as refused:
             await client.read("r")
     assert (refused.value.status, refused.value.problem["first"]) == (410, 7)

@@ -82,7 +82,7 @@ async def test_approving_takes_a_word() -> None:
         await person.answers("a\n", 3)
         assert await person.sent() == [{"decision": "approve", "by": "ann", "run_id": "r"}]
         assert '"a": 1' in person.screen.seen
-        assert person.played.asked == ["GET /api/runs/r", "POST /api/approvals/c1"]
+        assert person.played.requests == ["GET /api/runs/r", "POST /api/approvals/c1"]
 
 
 async def test_denying_asks_for_the_reason_that_the_model_is_told() -> None:
@@ -118,7 +118,7 @@ async def test_an_interrupted_call_is_asked_about_with_the_reason_and_may_be_giv
         await person.screen.shows("the model gets:")
         person.screen.types("paid 5\n")
         assert await person.sent() == [{"decision": "answer", "answer": "paid 5", "by": "ann", "run_id": "r"}]
-        assert person.played.asked[1:] == ["POST /api/approvals/c1~2"]
+        assert person.played.requests[1:] == ["POST /api/approvals/c1~2"]
 
 
 async def test_arguments_may_be_typed_anew_and_must_be_an_object() -> None:
@@ -153,7 +153,7 @@ async def test_a_skipped_call_stays_open_and_the_next_one_is_asked_about() -> No
         await person.screen.shows("skipped")
         await person.answers("y\n", 2)
         await person.sent()
-        assert person.played.asked[1:] == ["POST /api/approvals/c2"]
+        assert person.played.requests[1:] == ["POST /api/approvals/c2"]
 
 
 async def test_ctrl_d_skips() -> None:
@@ -180,7 +180,7 @@ async def test_a_question_that_somebody_else_answers_is_taken_back() -> None:
         person.approver.see(decided("c1"))
         await person.answers("a\n", 2)
         await person.sent()
-        assert person.played.asked[1:] == ["POST /api/approvals/c3"]
+        assert person.played.requests[1:] == ["POST /api/approvals/c3"]
 
 
 async def test_keys_that_were_pressed_before_the_question_decide_nothing() -> None:
@@ -206,8 +206,8 @@ async def test_whoever_is_second_is_told_who_was_first() -> None:
 
 
 async def test_a_gateway_that_is_gone_is_told() -> None:
-    gone = problem("404 Not Found", "there is no run r")
-    async with sitting([gone, run_that_waits("c1"), problem("400 Bad Request", "wrong")]) as person:
+    missing = problem("404 Not Found", "there is no run r")
+    async with sitting([missing, run_that_waits("c1"), problem("400 Bad Request", "wrong")]) as person:
         person.approver.see(WAITS)
         await person.screen.shows("could not ask for decisions: there is no run r")
         person.approver.see(WAITS)
@@ -219,7 +219,7 @@ async def test_a_question_ends_with_the_watching() -> None:
     async with sitting([run_that_waits("c1")]) as person:
         person.approver.see(WAITS)
         await person.screen.shows(QUESTION)
-    assert len(person.played.asked) == 1
+    assert len(person.played.requests) == 1
 
 
 async def test_a_terminal_that_hangs_up_has_no_more_lines() -> None:

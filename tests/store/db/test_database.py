@@ -127,8 +127,8 @@ async def test_a_cancelled_caller_does_not_tear_its_write(database: Database) ->
 
 
 async def test_news_name_the_runs_of_a_commit_and_only_of_commits(database_url: str) -> None:
-    told: list[frozenset[str]] = []
-    database = Database(database_url, told.append)
+    notified: list[frozenset[str]] = []
+    database = Database(database_url, notified.append)
     await asyncio.gather(
         database.write(add("a", "run-1")),
         database.write(add("a", "run-2")),
@@ -137,8 +137,8 @@ async def test_news_name_the_runs_of_a_commit_and_only_of_commits(database_url: 
         return_exceptions=True,
     )
     await database.aclose()
-    assert frozenset().union(*told) == {"run-1", "run-3"}
-    assert all(told)
+    assert frozenset().union(*notified) == {"run-1", "run-3"}
+    assert all(notified)
 
 
 async def test_news_that_fail_do_not_fail_the_write(database_url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -146,9 +146,9 @@ async def test_a_listener_that_was_not_started_can_be_closed(tmp_path: Path) -> 
 
 async def ended() -> None:
     """Wait until no listener runs any more."""
-    left = [task for task in asyncio.all_tasks() if task.get_name() == "store-notify"]
+    listeners = [task for task in asyncio.all_tasks() if task.get_name() == "store-notify"]
     async with asyncio.timeout(PATIENCE):
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*listeners, return_exceptions=True)
 
 
 async def test_where_no_socket_can_be_there_is_no_news_and_no_failure(folder: Path) -> None:

@@ -17,20 +17,20 @@ from tests.build import Stores, at, calls, failed, finish, pause, says, tool_cal
 from tests.logcheck import check_settled, parsed
 
 
-async def asked(store: Stores, run_id: str, step: int, message: Message, execution: str = "one") -> ModelReply:
+async def complete_step(store: Stores, run_id: str, step: int, message: Message, execution: str = "one") -> ModelReply:
     """A whole step that comes from an execution."""
     call = ModelCall(run_id=run_id, step=step)
-    begun = await store.steps.begin(call, "scripted/echo", "worker-1", at(step), Origin(run_id, execution, step - 1))
-    return await store.stream(call, begun, message, at(step))
+    attempt = await store.steps.begin(call, "scripted/echo", "worker-1", at(step), Origin(run_id, execution, step - 1))
+    return await store.stream(call, attempt, message, at(step))
 
 
 async def answered(store: Stores, run_id: str, step: int, message: Message) -> None:
     """The calls of a step run."""
     for part in message.calls:
         call = tool_call(run_id, step, part)
-        begun = await store.calls.begin(call, None, "worker-1", at(step))
+        attempt = await store.calls.begin(call, None, "worker-1", at(step))
         answer = Answer(call_id=part.call_id, name=part.name, status="ok", content="done")
-        await store.calls.complete(call, answer, None, begun.number, at(step))
+        await store.calls.complete(call, answer, None, attempt.number, at(step))
 
 
 async def types(store: Stores, run_id: str, *, settled: bool = True) -> list[str]:
@@ -53,9 +53,9 @@ async def row_of(store: Stores, run_id: str) -> RunRow:
 async def stepped(store: Stores) -> RunOrder:
     """A run that has called a tool in step 1 and talks in step 2."""
     run, message = await store.accept(), calls("c1")
-    await asked(store, run.run_id, 1, message)
+    await complete_step(store, run.run_id, 1, message)
     await answered(store, run.run_id, 1, message)
-    await asked(store, run.run_id, 2, says("two"))
+    await complete_step(store, run.run_id, 2, says("two"))
     return run
 
 
@@ -71,7 +71,7 @@ async def come_to_idle_of(store: Stores, idle: IdleExecution) -> bool:
 
 async def test_a_continued_run_takes_nothing_back(store: Stores) -> None:
     run = await stepped(store)
-    await asked(store, run.run_id, 3, says("three"), "two")
+    await complete_step(store, run.run_id, 3, says("three"), "two")
     assert "run.resumed" not in await types(store, run.run_id)
     assert (await row_of(store, run.run_id)).executions == "one two"
 
@@ -79,7 +79,7 @@ async def test_a_continued_run_takes_nothing_back(store: Stores) -> None:
 async def test_a_step_that_comes_from_another_link_takes_back_what_is_there_of_it(store: Stores) -> None:
     run = await stepped(store)
     before = await store.lines(run.run_id)
-    reply = await asked(store, run.run_id, 2, says("another"), "two")
+    reply = await complete_step(store, run.run_id, 2, says("another"), "two")
     resumed = parsed(await store.lines(run.run_id))[len(before)]
     assert isinstance(resumed, RunResumed)
     assert resumed.last == len(before)
@@ -93,11 +93,11 @@ async def test_a_step_that_comes_from_another_link_takes_back_what_is_there_of_i
 
 async def test_an_execution_that_was_reset_is_refused(store: Stores) -> None:
     run = await stepped(store)
-    await asked(store, run.run_id, 2, says("another"), "two")
+    await complete_step(store, run.run_id, 2, says("another"), "two")
     with pytest.raises(FencedError):
         await store.runs.admit(Origin(run.run_id, "one", 2), at(9))
     with pytest.raises(FencedError):
-        await asked(store, run.run_id, 3, says("too late"), "one")
+        await complete_step(store, run.run_id, 3, says("too late"), "one")
     await store.runs.admit(Origin(run.run_id, "two", 2), at(9))
     await store.runs.admit(Origin("nobody", "two", 2), at(9))
 
@@ -105,12 +105,12 @@ async def test_an_execution_that_was_reset_is_refused(store: Stores) -> None:
 async def test_an_answer_under_way_is_taken_back_with_its_cost_and_cannot_be_written_any_more(store: Stores) -> None:
     run = await stepped(store)
     call = ModelCall(run_id=run.run_id, step=3)
-    begun = await store.begin(call)
-    await store.babble(call, begun, ["twelve chars"])
-    await asked(store, run.run_id, 2, says("another"), "two")
+    attempt = await store.begin(call)
+    await store.babble(call, attempt, ["twelve chars"])
+    await complete_step(store, run.run_id, 2, says("another"), "two")
     with pytest.raises(FencedError):
-        await store.babble(call, begun, ["more"])
-    again = await asked(store, run.run_id, 3, says("three"), "two")
+        await store.babble(call, attempt, ["more"])
+    again = await complete_step(store, run.run_id, 3, says("three"), "two")
     lost, _ = again.attempts
     assert (lost.outcome, lost.tokens_out, lost.estimated) == ("reset", 3, True)
 
@@ -120,9 +120,9 @@ async def test_what_a_tool_of_a_message_that_stands_has_done_stands(store: Store
     await store.runs.finish(finish(run.run_id), at(5))
     await store.runs.admit(Origin(run.run_id, "two", 1), at(6))
     (part,) = calls("c1").calls
-    begun = await store.calls.begin(tool_call(run.run_id, 1, part), None, "worker-2", at(7))
-    assert begun.outcome
-    assert begun.outcome.content == "done"
+    attempt = await store.calls.begin(tool_call(run.run_id, 1, part), None, "worker-2", at(7))
+    assert attempt.outcome
+    assert attempt.outcome.content == "done"
     row = await row_of(store, run.run_id)
     assert (row.status, row.step, row.error, row.output, row.ended_at) == ("running", 1, None, None, None)
     assert (await types(store, run.run_id))[-2:] == ["tool.completed", "run.resumed"]
@@ -130,21 +130,21 @@ async def test_what_a_tool_of_a_message_that_stands_has_done_stands(store: Store
 
 async def test_an_end_that_is_taken_back_opens_the_calls_that_it_had_closed(store: Stores) -> None:
     run, message = await store.accept(), calls("c1", "c2")
-    await asked(store, run.run_id, 1, message)
+    await complete_step(store, run.run_id, 1, message)
     one, two = (tool_call(run.run_id, 1, part) for part in message.calls)
     await store.calls.begin(one, None, "worker-1", at(2))
     await store.runs.finish(finish(run.run_id), at(3))
     await store.runs.admit(Origin(run.run_id, "two", 1), at(4))
     halted = await store.calls.begin(one, None, "worker-2", at(5), repeats=False)
-    begun = await store.calls.begin(two, None, "worker-2", at(5), repeats=False)
+    attempt = await store.calls.begin(two, None, "worker-2", at(5), repeats=False)
     assert (halted.halted, halted.number) == ("interrupted", 2)
-    assert (begun.halted, begun.interrupted, begun.number) == (None, False, 1)
+    assert (attempt.halted, attempt.interrupted, attempt.number) == (None, False, 1)
     assert [message.role for message in await store.messages_of(run.run_id)] == ["user", "assistant"]
 
 
 async def test_a_pause_that_stands_waits_again_when_the_end_is_taken_back(store: Stores) -> None:
     run, message = await store.accept(), calls("c1")
-    await asked(store, run.run_id, 1, message)
+    await complete_step(store, run.run_id, 1, message)
     asks = pause(run.run_id, 1, message)
     paused = await store.approvals.pause(asks, at(2))
     await store.runs.finish(finish(run.run_id), at(3))
@@ -165,7 +165,7 @@ async def test_a_run_that_is_idle_takes_back_decisions_but_never_runs_a_call_as_
     store: Stores,
 ) -> None:
     run, message = await store.accept(), calls("c1")
-    await asked(store, run.run_id, 1, message)
+    await complete_step(store, run.run_id, 1, message)
     asks = pause(run.run_id, 1, message)
     paused = await store.approvals.pause(asks, at(2))
     decision = Decision(call_id="c1", decision="approve", by="ann")
@@ -181,8 +181,8 @@ async def test_a_run_that_is_idle_takes_back_decisions_but_never_runs_a_call_as_
     assert (approval.status, approval.decision) == ("pending", None)
     assert (await types(store, run.run_id))[-2:] == ["run.waiting", "run.resumed"]
     (part,) = message.calls
-    begun = await store.calls.begin(tool_call(run.run_id, 1, part), None, "worker-2", at(5), repeats=False)
-    assert begun.halted == "interrupted"
+    attempt = await store.calls.begin(tool_call(run.run_id, 1, part), None, "worker-2", at(5), repeats=False)
+    assert attempt.halted == "interrupted"
 
 
 async def test_a_run_that_is_idle_where_all_stands_is_left_as_it_is(store: Stores) -> None:
@@ -194,15 +194,15 @@ async def test_a_run_that_is_idle_where_all_stands_is_left_as_it_is(store: Store
 
 async def test_questions_of_steps_that_are_taken_back_are_gone(store: Stores) -> None:
     run, first, second = await store.accept(), calls("c1"), calls("c2")
-    await asked(store, run.run_id, 1, first)
+    await complete_step(store, run.run_id, 1, first)
     asks = pause(run.run_id, 1, first)
     await store.approvals.pause(asks, at(2))
     decision = Decision(call_id="c1", decision="approve", by="ann")
     await store.approvals.record(Verdicts.of(asks, decisions=[decision], resume=True), at(3))
     await answered(store, run.run_id, 1, first)
-    await asked(store, run.run_id, 2, second)
+    await complete_step(store, run.run_id, 2, second)
     await store.approvals.pause(pause(run.run_id, 2, second, turn=2), at(4))
-    await asked(store, run.run_id, 2, says("no call"), "two")
+    await complete_step(store, run.run_id, 2, says("no call"), "two")
     row = await row_of(store, run.run_id)
     assert (row.status, row.turn, Usage.model_validate_json(row.usage)) == ("running", 2, asks.usage)
     assert [approval.call_id for approval in await store.approvals.find(run_id=run.run_id)] == ["c1"]
@@ -210,7 +210,7 @@ async def test_questions_of_steps_that_are_taken_back_are_gone(store: Stores) ->
 
 async def test_a_question_at_a_rewind_that_is_before_it_is_gone(store: Stores) -> None:
     run, message = await store.accept(), calls("c1")
-    reply = await asked(store, run.run_id, 1, message)
+    reply = await complete_step(store, run.run_id, 1, message)
     await store.approvals.pause(pause(run.run_id, 1, message), at(2))
     assert await come_to_idle_of(store, await idle_of(store, run.run_id, reply.spans[-1].last + 1))
     assert not await store.approvals.find(run_id=run.run_id)
@@ -221,8 +221,8 @@ async def test_a_segment_that_reaches_over_the_place_is_cut_there(store: Stores)
     run = await stepped(store)
     lines = await store.lines(run.run_id)
     events = [event.model_copy(update={"seq": 0}) for event in parsed(lines[:1])]
-    begun = await store.begin(ModelCall(run_id=run.run_id, step=3))
-    span = await store.steps.append(begun, 0, [*events, *events, *events])
+    attempt = await store.begin(ModelCall(run_id=run.run_id, step=3))
+    span = await store.steps.append(attempt, 0, [*events, *events, *events])
     assert await come_to_idle_of(store, await idle_of(store, run.run_id, span.first + 1))
     settled = parsed(await store.lines(run.run_id, settled=True))
     assert [event.seq for event in settled] == [*range(1, span.first + 1), span.last + 1]
@@ -234,15 +234,15 @@ async def test_a_run_that_begins_anew_counts_from_its_first_step(store: Stores) 
     await store.runs.admit(Origin(run.run_id, "two", 0), at(5))
     row = await row_of(store, run.run_id)
     assert (row.status, row.step) == ("queued", 0)
-    begun = await store.begin(ModelCall(run_id=run.run_id, step=1), at(6))
-    assert (begun.number, begun.taken) == (2, {"c1"})
+    attempt = await store.begin(ModelCall(run_id=run.run_id, step=1), at(6))
+    assert (attempt.number, attempt.taken) == (2, {"c1"})
     row = await row_of(store, run.run_id)
     assert (row.status, row.step) == ("running", 1)
 
 
 async def test_an_execution_that_was_reset_is_not_idle(store: Stores) -> None:
     run = await stepped(store)
-    await asked(store, run.run_id, 2, says("another"), "two")
+    await complete_step(store, run.run_id, 2, says("another"), "two")
     with pytest.raises(FencedError):
         await come_to_idle_of(store, await idle_of(store, run.run_id, 2, "one"))
 
@@ -250,10 +250,10 @@ async def test_an_execution_that_was_reset_is_not_idle(store: Stores) -> None:
 async def test_a_decision_that_is_taken_back_can_be_made_again_and_the_run_be_cancelled_again(store: Stores) -> None:
     signals = Outbox(store.database)
     run, message = await store.accept(), calls("c1")
-    await asked(store, run.run_id, 1, message)
+    await complete_step(store, run.run_id, 1, message)
     await store.approvals.pause(pause(run.run_id, 1, message), at(2))
-    words = {"decide": f"decide:{run.run_id}:c1", "cancel": f"cancel:{run.run_id}"}
-    given = [Signal(run.run_id, words["decide"], "decide", "1"), Signal(run.run_id, words["cancel"], "cancel", "1")]
+    keys = {"decide": f"decide:{run.run_id}:c1", "cancel": f"cancel:{run.run_id}"}
+    given = [Signal(run.run_id, keys["decide"], "decide", "1"), Signal(run.run_id, keys["cancel"], "cancel", "1")]
     for signal in given:
         await signals.accept(signal, at(3))
         await signals.delivered(signal.key, at(3))
@@ -266,7 +266,7 @@ async def test_a_decision_that_is_taken_back_can_be_made_again_and_the_run_be_ca
 
 async def test_an_end_in_an_earlier_turn_takes_back_the_decisions_that_it_does_not_know(store: Stores) -> None:
     run, message = await store.accept(), calls("c1", "c2")
-    await asked(store, run.run_id, 1, message)
+    await complete_step(store, run.run_id, 1, message)
     asks = pause(run.run_id, 1, message)
     await store.approvals.pause(asks, at(2))
     one, two = (Decision(call_id=call_id, decision="approve", by="ann") for call_id in ("c1", "c2"))

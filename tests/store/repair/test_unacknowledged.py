@@ -11,7 +11,7 @@ from tests.build import COMPLETED, Stores, at, calls, finish, pause, says, tool_
 CANCELLED = Outcome(status="cancelled", stop_reason="cancelled", cancel=Cancel(by="ann"))
 
 
-async def asked(store: Stores, *call_ids: str) -> tuple[str, ModelReply]:
+async def called(store: Stores, *call_ids: str) -> tuple[str, ModelReply]:
     """A run whose first message calls a tool."""
     run_id = (await store.accept()).run_id
     return run_id, await store.ask(ModelCall(run_id=run_id, step=1), calls(*call_ids))
@@ -34,7 +34,7 @@ async def test_the_end_tells_of_a_message_that_the_run_does_not_know(store: Stor
 
 
 async def test_the_end_tells_of_results_and_closes_the_other_calls(store: Stores) -> None:
-    run_id, reply = await asked(store, "c1", "c2")
+    run_id, reply = await called(store, "c1", "c2")
     call = tool_call(run_id, 1, reply.message.calls[0])
     attempt = await store.calls.begin(call, None, "w", at(1))
     done = Answer(call_id="c1", name=call.name, status="cancelled", content="cut")
@@ -45,7 +45,7 @@ async def test_the_end_tells_of_results_and_closes_the_other_calls(store: Stores
 
 
 async def test_results_that_are_too_large_together_are_left_out(store: Stores) -> None:
-    run_id, reply = await asked(store, "c1", "c2")
+    run_id, reply = await called(store, "c1", "c2")
     long = "x" * (LARGEST // 2)
     answers = [Answer(call_id=part.call_id, name=part.name, status="ok", content=long) for part in reply.message.calls]
     first, _ = await store.calls.answer(run_id, answers, at(2))
@@ -53,7 +53,7 @@ async def test_results_that_are_too_large_together_are_left_out(store: Stores) -
 
 
 async def test_the_end_tells_of_a_pause_and_its_verdicts_and_is_that_of_the_turn_they_began(store: Stores) -> None:
-    run_id, reply = await asked(store, "c1", "c2")
+    run_id, reply = await called(store, "c1", "c2")
     paused = await store.approvals.pause(pause(run_id, 1, reply.message), at(3))
     answer = Decision(call_id="c1", decision="answer", answer="yes", by="ann", id="d1")
     one = Verdicts.of(paused.pause, decisions=[answer], resume=False)
@@ -66,5 +66,5 @@ async def test_the_end_tells_of_a_pause_and_its_verdicts_and_is_that_of_the_turn
 
 
 async def test_a_run_that_completed_knows_everything(store: Stores) -> None:
-    run_id, _ = await asked(store)
+    run_id, _ = await called(store)
     assert (await ended(store, run_id, COMPLETED, 0)).unacknowledged == ()
