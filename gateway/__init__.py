@@ -1,1 +1,1 @@
-"""The front doors: the HTTP process and the command line."""
+"""The HTTP process: what every door calls, the kit of a door, and the doors."""
