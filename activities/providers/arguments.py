@@ -17,7 +17,7 @@ def argument_object(arguments: str) -> dict[str, JsonValue]:
     """The arguments as an object; a text that is none is wrapped, so that the model sees what it wrote."""
     try:
         value = cast("JsonValue", json.loads(arguments or "{}", parse_constant=_refuse))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {INVALID: arguments}
     return value if isinstance(value, dict) else {INVALID: arguments}
 
@@ -31,3 +31,8 @@ def argument_text(arguments: str) -> str:
 def is_object(arguments: str) -> bool:
     """Whether the text is a whole JSON object."""
     return bool(arguments) and INVALID not in argument_object(arguments)
+
+
+def same_json(one: str, other: str) -> bool:
+    """Whether two texts are the same JSON object."""
+    return is_object(one) and is_object(other) and argument_object(one) == argument_object(other)

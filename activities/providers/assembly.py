@@ -10,7 +10,9 @@ import anthropic
 import httpx2
 import openai
 
-from longrun.activities.failures import MismatchFailure
+from longrun.activities.failures import MismatchFailure, ProviderFailure
+from longrun.activities.providers.arguments import same_json
+from longrun.activities.providers.characters import REPLACEMENT, clean, clean_json, split_half
 from longrun.activities.providers.provider import Delta, ModelRequest, PartCompleted, PartDelta, PartStarted
 from longrun.workflows.contract.messages import Opaque, OpaquePart, ReasoningPart, TextPart, ToolCallPart
 
@@ -24,7 +26,8 @@ class OpenPart:
     """A part that has started.
 
     ``refusal`` marks a text in which the model declines. ``complete`` marks a part that was complete before the resume
-    point: it is completed once more, because its opaque value was not kept.
+    point: it is completed once more, because its opaque value was not kept. ``restored`` marks a part of which another
+    process has written the beginning. ``half`` is the first half of a surrogate pair whose other half is to come.
     """
 
     number: int
@@ -34,6 +37,8 @@ class OpenPart:
     refusal: bool = False
     complete: bool = False
     pieces: list[str] = field(default_factory=list[str])
+    restored: bool = False
+    half: str = ""
 
     @property
     def text(self) -> str:
@@ -83,12 +88,19 @@ class Assembly:
         """Start a tool call, unless it has started."""
         if key not in self._open:
             self.calls += 1
-            yield self._start(key, "tool_call", OpenPart(len(self._all), "tool_call", call_id, name))
+            yield self._start(key, "tool_call", OpenPart(len(self._all), "tool_call", clean(call_id), clean(name)))
+
+    @property
+    def between_halves(self) -> bool:
+        """Whether a part ends with the first half of a surrogate pair."""
+        return any(part.half for part in self._open.values())
 
     def append(self, key: Hashable, text: str) -> Iterator[Delta]:
         """More text of an open part."""
+        part = self._open[key]
+        text, part.half = split_half(part.half + text)
         if text:
-            part = self._open[key]
+            text = clean(text)
             part.pieces.append(text)
             self.chars += len(text)
             yield PartDelta(part.number, text)
@@ -96,21 +108,27 @@ class Assembly:
     def complete(self, key: Hashable, final: str | None = None, opaque: Opaque | None = None) -> Iterator[Delta]:
         """Complete an open part. ``final`` is the whole text as the provider gives it; what is missing becomes a delta.
 
+        Where the whole differs from the deltas, the deltas stand: readers have seen them.
+
         Raises:
-            MismatchFailure: The whole text does not start with the deltas.
+            MismatchFailure: The whole of a restored part does not start with the deltas.
         """
         part = self._open[key]
         sent = part.text
-        whole = sent if final is None else final
+        streamed = sent + REPLACEMENT if part.half else sent
+        part.half = ""
+        whole = streamed if final is None else clean(final)
         if part.kind == "tool_call" and not whole:
             whole = NO_ARGUMENTS
         if not whole.startswith(sent):
-            raise MismatchFailure(f"{self._provider_model}: part {part.number} does not start with its deltas")
+            if part.restored and not (part.kind == "tool_call" and same_json(whole, sent)):
+                raise MismatchFailure(f"{self._provider_model}: part {part.number} does not start with its deltas")
+            whole = streamed
         yield from self.append(key, whole[len(sent) :])
         del self._open[key]
         part.complete = True
         self.changes += 1
-        yield PartCompleted(part.number, part.whole(whole, opaque))
+        yield PartCompleted(part.number, part.whole(whole, clean_json(opaque)))
 
     def opaque(self, opaque: Opaque, key: Hashable = None) -> Iterator[Delta]:
         """A part without text, or an open part that gets none."""
@@ -119,7 +137,7 @@ class Assembly:
             part = OpenPart(len(self._all), "opaque", complete=True)
             self._all.append((key, part))
             self.changes += 1
-        yield PartCompleted(part.number, OpaquePart(opaque=opaque))
+        yield PartCompleted(part.number, OpaquePart(opaque=clean_json(opaque)))
 
     def _start(self, key: Hashable, kind: Kind, part: OpenPart) -> PartStarted:
         self._open[key] = part
@@ -133,6 +151,7 @@ class Assembly:
 
     def restore(self, key: Hashable, part: OpenPart) -> Iterator[Delta]:
         """Restore the next part from the dump of another process."""
+        part.restored = True
         self._open[key] = part
         self._all.append((key, part))
         self.chars += len(part.text)
@@ -150,7 +169,7 @@ def made_call_id(request: ModelRequest, number: int) -> str:
 
 async def drain(stream: AsyncIterator[object]) -> None:
     """Read what follows a terminal event, so that the connection can be used again; its content is ignored."""
-    ignored = (TimeoutError, ValueError, httpx2.RequestError, openai.APIError, anthropic.APIError)
+    ignored = (TimeoutError, ProviderFailure, httpx2.RequestError, openai.APIError, anthropic.APIError)
     with suppress(*ignored):
         async with asyncio.timeout(_DRAIN):
             async for _ in stream:

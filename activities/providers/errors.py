@@ -14,14 +14,18 @@ import httpx2
 import openai
 
 from longrun.activities.failures import ProviderFailure, classify
+from longrun.activities.providers.characters import clean
 
 logger = logging.getLogger(__name__)
 
 _LOST = (openai.APIConnectionError, anthropic.APIConnectionError, httpx2.RequestError)
 _REFUSED = (openai.APIError, anthropic.APIError)
 # The SDKs build events without validating them: a field that the provider omitted is a missing attribute.
-_GARBLED = (json.JSONDecodeError, UnicodeDecodeError, AttributeError)
+_GARBLED = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError)
 _STREAMING = 200
+_MESSAGES = ("error", "message", "detail", "msg", "error_message")
+MOST_CHARS = 2000
+"""Of a host's message. Some answer with pages of megabytes."""
 
 
 @contextmanager
@@ -47,11 +51,16 @@ def ended_early(provider: str) -> ProviderFailure:
     return ProviderFailure("invalid", f"{provider}: the stream ended without its terminal event")
 
 
-def reported(provider: str, code: str | None, message: str | None) -> ProviderFailure:
-    """The failure of an error event in a stream."""
-    codes = [code] if code else []
-    text = message or code or "the model failed"
-    return ProviderFailure(classify(None, codes, text), f"{provider}: {text}")
+def invalid(provider: str, reason: str) -> ProviderFailure:
+    """The failure of an answer that cannot be read."""
+    return ProviderFailure("invalid", f"{provider}: {reason}")
+
+
+def reported(provider: str, body: object) -> ProviderFailure:
+    """The failure of an error that came inside an answer."""
+    codes = list(_codes(body))
+    message = _message(body) or next(iter(codes), "the model failed")
+    return ProviderFailure(classify(None, codes, message), f"{provider}: {message}", retry_after=_retry_delay(body))
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -77,7 +86,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _refusal(provider: str, error: openai.APIError | anthropic.APIError) -> ProviderFailure:
-    codes, message = list(_codes(error.body)), _message(error.body) or error.message
+    codes, message = list(_codes(error.body)), _message(error.body) or error.message[:MOST_CHARS]
     if not isinstance(error, openai.APIStatusError | anthropic.APIStatusError):
         return ProviderFailure(classify(None, codes, message), f"{provider}: {message}")
     headers = error.response.headers
@@ -86,22 +95,42 @@ def _refusal(provider: str, error: openai.APIError | anthropic.APIError) -> Prov
     kind = classify(status, codes, message, headers.get("x-should-retry"))
     logger.info("%s refused: status=%s codes=%s request=%s", provider, status, codes, error.request_id)
     shown = f"{provider}: {message}" if status is None else f"{provider}: {message} (HTTP {status})"
-    return ProviderFailure(kind, shown, retry_after=retry_after(headers, datetime.now(UTC)))
+    wait = retry_after(headers, datetime.now(UTC))
+    return ProviderFailure(kind, shown, retry_after=_retry_delay(error.body) if wait is None else wait)
+
+
+def _objects(body: object) -> Iterator[dict[str, object]]:
+    """An error's body and the objects in it, the outermost first."""
+    if isinstance(body, dict):
+        fields = cast("dict[str, object]", body)
+        yield fields
+        for key in ("error", "detail", "details"):
+            yield from _objects(fields.get(key))
+    elif isinstance(body, list):
+        for each in cast("list[object]", body):
+            yield from _objects(each)
 
 
 def _codes(body: object) -> Iterator[str]:
-    """Every ``code`` and ``type`` of an error's body, which OpenAI's SDK has unwrapped and Anthropic's has not."""
-    if isinstance(body, dict):
-        fields = cast("dict[str, object]", body)
-        yield from (str(fields[key]) for key in ("code", "type") if isinstance(fields.get(key), str | int))
-        yield from _codes(fields.get("error"))
+    """Every ``code``, ``type`` and ``status`` of an error's body, unwrapped or not."""
+    for fields in _objects(body):
+        yield from (str(fields[key]) for key in ("code", "type", "status") if isinstance(fields.get(key), str | int))
 
 
 def _message(body: object) -> str | None:
-    """The provider's message, the innermost one if there are several."""
+    """The host's message, the innermost one if there are several, cut to what a log and a failure can hold."""
     if isinstance(body, str):
-        return body
+        return clean(body.strip()[:MOST_CHARS]) or None
+    if isinstance(body, list):
+        found = (_message(each) for each in cast("list[object]", body))
+        return next((message for message in found if message), None)
     if not isinstance(body, dict):
         return None
     fields = cast("dict[str, object]", body)
-    return _message(fields.get("error")) or _message(fields.get("message"))
+    return next((found for key in _MESSAGES if (found := _message(fields.get(key)))), None)
+
+
+def _retry_delay(body: object) -> float | None:
+    """The seconds of Google's ``retryDelay``, as in ``4s``."""
+    delays = (fields.get("retryDelay") for fields in _objects(body))
+    return next((_number(delay.removesuffix("s")) for delay in delays if isinstance(delay, str)), None)

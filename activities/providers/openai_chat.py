@@ -1,23 +1,23 @@
 """The Chat Completions API: OpenAI's, and that of the many hosts that implement it with differences."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-from openai import AsyncOpenAI, AsyncStream
+from openai import AsyncOpenAI
 from typing_extensions import override
 
 from longrun.activities.providers.arguments import is_object
 from longrun.activities.providers.assembly import Assembly, Kind, made_call_id
-from longrun.activities.providers.errors import ended_early, provider_failures
+from longrun.activities.providers.errors import ended_early, provider_failures, reported
+from longrun.activities.providers.fields import Object, json_text, list_of, name, number, object_of, text
 from longrun.activities.providers.openai_chat_request import FIELD, chat_body
 from longrun.activities.providers.provider import Completed, Delta, ModelRequest, Provider
 from longrun.activities.providers.usage import count
+from longrun.activities.providers.wire import Chunk, chunks
 from longrun.runtime.failpoints import reached
 from longrun.workflows.contract.messages import FinishReason, Usage
-
-Chunk = Mapping[str, Any]
-"""The JSON of a chunk, or of an object in it: the fields of ``ChatCompletionChunk``, and those of other hosts."""
 
 _OFFICIAL = "api.openai.com"
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
@@ -28,6 +28,16 @@ _REASONS: dict[str, FinishReason] = {
     "length": "length",
     "content_filter": "content_filter",
 }
+_DELTA = object_of(
+    reasoning_content=text,
+    reasoning=text,
+    refusal=text,
+    tool_calls=list_of(
+        object_of(index=number, id=name, function=object_of(name=name, arguments=json_text)),
+    ),
+)
+_CHUNK = object_of(choices=list_of(object_of(delta=_DELTA, message=_DELTA, finish_reason=name)))
+"""The fields of ``ChatCompletionChunk`` and of ``ChatCompletion``, and those of other hosts."""
 
 
 class OpenAIChat(Provider):
@@ -42,19 +52,13 @@ class OpenAIChat(Provider):
         reader = _Reader(request, provider_model)
         with provider_failures(provider_model):
             body = chat_body(request, provider_model, foreign=self._client.base_url.host != _OFFICIAL)
-            # Not chat.completions.create: a pydantic model for each chunk costs more than all else that a token needs.
-            stream: AsyncStream[object] = await self._client.post(
-                "/chat/completions",
-                cast_to=object,
-                body={**body, "stream": True},
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
-            reached("model called")
-            async with stream:
-                async for chunk in stream:
-                    for delta in reader.read(cast("Chunk", chunk)):
-                        yield delta
+            create = self._client.chat.completions.with_streaming_response.create
+            async with create(model=request.model, messages=[], stream=True, extra_body=body) as response:
+                reached("model called")
+                async with aclosing(chunks(response.http_response, provider_model, _CHUNK)) as found:
+                    async for chunk in found:
+                        for delta in reader.read(chunk):
+                            yield delta
             for delta in reader.end():
                 yield delta
 
@@ -86,25 +90,33 @@ class _Reader:
         self._proses = 0
         self._field = ""
         self._finish = ""
+        self._done = False
         self._usage = Usage()
 
     def read(self, chunk: Chunk) -> Iterator[Delta]:
-        """The deltas of a chunk."""
-        if used := chunk.get("usage"):
+        """The deltas of a chunk.
+
+        Raises:
+            ProviderFailure: The host reported an error.
+        """
+        self._done = self._done or chunk.done
+        if used := chunk.value.get("usage"):
             self._usage = _usage(used)
-        for choice in (chunk.get("choices") or ())[:1]:
-            yield from self._read_delta(choice.get("delta") or {})
+        for choice in chunk.value.get("choices", ())[:1]:
+            if error := choice.get("error"):
+                raise reported(self._provider_model, error)
+            yield from self._read_delta(choice.get("delta") or choice.get("message") or {})
             self._finish = choice.get("finish_reason") or self._finish
 
     def end(self) -> Iterator[Delta]:
         """The deltas at the end of the stream.
 
         Raises:
-            ProviderFailure: There was no finish reason: the stream broke off.
+            ProviderFailure: There was neither a finish reason nor, after something whole, ``[DONE]``: it broke off.
         """
-        if not self._finish:
+        if not self._finish and not (self._done and self._whole()):
             raise ended_early(self._provider_model)
-        reason = _REASONS.get(self._finish, "other")
+        reason = _REASONS.get(self._finish, "other") if self._finish else "stop"
         yield from self._complete_prose()
         for call in self._calls:
             part = self._parts.find(call.key)
@@ -113,27 +125,32 @@ class _Reader:
                 yield from self._parts.complete(call.key)
         yield Completed(self._finish_reason(reason), self._usage)
 
+    def _whole(self) -> bool:
+        """Whether there is something, and no call of it is cut."""
+        parts = [self._parts.find(call.key) for call in self._calls]
+        return self._parts.chars > 0 and all(part and is_object(part.text) for part in parts)
+
     def _finish_reason(self, reason: FinishReason) -> FinishReason:
         if self._parts.calls and reason in ("stop", "other"):
             return "tool_calls"
         return "refusal" if self._parts.refused and reason == "stop" else reason
 
-    def _read_delta(self, delta: Chunk) -> Iterator[Delta]:
-        for name in _REASONING_FIELDS:
-            if thought := delta.get(name):
-                self._field = name
-                yield from self._say("reasoning", str(thought))
+    def _read_delta(self, delta: Object) -> Iterator[Delta]:
+        for own in _REASONING_FIELDS:
+            if thought := delta.get(own):
+                self._field = own
+                yield from self._say("reasoning", thought)
                 break
-        for kind, text in _pieces(delta.get("content")):
-            yield from self._say(kind, text)
+        for kind, said in _pieces(delta.get("content")):
+            yield from self._say(kind, said)
         if refusal := delta.get("refusal"):
             yield from self._say("text", refusal, refusal=True)
-        for piece in delta.get("tool_calls") or ():
+        for piece in delta.get("tool_calls", ()):
             yield from self._call(piece)
 
-    def _say(self, kind: Kind, text: str, *, refusal: bool = False) -> Iterator[Delta]:
+    def _say(self, kind: Kind, said: str, *, refusal: bool = False) -> Iterator[Delta]:
         """More text; it starts a part if it is of another kind than the last text."""
-        if not text:
+        if not said:
             return
         spoken = "refusal" if refusal else kind
         if self._prose is None or self._prose[0] != spoken:
@@ -141,7 +158,7 @@ class _Reader:
             self._proses += 1
             self._prose = (spoken, self._proses)
             yield from self._parts.start(self._prose, kind, refusal=refusal)
-        yield from self._parts.append(self._prose, text)
+        yield from self._parts.append(self._prose, said)
 
     def _complete_prose(self) -> Iterator[Delta]:
         if self._prose and (part := self._parts.find(self._prose)):
@@ -149,38 +166,38 @@ class _Reader:
             yield from self._parts.complete(self._prose, opaque={FIELD: self._field} if own else None)
             self._prose = None
 
-    def _call(self, piece: Chunk) -> Iterator[Delta]:
-        function: Chunk = piece.get("function") or {}
-        name: str = function.get("name") or ""
-        text: str = function.get("arguments") or ""
-        call = self._find(piece, name, text)
-        call.name = call.name or name
-        call.waiting += text
+    def _call(self, piece: Object) -> Iterator[Delta]:
+        function: Object = piece.get("function", {})
+        called: str = function.get("name", "")
+        arguments: str = function.get("arguments", "")
+        call = self._find(piece, called, arguments)
+        call.name = call.name or called
+        call.waiting += arguments
         if call.name:
             yield from self._complete_prose()
             yield from self._parts.start_call(call.key, self._call_id(call), call.name)
             yield from self._parts.append(call.key, call.waiting)
             call.waiting = ""
 
-    def _find(self, piece: Chunk, name: str, text: str) -> _Call:
+    def _find(self, piece: Object, called: str, arguments: str) -> _Call:
         """The call that a piece belongs to: by index, unless the host gives all calls the same index."""
         index: int | None = piece.get("index")
-        wire_id: str = piece.get("id") or ""
+        wire_id: str = piece.get("id", "")
         known = self._by_index.get(index) if index is not None else (self._calls[-1] if self._calls else None)
-        if known is None or self._is_another(known, wire_id, name, text):
+        if known is None or self._is_another(known, wire_id, called, arguments):
             known = _Call(f"call {len(self._calls)}", wire_id)
             self._calls.append(known)
             if index is not None:
                 self._by_index[index] = known
         return known
 
-    def _is_another(self, known: _Call, wire_id: str, name: str, text: str) -> bool:
-        if not name or not known.name:
+    def _is_another(self, known: _Call, wire_id: str, called: str, arguments: str) -> bool:
+        if not called or not known.name:
             return False
         if wire_id and known.wire_id:
             return wire_id != known.wire_id
         part = self._parts.find(known.key)
-        return part is not None and bool(text) and is_object(part.text)
+        return part is not None and bool(arguments) and is_object(part.text)
 
     def _call_id(self, call: _Call) -> str:
         return call.wire_id or made_call_id(self._request, self._calls.index(call) + 1)
@@ -188,13 +205,13 @@ class _Reader:
 
 def _pieces(content: object) -> Iterator[tuple[Kind, str]]:
     """The pieces of text and reasoning in a content, which is a text or a list of pieces, nested on some hosts."""
-    if isinstance(content, str):
-        yield "text", content
-    elif isinstance(content, Sequence):
-        for piece in cast("Sequence[dict[str, object]]", content):
-            thinking = piece.get("type") == "thinking"
-            inner = "".join(text for _, text in _pieces(piece.get("thinking" if thinking else "text")))
-            yield "reasoning" if thinking else "text", inner
+    pieces = cast("list[object]", content) if isinstance(content, list) else [content]
+    for piece in pieces:
+        fields = cast("Object", piece) if isinstance(piece, dict) else {}
+        if fields.get("type") == "thinking":
+            yield "reasoning", text(fields.get("thinking"), "thinking")
+        else:
+            yield "text", text(piece, "content")
 
 
 def _usage(used: object) -> Usage:

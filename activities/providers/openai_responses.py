@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing, contextmanager
+from contextlib import AsyncExitStack, aclosing, contextmanager
+from typing import Any
 
 import openai
-from openai import AsyncOpenAI, AsyncStream
-from openai.types import responses as wire
+from openai import AsyncAPIResponse, AsyncOpenAI
 from typing_extensions import override
 
 from longrun.activities.failures import MismatchFailure
 from longrun.activities.providers.assembly import drain
 from longrun.activities.providers.errors import ended_early, provider_failures
-from longrun.activities.providers.openai_responses_reader import Reader
+from longrun.activities.providers.fields import Object
+from longrun.activities.providers.openai_responses_reader import EVENT, RESPONSE, Reader
 from longrun.activities.providers.openai_responses_request import responses_body
 from longrun.activities.providers.provider import (
     Delta,
@@ -23,6 +24,7 @@ from longrun.activities.providers.provider import (
     Resumable,
     UnfitAnswerError,
 )
+from longrun.activities.providers.wire import chunks
 from longrun.workflows.contract.attempts import ResumePoint
 
 _POLL = 0.5
@@ -47,8 +49,11 @@ class OpenAIResponses(Resumable):
         provider_model = f"openai/{request.model}"
         with provider_failures(provider_model):
             body = responses_body(request, provider_model, background=self._background)
-            stream = await self._client.responses.create(**body, stream=True)
-            async with aclosing(_read(stream, Reader(request, provider_model), resumable=self._background)) as deltas:
+            create = self._client.responses.with_streaming_response.create
+            async with (
+                create(**body, stream=True) as response,
+                aclosing(_read(response, Reader(request, provider_model), resumable=self._background)) as deltas,
+            ):
                 async for delta in deltas:
                     yield delta
 
@@ -59,12 +64,15 @@ class OpenAIResponses(Resumable):
         with provider_failures(provider_model), _fits():
             for delta in reader.restore(partial):
                 yield delta
-            with _refusals(partial.resume_point):
-                stream = await self._client.responses.retrieve(
-                    partial.resume_point.response_id, stream=True, starting_after=partial.resume_point.cursor
-                )
-            async with aclosing(_read(stream, reader, resumable=True, after=partial.resume_point.cursor)) as deltas:
-                async for delta in deltas:
+            async with AsyncExitStack() as stack:
+                retrieve = self._client.responses.with_streaming_response.retrieve
+                point = partial.resume_point
+                with _refusals(point):
+                    response = await stack.enter_async_context(
+                        retrieve(point.response_id, stream=True, starting_after=point.cursor)
+                    )
+                deltas = _read(response, reader, resumable=True, after=point.cursor)
+                async for delta in await stack.enter_async_context(aclosing(deltas)):
                     yield delta
 
     @override
@@ -74,21 +82,23 @@ class OpenAIResponses(Resumable):
         with provider_failures(provider_model), _fits():
             for delta in reader.restore(partial):
                 yield delta
-            for delta in reader.take(await self._ended(partial.resume_point)):
+            for delta in reader.take(await self._ended(partial.resume_point, provider_model)):
                 yield delta
             if reader.completed:
                 yield reader.completed
 
-    async def _ended(self, resume_point: ResumePoint) -> wire.Response:
+    async def _ended(self, resume_point: ResumePoint, provider_model: str) -> Object:
         """The whole answer, when it is complete."""
         pause = _POLL
         while True:
             with _refusals(resume_point):
-                response = await self._client.responses.retrieve(resume_point.response_id)
-            if response.status in ("completed", "incomplete"):
+                raw = await self._client.responses.with_raw_response.retrieve(resume_point.response_id)
+            async with aclosing(chunks(raw.http_response, provider_model, RESPONSE)) as found:
+                response = (await anext(found)).value
+            if response.get("status") in ("completed", "incomplete"):
                 return response
-            if response.status not in ("queued", "in_progress"):
-                raise LostAnswerError(f"{resume_point.response_id} is {response.status}")
+            if response.get("status") not in ("queued", "in_progress"):
+                raise LostAnswerError(f"{resume_point.response_id} is {response.get('status')}")
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_POLL)
 
@@ -103,31 +113,25 @@ class OpenAIResponses(Resumable):
 
 
 async def _read(
-    stream: AsyncStream[wire.ResponseStreamEvent], reader: Reader, *, resumable: bool, after: int = -1
+    response: AsyncAPIResponse[Any], reader: Reader, *, resumable: bool, after: int = -1
 ) -> AsyncGenerator[Delta, None]:
     """The deltas of a stream's events after one number, up to its terminal event."""
-    async with stream:
-        async for event in stream:
-            number = _number_of(event)
-            if number <= after:
+    async with aclosing(chunks(response.http_response, reader.provider_model, EVENT)) as found:
+        async for chunk in found:
+            cursor: int = chunk.value.get("sequence_number") or 0  # hosts without background mode may omit it
+            if cursor <= after:
                 continue
             added = False
-            for delta in reader.read(event):
+            for delta in reader.read(chunk):
                 added = True
                 yield delta
             if reader.completed:
-                await drain(stream)
+                await drain(found)
                 yield reader.completed
                 return
-            if resumable and (added or event.type == "response.created"):
-                yield reader.resume_point(number)
+            if resumable and (added or reader.type_of(chunk) == "response.created") and not reader.between_halves:
+                yield reader.resume_point(cursor)
     raise ended_early(reader.provider_model)
-
-
-def _number_of(event: wire.ResponseStreamEvent) -> int:
-    """The event's number in its stream; hosts without background mode may omit it."""
-    number: int | None = getattr(event, "sequence_number", None)
-    return 0 if number is None else number
 
 
 @contextmanager

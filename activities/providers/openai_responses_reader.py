@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, cast
-
-from openai.types import responses as wire
+from typing import cast
 
 from longrun.activities.providers.assembly import Assembly, OpenPart, made_call_id
 from longrun.activities.providers.errors import reported
+from longrun.activities.providers.fields import Object, json_text, list_of, name, number, object_of, optional, text
 from longrun.activities.providers.provider import Completed, Delta, ModelRequest, PartialAnswer, UnfitAnswerError
 from longrun.activities.providers.usage import count
+from longrun.activities.providers.wire import Chunk
 from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
 
@@ -17,8 +17,45 @@ _BETWEEN = "\n\n"
 _INCOMPLETE: dict[str | None, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
+_CONTENT = object_of(type=name, text=text, refusal=text)
+_ITEM = object_of(
+    type=name,
+    id=name,
+    call_id=name,
+    name=name,
+    arguments=json_text,
+    status=name,
+    content=optional(list_of(_CONTENT)),
+    summary=optional(list_of(_CONTENT)),
+)
+RESPONSE = object_of(
+    id=name, object=name, status=name, output=list_of(_ITEM), incomplete_details=object_of(reason=name)
+)
+"""The fields of a ``Response``."""
+EVENT = object_of(
+    type=name,
+    object=name,
+    sequence_number=number,
+    output_index=number,
+    content_index=number,
+    summary_index=number,
+    item_id=name,
+    delta=text,
+    item=_ITEM,
+    response=RESPONSE,
+    id=name,
+    status=name,
+    output=list_of(_ITEM),
+    incomplete_details=object_of(reason=name),
+)
+"""The fields of the events of a stream, and those of a whole ``Response``."""
+
+
 class Reader:
-    """Reads one response. Parts are keyed by output index and, within a message, content index.
+    """Reads one response. Parts are keyed by item and, within a message, content index.
+
+    An item is numbered by its output index; where two items of different ids have the same one, it lies, and the second
+    gets a number of its own.
 
     Args:
         request: The request.
@@ -31,10 +68,11 @@ class Reader:
         self._request = request
         self._response_id = ""
         self._parts = Assembly(provider_model)
+        self._items: dict[str, int] = {}
         self._complete_items: set[int] = set()
         self._sections: dict[int, dict[tuple[str, int], None]] = {}
         self._dumped = (-1, "")
-        self._handlers: dict[str, Callable[[Any], Iterator[Delta]]] = {
+        self._handlers: dict[str, Callable[[Object], Iterator[Delta]]] = {
             "response.created": self._created,
             "response.output_item.added": self._added,
             "response.output_text.delta": self._text,
@@ -46,20 +84,33 @@ class Reader:
             "response.completed": self._end,
             "response.incomplete": self._end,
             "response.failed": self._failed,
-            "error": self._error,
+            "response.cancelled": self._failed,
         }
 
-    def read(self, event: wire.ResponseStreamEvent) -> Iterator[Delta]:
+    @staticmethod
+    def type_of(chunk: Chunk) -> str:
+        """An event's type; hosts that do not say it in the object say it in the event's name."""
+        return chunk.value.get("type") or chunk.event
+
+    @property
+    def between_halves(self) -> bool:
+        """Whether what was read ends in the middle of a character."""
+        return self._parts.between_halves
+
+    def read(self, chunk: Chunk) -> Iterator[Delta]:
         """The deltas of an event; none for one of an unknown type."""
-        handler = self._handlers.get(event.type)
-        return iter(()) if handler is None else handler(event)
+        if chunk.value.get("object") == "response":
+            return self._end({"response": chunk.value})
+        handler = self._handlers.get(self.type_of(chunk))
+        return iter(()) if handler is None else handler(chunk.value)
 
     def resume_point(self, cursor: int) -> ResumePoint:
         """The resume point after an event all of whose deltas have been read."""
-        changes = self._parts.changes + sum(map(len, self._sections.values()))
+        changes = self._parts.changes + sum(map(len, self._sections.values())) + len(self._items)
         if changes != self._dumped[0]:
             sections = [[index, list(known)] for index, known in self._sections.items()]
-            self._dumped = (changes, json.dumps([self._parts.dump(), sections], separators=(",", ":")))
+            dumped = [self._parts.dump(), sections, self._items]
+            self._dumped = (changes, json.dumps(dumped, separators=(",", ":")))
         state = f"{self._parts.chars} {self._dumped[1]}"
         return ResumePoint(response_id=self._response_id, cursor=cursor, state=state)
 
@@ -75,39 +126,57 @@ class Reader:
             return
         if sum(map(len, partial.texts.values())) != int(chars):
             raise UnfitAnswerError(f"{self._response_id}: the text up to the resume point is not complete")
-        parts, sections = json.loads(dumped)
+        parts, sections, self._items = json.loads(dumped)
         self._sections = {index: dict.fromkeys(map(tuple, known)) for index, known in sections}
-        for number, (key, kind, call_id, name, refusal, done) in enumerate(parts):
-            part = OpenPart(number, kind, call_id, name, refusal, done, [partial.texts.get(number, "")])
+        for position, (key, kind, call_id, called, refusal, done) in enumerate(parts):
+            part = OpenPart(position, kind, call_id, called, refusal, done, [partial.texts.get(position, "")])
             yield from self._parts.restore(None if key is None else tuple(key), part)
 
-    def _created(self, event: wire.ResponseCreatedEvent) -> Iterator[Delta]:
-        self._response_id = event.response.id
+    def _number(self, event: Object, item_id: str) -> int:
+        """The number of the item that an event is about."""
+        given: int = event.get("output_index") or 0
+        if not item_id:
+            return given
+        known = self._items.get(item_id)
+        if known is None:
+            taken = set(self._items.values())
+            known = self._items[item_id] = given if given not in taken else max(taken) + 1
+        return known
+
+    def _created(self, event: Object) -> Iterator[Delta]:
+        self._response_id = event.get("response", {}).get("id", "")
         return iter(())
 
-    def _added(self, event: wire.ResponseOutputItemAddedEvent) -> Iterator[Delta]:
-        if event.item.type == "function_call":
-            yield from self._start_call(event.output_index, event.item)
+    def _added(self, event: Object) -> Iterator[Delta]:
+        item = event.get("item", {})
+        index = self._number(event, item.get("id", ""))
+        if item.get("type") == "function_call":
+            yield from self._start_call(index, item)
 
-    def _start_call(self, index: int, item: wire.ResponseFunctionToolCall) -> Iterator[Delta]:
-        call_id = item.call_id or made_call_id(self._request, self._parts.calls + 1)
-        return self._parts.start_call((index, 0), call_id, item.name)
+    def _start_call(self, index: int, item: Object) -> Iterator[Delta]:
+        call_id = item.get("call_id") or made_call_id(self._request, self._parts.calls + 1)
+        return self._parts.start_call((index, 0), call_id, item.get("name", ""))
 
-    def _text(self, event: wire.ResponseTextDeltaEvent) -> Iterator[Delta]:
-        key = (event.output_index, event.content_index)
+    def _key(self, event: Object) -> tuple[int, int]:
+        return self._number(event, event.get("item_id", "")), event.get("content_index") or 0
+
+    def _text(self, event: Object) -> Iterator[Delta]:
+        key = self._key(event)
         yield from self._parts.start(key, "text")
-        yield from self._parts.append(key, event.delta)
+        yield from self._parts.append(key, event.get("delta", ""))
 
-    def _refusal(self, event: wire.ResponseRefusalDeltaEvent) -> Iterator[Delta]:
-        key = (event.output_index, event.content_index)
+    def _refusal(self, event: Object) -> Iterator[Delta]:
+        key = self._key(event)
         yield from self._parts.start(key, "text", refusal=True)
-        yield from self._parts.append(key, event.delta)
+        yield from self._parts.append(key, event.get("delta", ""))
 
-    def _summary(self, event: wire.ResponseReasoningSummaryTextDeltaEvent) -> Iterator[Delta]:
-        return self._reasoning(event.output_index, ("summary", event.summary_index), event.delta)
+    def _summary(self, event: Object) -> Iterator[Delta]:
+        index, section = self._key(event)[0], event.get("summary_index") or 0
+        return self._reasoning(index, ("summary", section), event.get("delta", ""))
 
-    def _thought(self, event: wire.ResponseReasoningTextDeltaEvent) -> Iterator[Delta]:
-        return self._reasoning(event.output_index, ("content", event.content_index), event.delta)
+    def _thought(self, event: Object) -> Iterator[Delta]:
+        index, section = self._key(event)
+        return self._reasoning(index, ("content", section), event.get("delta", ""))
 
     def _reasoning(self, index: int, section: tuple[str, int], text: str) -> Iterator[Delta]:
         """More of a reasoning item, whose sections become one part with blank lines between them."""
@@ -117,47 +186,53 @@ class Reader:
         sections[section] = None
         yield from self._parts.append((index, 0), text)
 
-    def _arguments(self, event: wire.ResponseFunctionCallArgumentsDeltaEvent) -> Iterator[Delta]:
-        key = (event.output_index, 0)
+    def _arguments(self, event: Object) -> Iterator[Delta]:
+        key = (self._key(event)[0], 0)
         if self._parts.find(key):
-            yield from self._parts.append(key, event.delta)
+            yield from self._parts.append(key, event.get("delta", ""))
 
-    def _item_done(self, event: wire.ResponseOutputItemDoneEvent) -> Iterator[Delta]:
-        return self._complete(event.output_index, event.item)
+    def _item_done(self, event: Object) -> Iterator[Delta]:
+        item = event.get("item", {})
+        return self._complete(self._number(event, item.get("id", "")), item)
 
-    def _complete(self, index: int, item: wire.ResponseOutputItem) -> Iterator[Delta]:
-        """Complete the parts of an item, whose own text counts rather than its deltas."""
+    def _complete(self, index: int, item: Object) -> Iterator[Delta]:
+        """Complete the parts of an item: its own text adds what its deltas omitted."""
         self._complete_items.add(index)
-        if item.type == "message":
+        kind = item.get("type")
+        if kind == "message":
             yield from self._complete_message(index, item)
-        elif item.type == "reasoning":
+        elif kind == "reasoning":
             yield from self._complete_reasoning(index, item)
-        elif item.type == "function_call":
+        elif kind == "function_call":
             yield from self._start_call(index, item)
             # A call that the token limit has cut is never completed, so that it is not executed.
-            if item.status != "incomplete":
-                own: Opaque | None = {"id": item.id} if item.id else None
-                yield from self._parts.complete((index, 0), item.arguments or None, own)
-        else:
-            yield from self._parts.opaque(cast("Opaque", item.to_dict(mode="json")), (index, 0))
+            if item.get("status") != "incomplete":
+                own: Opaque | None = {"id": item["id"]} if item.get("id") else None
+                yield from self._parts.complete((index, 0), item.get("arguments") or None, own)
+        elif kind:
+            yield from self._parts.opaque(cast("Opaque", item), (index, 0))
 
-    def _complete_message(self, index: int, item: wire.ResponseOutputMessage) -> Iterator[Delta]:
-        own = {"id": item.id, "phase": item.phase} if item.phase else {"id": item.id}
-        for number, content in enumerate(item.content):
-            key = (index, number)
-            if content.type == "refusal":
+    def _complete_message(self, index: int, item: Object) -> Iterator[Delta]:
+        own: Opaque = {key: item[key] for key in ("id", "phase") if item.get(key)}
+        for content_index, content in enumerate(item.get("content") or ()):
+            key = (index, content_index)
+            said: str = content.get("text", "")
+            if content.get("type") == "refusal":
                 yield from self._parts.start(key, "text", refusal=True)
-                yield from self._parts.complete(key, content.refusal or None, {**own})
-            elif content.text or self._parts.find(key):
+                yield from self._parts.complete(key, content.get("refusal") or None, {**own})
+            elif said or self._parts.find(key):
                 yield from self._parts.start(key, "text")
-                yield from self._parts.complete(key, content.text or None, {**own})
+                yield from self._parts.complete(key, said or None, {**own})
 
-    def _complete_reasoning(self, index: int, item: wire.ResponseReasoningItem) -> Iterator[Delta]:
-        texts = {("summary", number): part.text for number, part in enumerate(item.summary or ())}
-        texts |= {("content", number): part.text for number, part in enumerate(item.content or ())}
+    def _complete_reasoning(self, index: int, item: Object) -> Iterator[Delta]:
+        texts: dict[tuple[str, int], str] = {
+            (kind, section): part.get("text", "")
+            for kind in ("summary", "content")
+            for section, part in enumerate(item.get(kind) or ())
+        }
         order = {**dict.fromkeys(self._sections.get(index, {})), **dict.fromkeys(texts)}
         whole = _BETWEEN.join(texts.get(section, "") for section in order) if texts else None
-        opaque = cast("Opaque", item.to_dict(mode="json")) if item.encrypted_content else None
+        opaque = cast("Opaque", item) if item.get("encrypted_content") else None
         started = self._parts.find((index, 0))
         if whole or (started and started.kind == "reasoning"):
             yield from self._parts.start((index, 0), "reasoning")
@@ -165,12 +240,13 @@ class Reader:
         elif opaque:
             yield from self._parts.opaque(opaque, (index, 0))
 
-    def _end(self, event: wire.ResponseCompletedEvent | wire.ResponseIncompleteEvent) -> Iterator[Delta]:
-        return self.take(event.response)
+    def _end(self, event: Object) -> Iterator[Delta]:
+        return self.take(event.get("response", {}))
 
-    def take(self, response: wire.Response) -> Iterator[Delta]:
+    def take(self, response: Object) -> Iterator[Delta]:
         """The deltas that are still missing of the whole answer; sets ``completed``."""
-        for index, item in enumerate(response.output or ()):
+        for position, item in enumerate(response.get("output", ())):
+            index = self._number({"output_index": position}, item.get("id", ""))
             if index not in self._complete_items:
                 yield from self._complete(index, item)
         for key in self._parts.keys():  # noqa: SIM118 - not a dict
@@ -179,24 +255,21 @@ class Reader:
                 yield from self._parts.complete(key)
         self.completed = Completed(self._finish_reason(response), _usage(response))
 
-    def _finish_reason(self, response: wire.Response) -> FinishReason:
-        if response.status == "incomplete":
-            details = response.incomplete_details
-            return _INCOMPLETE.get(details.reason if details else None, "other")
+    def _finish_reason(self, response: Object) -> FinishReason:
+        if response.get("status") == "incomplete":
+            return _INCOMPLETE.get(response.get("incomplete_details", {}).get("reason"), "other")
         if self._parts.calls:
             return "tool_calls"
         return "refusal" if self._parts.refused else "stop"
 
-    def _failed(self, event: wire.ResponseFailedEvent) -> Iterator[Delta]:
-        error = event.response.error
-        raise reported(self.provider_model, error.code if error else None, error.message if error else None)
-
-    def _error(self, event: wire.ResponseErrorEvent) -> Iterator[Delta]:
-        raise reported(self.provider_model, event.code, event.message)
+    def _failed(self, event: Object) -> Iterator[Delta]:
+        response = event.get("response", {})
+        status = "was cancelled" if response.get("status") == "cancelled" else "failed"
+        raise reported(self.provider_model, response.get("error") or f"the model {status}")
 
 
-def _usage(response: wire.Response) -> Usage:
-    used = response.usage
+def _usage(response: Object) -> Usage:
+    used = response.get("usage")
     return Usage(
         input_tokens=count(used, "input_tokens"),
         output_tokens=count(used, "output_tokens"),

@@ -272,11 +272,16 @@ async def test_unknown_events_and_deltas_are_skipped(server: Wire, catalog: Prov
     assert (await ask(catalog, MODEL)).parts == [TextPart(text="Hello")]
 
 
+async def test_a_block_that_is_not_closed_ends_with_the_message(server: Wire, catalog: ProviderCatalog) -> None:
+    first, second = block_events(0, *text_block("Hi"))[:-1], block_events(1, *text_block("there"))[:-1]
+    server.play(Answer(named(message_start(), *first, *second, *message_end("end_turn"))))
+    assert (await ask(catalog, MODEL)).parts == [TextPart(text="Hi"), TextPart(text="there")]
+
+
 @pytest.mark.parametrize(
     "events",
     [
         pytest.param([message_start(), *message_end(None)], id="no stop reason"),
-        pytest.param([*block_events(0, *text_block("Hi"))[:-1], *message_end("end_turn")], id="an open block"),
         pytest.param([*block_events(0, *text_block("Hi")), message_end("end_turn")[0]], id="no message_stop"),
         pytest.param([block_events(0, *thinking_block("Hi"))[-2]], id="a block that never began"),
         pytest.param([*block_events(0, *tool_block("s", "web_search", '{"q', kind="server_tool_use"))], id="cut input"),

@@ -132,16 +132,23 @@ async def test_an_error_event_inside_an_anthropic_stream_is_read_by_its_type(
 
 
 @EVERY_WIRE
-async def test_an_event_that_lacks_its_fields_is_garbled(server: Wire, catalog: ProviderCatalog, model: str) -> None:
+async def test_a_field_that_is_not_what_the_wire_says_is_named(
+    server: Wire, catalog: ProviderCatalog, model: str
+) -> None:
     events = {
-        RESPONSES: named({"type": "response.output_item.done", "output_index": 0}),
+        RESPONSES: named({"type": "response.output_item.done", "output_index": 0, "item": 5}),
         CHAT: [b'data: {"choices": ["?"]}\n\n'],
-        ANTHROPIC: named({"type": "content_block_delta", "index": 0}),
+        ANTHROPIC: named({"type": "content_block_delta", "index": 0, "delta": {"type": ["text_delta"]}}),
+    }
+    fields = {
+        RESPONSES: "item is the int 5 instead of an object",
+        CHAT: 'choices[0] is the str "?" instead of an object',
+        ANTHROPIC: "delta.type is a list instead of a text",
     }
     server.play(Answer(events[model]))
     failure = await failure_of(catalog, model)
     assert failure.kind == "invalid"
-    assert "garbled" in str(failure)
+    assert str(failure) == f"{model}: the stream is garbled: {fields[model]}"
 
 
 @EVERY_WIRE

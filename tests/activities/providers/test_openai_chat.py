@@ -236,13 +236,30 @@ async def test_a_call_that_the_limit_cut_is_no_wish(server: Wire, catalog: Provi
     assert answer.finish_reason == "length"
 
 
-async def test_a_stream_without_a_finish_reason_is_a_failure_even_when_it_says_done(
-    server: Wire, catalog: ProviderCatalog
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(data(chunk({"content": "Half"})), id="a text"),
+        pytest.param([*data(chunk(call_piece(0, '{"ci', "call_a", "get_weather"))), DONE], id="a cut call"),
+        pytest.param([DONE], id="nothing"),
+    ],
+)
+async def test_what_ends_without_a_finish_reason_is_a_failure(
+    server: Wire, catalog: ProviderCatalog, answer: list[bytes]
 ) -> None:
-    server.play(Answer([*data(chunk({"content": "Half"})), DONE]))
+    server.play(Answer(answer))
     with pytest.raises(ProviderFailure, match="terminal event") as failure:
         await ask(catalog, MODEL)
     assert failure.value.kind == "invalid"
+
+
+async def test_something_whole_ends_with_done_too(server: Wire, catalog: ProviderCatalog) -> None:
+    server.play(Answer([*data(chunk({"content": "Hi"})), DONE]))
+    answer = await ask(catalog, MODEL)
+    assert (answer.parts, answer.finish_reason) == ([TextPart(text="Hi")], "stop")
+    server.play(Answer([*data(chunk(call_piece(0, CITY, "call_a", "get_weather"))), DONE]))
+    answer = await ask(catalog, MODEL)
+    assert (answer.parts, answer.finish_reason) == ([call("call_a")], "tool_calls")
 
 
 async def test_an_error_inside_the_stream_is_read_by_its_code(server: Wire, catalog: ProviderCatalog) -> None:
