@@ -66,13 +66,19 @@ _TRANSIENT_CODES = frozenset(
     }
 )
 _OVERFLOW_CODES = frozenset({"context_length_exceeded", "model_context_window_exceeded", "exceed_context_size_error"})
-_OVERFLOW_PHRASES = (
-    "prompt is too long",
-    "maximum context length",
-    "context window",
-    "exceed context limit",
-    "available context size",
+_TOO_MUCH = r"exceed\w*|too (long|large|many)|longer than|overflow\w*"
+_OVERFLOW = re.compile(
+    rf"\b(prompt|input|context|tokens?)\b.{{0,100}}\b({_TOO_MUCH}|over (the )?limit)"
+    rf"|\b({_TOO_MUCH})\b.{{0,60}}\b(prompt|input|context|token limit|number of tokens)\b"
+    r"|context (window|length|limit|size)",
+    re.DOTALL,
 )
+"""What hosts say of a conversation that is too long; each has words of its own."""
+_OTHER_LIMITS = re.compile(
+    r"rate.?limit|quota|per (min|hour|day|second)|\b[tr]pm\b"
+    r"|max_(completion_|output_)?tokens|(output|completion) tokens|\bimage\b"
+)
+"""What the same words are about as well: how much a host serves, and how much of it may be an answer."""
 _OVERFLOW_STATUS = (400, 413, None)
 
 
@@ -152,7 +158,7 @@ def classify(status: int | None, codes: Iterable[str], message: str, should_retr
     if status is None:
         status = next((int(code) for code in sorted(named) if _HTTP_ERROR.fullmatch(code)), None)
     lowered = message.lower()
-    too_long = status in _OVERFLOW_STATUS and any(phrase in lowered for phrase in _OVERFLOW_PHRASES)
+    too_long = status in _OVERFLOW_STATUS and _OVERFLOW.search(lowered) and not _OTHER_LIMITS.search(lowered)
     if too_long or named & _OVERFLOW_CODES:
         return "overflow"
     if should_retry in ("true", "false"):

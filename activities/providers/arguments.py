@@ -5,6 +5,8 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from longrun.activities.providers.characters import clean_json
+
 INVALID = "INVALID_JSON"
 """The key of arguments that are no JSON object."""
 
@@ -19,7 +21,7 @@ def argument_object(arguments: str) -> dict[str, JsonValue]:
         value = cast("JsonValue", json.loads(arguments or "{}", parse_constant=_refuse))
     except (ValueError, RecursionError):
         return {INVALID: arguments}
-    return value if isinstance(value, dict) else {INVALID: arguments}
+    return clean_json(value) if isinstance(value, dict) else {INVALID: arguments}
 
 
 def argument_text(arguments: str) -> str:

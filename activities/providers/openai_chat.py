@@ -69,7 +69,10 @@ class OpenAIChat(Provider):
 
 @dataclass
 class _Call:
-    """A tool call in the stream. ``key`` identifies its part; ``waiting`` are arguments that came before the name."""
+    """A tool call in the stream. ``key`` identifies its part; ``waiting`` are arguments that came before the name.
+
+    Its part starts with its arguments: until then the name may come in pieces.
+    """
 
     key: str
     wire_id: str
@@ -119,6 +122,8 @@ class _Reader:
         reason = _REASONS.get(self._finish, "other") if self._finish else "stop"
         yield from self._complete_prose()
         for call in self._calls:
+            if call.name and not self._parts.find(call.key):
+                yield from self._start(call)
             part = self._parts.find(call.key)
             # A call that the token limit has cut is never completed, so that it is not executed.
             if part and (reason != "length" or is_object(part.text)):
@@ -171,33 +176,40 @@ class _Reader:
         called: str = function.get("name", "")
         arguments: str = function.get("arguments", "")
         call = self._find(piece, called, arguments)
-        call.name = call.name or called
+        if not self._parts.find(call.key) and called != call.name:
+            call.name = called if called.startswith(call.name) else call.name + called
         call.waiting += arguments
-        if call.name:
-            yield from self._complete_prose()
-            yield from self._parts.start_call(call.key, self._call_id(call), call.name)
-            yield from self._parts.append(call.key, call.waiting)
-            call.waiting = ""
+        if call.name and call.waiting:
+            yield from self._start(call)
+
+    def _start(self, call: _Call) -> Iterator[Delta]:
+        """Start a call, unless it has started; then what waits of its arguments."""
+        yield from self._complete_prose()
+        yield from self._parts.start_call(call.key, self._call_id(call), call.name)
+        yield from self._parts.append(call.key, call.waiting)
+        call.waiting = ""
 
     def _find(self, piece: Object, called: str, arguments: str) -> _Call:
         """The call that a piece belongs to: by index, unless the host gives all calls the same index."""
         index: int | None = piece.get("index")
         wire_id: str = piece.get("id", "")
         known = self._by_index.get(index) if index is not None else (self._calls[-1] if self._calls else None)
-        if known is None or self._is_another(known, wire_id, called, arguments):
+        if known is None or self._is_another(known, index, wire_id, called, arguments):
             known = _Call(f"call {len(self._calls)}", wire_id)
             self._calls.append(known)
             if index is not None:
                 self._by_index[index] = known
         return known
 
-    def _is_another(self, known: _Call, wire_id: str, called: str, arguments: str) -> bool:
+    def _is_another(self, known: _Call, index: int | None, wire_id: str, called: str, arguments: str) -> bool:
         if not called or not known.name:
             return False
         if wire_id and known.wire_id:
             return wire_id != known.wire_id
         part = self._parts.find(known.key)
-        return part is not None and bool(arguments) and is_object(part.text)
+        if part is None:  # the rest of a name, or a call without arguments: only an index can tell
+            return index is None
+        return bool(arguments) and is_object(part.text)
 
     def _call_id(self, call: _Call) -> str:
         return call.wire_id or made_call_id(self._request, self._calls.index(call) + 1)
