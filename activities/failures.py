@@ -1,5 +1,7 @@
 """The kinds of failure of a model call, and whether a retry can help: one table for every provider."""
 
+import asyncio
+import logging
 import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -7,8 +9,9 @@ from datetime import timedelta
 from typing import Literal
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
+from longrun.runtime.characters import clean
 from longrun.store.db.database import StoreUnavailableError
 from longrun.workflows.contract.errors import ErrorType
 
@@ -16,6 +19,10 @@ FailureKind = Literal["transient", "fatal", "overflow", "invalid"]
 """``transient``: a retry can help; ``fatal``: a retry fails too; ``overflow``: the conversation is too long;
 ``invalid``: the stream was malformed or broke off, and a retry can help."""
 
+logger = logging.getLogger(__name__)
+
+MOST_CHARS = 2000
+"""Of the message of a failure, which goes to the log, to Temporal and to people. Some hosts answer with megabytes."""
 MAX_RETRY_AFTER = 300.0
 MOST_FAILURES = 10
 """The failures of a provider in one step after which the step fails."""
@@ -131,6 +138,35 @@ def store_failures() -> Generator[None]:
     except StoreUnavailableError as error:
         delay = min(backoff(activity.info().attempt), _STORE_PATIENCE)
         raise ApplicationError(str(error), type="store_unavailable", next_retry_delay=delay) from error
+
+
+@contextmanager
+def bounded() -> Generator[None]:
+    """Make a failure with an end of whatever an activity raises that nobody has foreseen.
+
+    Raises:
+        ApplicationError: It is tried again with growing waits, in at most ``MOST_FAILURES`` attempts.
+    """
+    try:
+        yield
+    except (FailureError, asyncio.CancelledError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the edge of every activity
+        raise unforeseen(error, activity.info().attempt) from None
+
+
+def unforeseen(error: Exception, failures: int) -> ApplicationError:
+    """The error for Temporal of what nobody has foreseen, after so many failures; its traceback is logged here.
+
+    The exception itself does not go to Temporal: nothing bounds what it and its causes hold.
+    """
+    logger.error("an activity failed", exc_info=error)
+    return ApplicationError(
+        clean(f"{type(error).__name__}: {error}"[:MOST_CHARS]),
+        type="internal_error",
+        non_retryable=failures >= MOST_FAILURES,
+        next_retry_delay=backoff(failures),
+    )
 
 
 def handed_over() -> ApplicationError:

@@ -7,6 +7,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
+from longrun.activities.failures import bounded, store_failures
 from longrun.activities.identity import origin_of
 from longrun.runtime.clock import now
 from longrun.runtime.failpoints import reached
@@ -57,14 +58,14 @@ class LifecycleActivities(LifecycleSteps):
     @override
     @activity.defn
     async def answer_calls(self, answers: Answers) -> Answered:
-        with _ended_runs_refused():
+        with bounded(), store_failures(), _ended_runs_refused():
             await self._runs.admit(origin_of(answers.run_id, answers.step), now())
             return Answered(outcomes=await self._calls.answer(answers.run_id, answers.answers, now()))
 
     @override
     @activity.defn
     async def pause_run(self, pause: Pause) -> Paused:
-        with _ended_runs_refused():
+        with bounded(), store_failures(), _ended_runs_refused():
             await self._runs.admit(origin_of(pause.run_id, pause.step), now())
             paused = await self._approvals.pause(pause, now())
         reached("pause written")
@@ -73,7 +74,7 @@ class LifecycleActivities(LifecycleSteps):
     @override
     @activity.defn
     async def record_verdicts(self, verdicts: Verdicts) -> Recorded:
-        with _ended_runs_refused():
+        with bounded(), store_failures(), _ended_runs_refused():
             await self._runs.admit(origin_of(verdicts.run_id, verdicts.step), now())
             recorded = await self._approvals.record(verdicts, now())
         reached("verdict written")

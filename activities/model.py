@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
 from longrun.activities.answering import Answering, Question
-from longrun.activities.failures import ProviderFailure, handed_over, store_failures
+from longrun.activities.failures import ProviderFailure, bounded, handed_over, store_failures, unforeseen
 from longrun.activities.heartbeat import heartbeats
 from longrun.activities.identity import origin_of, worker_name
 from longrun.activities.providers.provider import ModelRequest, Provider
@@ -54,7 +54,7 @@ class ModelActivities(ModelSteps):
     @override
     @activity.defn
     async def call_model(self, call: ModelCall) -> ModelReply:
-        with store_failures():
+        with bounded(), store_failures():
             order = await self._runs.order(call.run_id)
             if order is None:
                 raise StoreUnavailableError(f"the store has no run {call.run_id}")
@@ -71,7 +71,7 @@ class ModelActivities(ModelSteps):
                 reply = await self._answering.answer(await self._question(call, order, attempt), attempt)
         except ProviderFailure as failure:
             await self._steps.failed(attempt, "failed", now())
-            raise failure.to_application_error(attempt.failures + 1) from failure
+            raise failure.to_application_error(attempt.failures + 1) from None
         except FencedError as error:
             raise ApplicationError(str(error), type="fenced") from error
         except asyncio.CancelledError:
@@ -79,6 +79,11 @@ class ModelActivities(ModelSteps):
                 raise
             await self._steps.failed(attempt, "handed_over", now())
             raise handed_over() from None
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it counts, so that the step has an end
+            await self._steps.failed(attempt, "failed", now())
+            raise unforeseen(error, attempt.failures + 1) from None
         reached("message written")
         return reply
 

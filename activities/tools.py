@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from longrun.activities.failures import handed_over, store_failures
+from longrun.activities.failures import bounded, handed_over, store_failures
 from longrun.activities.heartbeat import cancelled_by_run, heartbeats
 from longrun.activities.identity import origin_of, worker_name
 from longrun.activities.toolbox.registry import Tool, Toolbox, ToolResult
@@ -54,13 +54,14 @@ class ToolActivities(ToolSteps):
             ApplicationError: A later attempt has taken over; the worker is shut down; the store is unavailable; or a
                 person must decide on the call, whose next attempt is the error's detail.
         """
-        try:
-            with store_failures():
+        with bounded(), store_failures():
+            try:
                 return await self._outcome(call, self._toolbox.find(call.name))
-        except FencedError as error:
-            raise ApplicationError(str(error), type="fenced") from error
-        except UnknownCallError as error:  # the store has lost the run, and gets it back from history
-            raise ApplicationError(str(error), type="internal_error", next_retry_delay=timedelta(seconds=1)) from error
+            except FencedError as error:
+                raise ApplicationError(str(error), type="fenced") from error
+            except UnknownCallError as error:  # the store has lost the run, and gets it back from history
+                wait = timedelta(seconds=1)
+                raise ApplicationError(str(error), type="internal_error", next_retry_delay=wait) from error
 
     async def _outcome(self, call: ToolCall, tool: Tool | None) -> ToolOutcome:
         if_interrupted = _if_interrupted(tool)

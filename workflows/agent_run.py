@@ -101,7 +101,7 @@ class AgentRun:
         run = self._run
         reply = await ask_model(run)
         if outcome := stopped(run) or outcomes.after_reply(reply):
-            return None if outcome.stop_reason == "end_turn" and run.inbox.messages else outcome
+            return None if outcome.status == "completed" and run.inbox.messages else outcome
         waiting = approvals.pending(run.order.agent, reply, run.step)
         verdicts = await ask_people(run, waiting) if waiting else {}
         return None if await call_tools(run, reply, verdicts) else outcomes.APPROVAL_EXPIRED

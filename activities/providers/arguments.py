@@ -5,7 +5,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from longrun.activities.providers.characters import clean_json
+from longrun.runtime.characters import clean_json
 
 INVALID = "INVALID_JSON"
 """The key of arguments that are no JSON object."""

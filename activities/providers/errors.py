@@ -13,8 +13,8 @@ import anthropic
 import httpx2
 import openai
 
-from longrun.activities.failures import ProviderFailure, classify
-from longrun.activities.providers.characters import clean
+from longrun.activities.failures import MOST_CHARS, ProviderFailure, classify
+from longrun.runtime.characters import clean
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,6 @@ _REFUSED = (openai.APIError, anthropic.APIError)
 _GARBLED = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError)
 _STREAMING = 200
 _MESSAGES = ("error", "message", "detail", "msg", "error_message")
-MOST_CHARS = 2000
-"""Of a host's message. Some answer with pages of megabytes."""
 
 
 @contextmanager

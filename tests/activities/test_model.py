@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
 import pytest
 from temporalio.activity import ActivityCancellationDetails
@@ -9,11 +10,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from typing_extensions import override
 
-from longrun.activities.failures import ProviderFailure
+from longrun.activities.failures import MOST_CHARS, MOST_FAILURES, ProviderFailure
 from longrun.activities.model import ModelActivities
 from longrun.activities.providers.provider import Delta, ModelRequest
 from longrun.activities.toolbox.registry import Toolbox
 from longrun.runtime.ids import new_id
+from longrun.store.db.sql import run_sql
 from longrun.store.log import Append, append
 from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.events import Event, ToolProgress
@@ -189,6 +191,24 @@ async def test_a_failed_call_says_whether_asking_again_can_help(
     one = await desk(stores, said)
     assert await failure(asyncio.ensure_future(one.ask())) == expected
     assert not any(event.type == "message.completed" for event in await one.events())
+
+
+async def test_what_nobody_has_foreseen_fails_in_short_and_not_for_ever(stores: Stores) -> None:
+    one = await desk(stores, turn(text("Ha", RuntimeError("odd \udcaf " + "x" * 5000))))
+    for _ in range(MOST_FAILURES - 1):
+        assert (await failure(asyncio.ensure_future(one.ask())))[:2] == ("internal_error", False)
+    error_type, final, message = await failure(asyncio.ensure_future(one.ask()))
+    assert (error_type, final) == ("internal_error", True)
+    assert message.startswith("RuntimeError: odd \ufffd xxx")
+    assert len(message) == MOST_CHARS
+
+
+async def test_what_fails_before_the_step_begins_has_an_end_too(stores: Stores) -> None:
+    one = await desk(stores, HELLO)
+    await stores.database.write(lambda tx: run_sql(tx, """UPDATE runs SET "order" = '{}' WHERE id = ?""", one.run_id))
+    assert (await failure(asyncio.ensure_future(one.ask())))[:2] == ("internal_error", False)
+    one.environment.info = replace(one.environment.info, attempt=MOST_FAILURES)
+    assert (await failure(asyncio.ensure_future(one.ask())))[:2] == ("internal_error", True)
 
 
 async def test_what_a_failed_attempt_said_is_superseded_by_the_next_one(stores: Stores) -> None:

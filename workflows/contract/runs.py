@@ -19,6 +19,9 @@ FINAL: frozenset[RunStatus] = frozenset({"completed", "failed", "cancelled"})
 
 StopReason = Literal[
     "end_turn",
+    "max_output",
+    "content_filter",
+    "refusal",
     "max_steps",
     "tool_rule",
     "requires_approval",
@@ -31,7 +34,11 @@ StopReason = Literal[
     "expired",
     "terminated",
 ]
-"""Why a run, or a turn of it (``requires_approval``), ended."""
+"""Why a run, or a turn of it (``requires_approval``), ended.
+
+``max_output``, ``content_filter``, ``refusal``: the model's last answer was cut at its limit, was cut by its host, or
+declines.
+"""
 
 Phase = Literal["starting", "model", "tools", "waiting", "finishing", "finished"]
 

@@ -1,6 +1,7 @@
 """How a run ends: the outcome that follows from a message, a cancellation, an expiry or a failure."""
 
 from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.messages import FinishReason
 from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import Cancel, Outcome, StopReason
 
@@ -12,6 +13,12 @@ APPROVAL_EXPIRED = Outcome(
     status="failed", stop_reason="expired", error=ErrorInfo(type="expired", message="nobody approved in time")
 )
 
+_UNFINISHED: dict[FinishReason, StopReason] = {
+    "length": "max_output",
+    "content_filter": "content_filter",
+    "refusal": "refusal",
+}
+"""Of answers that are not what the model would have said."""
 _STOP_REASONS: frozenset[str] = frozenset({"llm_api_error", "invalid_llm_response", "context_overflow"})
 
 
@@ -22,7 +29,7 @@ def after_reply(reply: ModelReply) -> Outcome | None:
         return Outcome(status="failed", stop_reason="context_overflow", error=error)
     if reply.message.calls or reply.finish_reason == "pause":
         return None
-    return Outcome(status="completed", stop_reason="end_turn")
+    return Outcome(status="completed", stop_reason=_UNFINISHED.get(reply.finish_reason, "end_turn"))
 
 
 def cancelled(cancel: Cancel) -> Outcome:

@@ -15,7 +15,9 @@ from tests.workflows.policy.replies import call, reply
     [
         (reply(TextPart(text="hi")), "end_turn"),
         (reply(), "end_turn"),
-        (reply(TextPart(text="hi"), finish="length"), "end_turn"),
+        (reply(TextPart(text="hi"), finish="length"), "max_output"),
+        (reply(TextPart(text="hi"), finish="content_filter"), "content_filter"),
+        (reply(TextPart(text="hi"), finish="refusal"), "refusal"),
         (reply(TextPart(text="hi"), finish="pause"), None),
         (reply(call(), finish="tool_calls"), None),
         (reply(call(), finish="stop"), None),

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longrun.activities.providers.assembly import Assembly
-from longrun.activities.providers.characters import clean, clean_json
 from longrun.activities.providers.provider import PartCompleted, PartDelta
+from longrun.runtime.characters import clean, clean_json
 from longrun.workflows.contract.messages import TextPart
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=20)
