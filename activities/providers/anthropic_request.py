@@ -1,11 +1,11 @@
 """A conversation as the messages of Anthropic's API: roles alternate, and tool results come first in a message."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from longrun.activities.providers.arguments import argument_object
 from longrun.activities.providers.provider import ModelRequest
+from longrun.activities.providers.wire_names import CallIds, tool_name
 from longrun.workflows.contract.messages import (
     Message,
     OpaquePart,
@@ -21,7 +21,7 @@ Block = dict[str, Any]
 LONGEST_ANSWER = 32_000
 """``max_tokens`` for an agent without a limit: the API requires one, and every current model allows this one."""
 _THINKING = ("thinking", "redacted_thinking")
-_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
+_LONGEST_ID = 64
 _EFFORTS = {"minimal": "low"}
 _NO_TEXT = "(no text)"
 
@@ -55,7 +55,7 @@ def anthropic_body(request: ModelRequest, provider_model: str) -> dict[str, Any]
 def _tools(request: ModelRequest) -> dict[str, Any]:
     """The tools. Without any, those that were called before, not to be called again: the API requires them."""
     if not request.tools:
-        names = dict.fromkeys(call.name for message in request.messages for call in message.calls)
+        names = dict.fromkeys(tool_name(call.name) for message in request.messages for call in message.calls)
         called = [{"name": name, "input_schema": {"type": "object"}} for name in names]
         return {"tools": called, "tool_choice": {"type": "none"}} if called else {}
     tools = [{"name": t.name, "description": t.description, "input_schema": t.parameters} for t in request.tools]
@@ -66,8 +66,9 @@ def _tools(request: ModelRequest) -> dict[str, Any]:
 
 def _messages(messages: Sequence[Message], provider_model: str) -> list[Block]:
     turns: list[Block] = []
+    ids = CallIds(messages, provider_model, longest=_LONGEST_ID, safe=True)
     for message in messages:
-        blocks = list(_blocks(message, own=message.provider == provider_model))
+        blocks = list(_blocks(message, ids, own=message.provider == provider_model))
         role = "assistant" if message.role == "assistant" else "user"
         if blocks and turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
@@ -91,17 +92,17 @@ def _acceptable(blocks: list[Block], *, last: bool) -> list[Block]:
     return kept
 
 
-def _blocks(message: Message, *, own: bool) -> Iterator[Block]:
+def _blocks(message: Message, ids: CallIds, *, own: bool) -> Iterator[Block]:
     if message.role == "system":
         return
     for part in message.parts:
         if isinstance(part, ToolResultPart):
-            yield _result(part)
+            yield _result(part, ids)
         elif isinstance(part, TextPart):
             yield from _text(part, own=own)
         elif isinstance(part, ToolCallPart) and not part.cut:
             arguments = argument_object(part.arguments)
-            yield {"type": "tool_use", "id": _id(part.call_id), "name": part.name, "input": arguments}
+            yield {"type": "tool_use", "id": ids[part.call_id], "name": tool_name(part.name), "input": arguments}
         elif own:
             yield from _opaque(part)
 
@@ -112,8 +113,8 @@ def _text(part: TextPart, *, own: bool) -> Iterator[Block]:
         yield {"type": "text", "text": part.text, **citations}
 
 
-def _result(part: ToolResultPart) -> Block:
-    result: Block = {"type": "tool_result", "tool_use_id": _id(part.call_id), "content": part.content}
+def _result(part: ToolResultPart, ids: CallIds) -> Block:
+    result: Block = {"type": "tool_result", "tool_use_id": ids[part.call_id], "content": part.content}
     return result if part.status == "ok" else {**result, "is_error": True}
 
 
@@ -123,8 +124,3 @@ def _opaque(part: Part) -> Iterator[Block]:
         yield cast("Block", dict(part.opaque))
     elif isinstance(part, ReasoningPart) and part.opaque and not part.cut:
         yield {"type": "thinking", "thinking": part.text, **part.opaque}
-
-
-def _id(call_id: str) -> str:
-    """The id in the characters that the API accepts: the id of another host may have others."""
-    return _NOT_IN_IDS.sub("_", call_id)

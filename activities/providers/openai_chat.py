@@ -2,22 +2,23 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from openai import AsyncOpenAI
+from pydantic import JsonValue
 from typing_extensions import override
 
 from longrun.activities.providers.arguments import is_object
 from longrun.activities.providers.assembly import Assembly, Kind, made_call_id
 from longrun.activities.providers.errors import ended_early, provider_failures, reported
 from longrun.activities.providers.fields import Object, json_text, list_of, name, number, object_of, text
-from longrun.activities.providers.openai_chat_request import FIELD, chat_body
+from longrun.activities.providers.openai_chat_request import EXTRA, FIELD, chat_body
 from longrun.activities.providers.provider import Completed, Delta, ModelRequest, Provider
 from longrun.activities.providers.usage import count
 from longrun.activities.providers.wire import Chunk, chunks
 from longrun.runtime.failpoints import reached
-from longrun.workflows.contract.messages import FinishReason, Usage
+from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
 
 _OFFICIAL = "api.openai.com"
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
@@ -28,7 +29,10 @@ _REASONS: dict[str, FinishReason] = {
     "length": "length",
     "content_filter": "content_filter",
 }
+_DETAILS = "reasoning_details"
+_CALL_FIELDS = frozenset({"index", "id", "type", "function"})
 _DELTA = object_of(
+    reasoning_details=list_of(object_of()),
     reasoning_content=text,
     reasoning=text,
     refusal=text,
@@ -78,6 +82,7 @@ class _Call:
     wire_id: str
     name: str = ""
     waiting: str = ""
+    extra: Opaque = field(default_factory=dict[str, JsonValue])
 
 
 class _Reader:
@@ -94,6 +99,7 @@ class _Reader:
         self._field = ""
         self._finish = ""
         self._done = False
+        self._details: list[JsonValue] = []
         self._usage = Usage()
 
     def read(self, chunk: Chunk) -> Iterator[Delta]:
@@ -127,7 +133,9 @@ class _Reader:
             part = self._parts.find(call.key)
             # A call that the token limit has cut is never completed, so that it is not executed.
             if part and (reason != "length" or is_object(part.text)):
-                yield from self._parts.complete(call.key)
+                yield from self._parts.complete(call.key, opaque={EXTRA: call.extra} if call.extra else None)
+        if self._details:
+            yield from self._parts.opaque({EXTRA: {_DETAILS: self._details}})
         yield Completed(self._finish_reason(reason), self._usage)
 
     def _whole(self) -> bool:
@@ -146,6 +154,7 @@ class _Reader:
                 self._field = own
                 yield from self._say("reasoning", thought)
                 break
+        self._details += delta.get(_DETAILS, ())
         for kind, said in _pieces(delta.get("content")):
             yield from self._say(kind, said)
         if refusal := delta.get("refusal"):
@@ -179,6 +188,7 @@ class _Reader:
         if not self._parts.find(call.key) and called != call.name:
             call.name = called if called.startswith(call.name) else call.name + called
         call.waiting += arguments
+        call.extra |= {key: value for key, value in piece.items() if key not in _CALL_FIELDS}
         if call.name and call.waiting:
             yield from self._start(call)
 

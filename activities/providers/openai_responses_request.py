@@ -8,6 +8,7 @@ from typing import Any
 
 from longrun.activities.providers.arguments import argument_text
 from longrun.activities.providers.provider import ModelRequest
+from longrun.activities.providers.wire_names import CallIds, tool_name
 from longrun.workflows.contract.messages import (
     Message,
     OpaquePart,
@@ -21,6 +22,7 @@ from longrun.workflows.contract.messages import (
 Item = dict[str, Any]
 
 ENCRYPTED = "reasoning.encrypted_content"
+_LONGEST_ID = 64
 _WITHOUT_REASONING = ("gpt-3", "gpt-4", "chatgpt-4", "ft:gpt-3", "ft:gpt-4")
 
 
@@ -33,9 +35,10 @@ def responses_body(request: ModelRequest, provider_model: str, *, background: bo
         background: Whether the answer is generated in background mode.
     """
     params = request.params
+    ids = CallIds(request.messages, provider_model, longest=_LONGEST_ID)
     body: dict[str, Any] = {
         "model": request.model,
-        "input": [item for message in request.messages for item in _items(message, provider_model)],
+        "input": [item for message in request.messages for item in _items(message, provider_model, ids)],
         "store": background,
         "stream_options": {"include_obfuscation": False},
     }
@@ -68,16 +71,16 @@ def responses_body(request: ModelRequest, provider_model: str, *, background: bo
     return body
 
 
-def _items(message: Message, provider_model: str) -> Iterator[Item]:
+def _items(message: Message, provider_model: str, ids: CallIds) -> Iterator[Item]:
     if message.role == "tool":
         results = (part for part in message.parts if isinstance(part, ToolResultPart))
-        yield from ({"type": "function_call_output", "call_id": r.call_id, "output": r.content} for r in results)
+        yield from ({"type": "function_call_output", "call_id": ids[r.call_id], "output": r.content} for r in results)
     elif message.role != "assistant":
         yield {"role": message.role, "content": message.text}
     elif message.provider == provider_model and _replayable(message.parts):
-        yield from _replayed(message.parts)
+        yield from _replayed(message.parts, ids)
     else:
-        yield from _plain(message.parts)
+        yield from _plain(message.parts, ids)
 
 
 def _replayable(parts: Sequence[Part]) -> bool:
@@ -86,16 +89,16 @@ def _replayable(parts: Sequence[Part]) -> bool:
     return all(part.opaque and part.opaque.get("encrypted_content") for part in whole)
 
 
-def _plain(parts: Sequence[Part]) -> Iterator[Item]:
+def _plain(parts: Sequence[Part], ids: CallIds) -> Iterator[Item]:
     """Another model's message: its text and its calls, without its reasoning."""
     for part in parts:
         if isinstance(part, TextPart) and part.text:
             yield {"role": "assistant", "content": part.text}
         elif isinstance(part, ToolCallPart) and not part.cut:
-            yield _call(part)
+            yield _call(part, ids)
 
 
-def _replayed(parts: Sequence[Part]) -> Iterator[Item]:
+def _replayed(parts: Sequence[Part], ids: CallIds) -> Iterator[Item]:
     """The model's own items, unchanged. Reasoning without a complete item after it is omitted: alone it is refused."""
     reasoning: list[Item] = []
     items: list[Item] = []
@@ -103,7 +106,7 @@ def _replayed(parts: Sequence[Part]) -> Iterator[Item]:
         if (thought := _reasoning(part)) is not None:
             reasoning.append(thought)
             continue
-        item = _replay(part, items[-1] if items and not reasoning else None)
+        item = _replay(part, items[-1] if items and not reasoning else None, ids)
         if item is not None:
             items += [*reasoning, item] if _whole(part) else [item]
         if item is not None or not _whole(part):
@@ -117,17 +120,17 @@ def _whole(part: Part) -> bool:
 
 def _reasoning(part: Part) -> Item | None:
     if isinstance(part, ReasoningPart | OpaquePart) and part.opaque and part.opaque.get("type") == "reasoning":
-        return dict(part.opaque)
+        return {**part.opaque, "summary": part.opaque.get("summary") or []}  # some hosts send none, and ask for it
     return None
 
 
-def _replay(part: Part, before: Item | None) -> Item | None:
+def _replay(part: Part, before: Item | None, ids: CallIds) -> Item | None:
     """The item of a part, ``None`` where it has none or has joined the item before it."""
     if isinstance(part, OpaquePart):
         return dict(part.opaque)
     if isinstance(part, ToolCallPart):
         own = {"id": part.opaque["id"]} if part.opaque and part.opaque.get("id") else {}
-        return None if part.cut else {**_call(part), **own}
+        return None if part.cut else {**_call(part, ids), **own}
     return _text(part, before) if isinstance(part, TextPart) and part.text else None
 
 
@@ -142,6 +145,6 @@ def _text(part: TextPart, before: Item | None) -> Item | None:
     return {"type": "message", "role": "assistant", "status": "completed", **part.opaque, "content": [content]}
 
 
-def _call(part: ToolCallPart) -> Item:
+def _call(part: ToolCallPart, ids: CallIds) -> Item:
     text = argument_text(part.arguments)
-    return {"type": "function_call", "call_id": part.call_id, "name": part.name, "arguments": text}
+    return {"type": "function_call", "call_id": ids[part.call_id], "name": tool_name(part.name), "arguments": text}

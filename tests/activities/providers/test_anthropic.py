@@ -149,7 +149,12 @@ async def test_another_model_gets_what_was_said_and_called_but_no_thinking(
     body = server.requests[0].body
     assert body["messages"][1]["content"] == [
         {"type": "text", "text": "Looking."},
-        {"type": "tool_use", "id": "functions_get_0", "name": "get_weather", "input": {"INVALID_JSON": "nonsense"}},
+        {
+            "type": "tool_use",
+            "id": "functions_get_0_019a016c6d9a9787",
+            "name": "get_weather",
+            "input": {"INVALID_JSON": "nonsense"},
+        },
     ]
     assert body["tools"] == [{"name": "get_weather", "input_schema": {"type": "object"}}]
     assert body["tool_choice"] == {"type": "none"}

@@ -176,6 +176,23 @@ async def test_the_ways_of_compatible_hosts_to_send_calls_are_understood(
     assert answer.usage == Usage()
 
 
+async def test_what_only_its_host_reads_goes_back_to_it_and_to_nobody_else(
+    server: Wire, catalog: ProviderCatalog
+) -> None:
+    signed = {"extra_content": {"google": {"thought_signature": "EjQK"}}}
+    details = [{"type": "reasoning.encrypted", "data": "AAA", "index": 0}]
+    piece = call_piece(0, CITY, "call_a", "get_weather")
+    piece["tool_calls"][0] |= signed
+    play(server, {"reasoning_details": details}, piece)
+    answer = await ask(catalog, MODEL)
+    history = request(user("Weather?"), answer.message(MODEL), results(result(call("call_a"))))
+    for number, (model, expected) in enumerate([(MODEL, True), ("openai-chat/other", False)], 1):
+        play(server, {"content": "Fine."})
+        await ask(catalog, model, history)
+        sent = server.requests[number].body["messages"][2]
+        assert ("reasoning_details" in sent, "extra_content" in sent["tool_calls"][0]) == (expected, expected)
+
+
 async def test_a_made_id_names_run_and_step(server: Wire, catalog: ProviderCatalog) -> None:
     play(server, call_piece(0, "", None, "get_weather"))
     assert (await ask(catalog, MODEL)).parts == [call("call_0123456789ab_3_1", "{}")]
