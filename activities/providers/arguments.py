@@ -18,10 +18,10 @@ def _refuse(constant: str) -> None:
 def argument_object(arguments: str) -> dict[str, JsonValue]:
     """The arguments as an object; a text that is none is wrapped, so that the model sees what it wrote."""
     try:
-        value = cast("JsonValue", json.loads(arguments or "{}", parse_constant=_refuse))
+        value = cast("JsonValue", clean_json(json.loads(arguments or "{}", parse_constant=_refuse)))
     except (ValueError, RecursionError):
         return {INVALID: arguments}
-    return clean_json(value) if isinstance(value, dict) else {INVALID: arguments}
+    return value if isinstance(value, dict) else {INVALID: arguments}
 
 
 def argument_text(arguments: str) -> str:

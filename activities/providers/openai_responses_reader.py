@@ -100,7 +100,8 @@ class Reader:
     def read(self, chunk: Chunk) -> Iterator[Delta]:
         """The deltas of an event; none for one of an unknown type."""
         if chunk.value.get("object") == "response":
-            return self._end({"response": chunk.value})
+            whole = {"response": chunk.value}
+            return self._failed(whole) if chunk.value.get("status") in ("failed", "cancelled") else self._end(whole)
         handler = self._handlers.get(self.type_of(chunk))
         return iter(()) if handler is None else handler(chunk.value)
 
@@ -257,7 +258,7 @@ class Reader:
 
     def _finish_reason(self, response: Object) -> FinishReason:
         if response.get("status") == "incomplete":
-            return _INCOMPLETE.get(response.get("incomplete_details", {}).get("reason"), "other")
+            return _INCOMPLETE.get(response.get("incomplete_details", {}).get("reason"), "length")
         if self._parts.calls:
             return "tool_calls"
         return "refusal" if self._parts.refused else "stop"

@@ -58,5 +58,7 @@ def _is_error(value: object, event: str) -> bool:
     if not isinstance(value, dict):
         return False
     fields = cast("Object", value)
+    if fields.get("object") == "response":  # it says by its status what became of it
+        return False
     named = "error" in (event, fields.get("object"), fields.get("type"))
     return named or bool(fields.get("error")) or fields.keys() == {"detail"}

@@ -111,7 +111,7 @@ async def test_length_and_filter_are_outcomes_and_a_cut_call_is_no_wish(server: 
     play_responses(server, text, end={"type": "response.incomplete", "response": filtered})
     assert (await ask(catalog, MODEL)).finish_reason == "content_filter"
     play_responses(server, text, end={"type": "response.incomplete", "response": response("incomplete", [text])})
-    assert (await ask(catalog, MODEL)).finish_reason == "other"
+    assert (await ask(catalog, MODEL)).finish_reason == "length"
 
 
 async def test_the_whole_item_adds_what_its_deltas_omitted(server: Wire, catalog: ProviderCatalog) -> None:
