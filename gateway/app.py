@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypedDict
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
 from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.gateway.http.strangers import StrangersRefused
 from longrun.gateway.native.problems import PROBLEMS
 from longrun.gateway.native.routes import native_routes
 from longrun.gateway.reconcile.reconciler import Reconciler
@@ -58,7 +61,14 @@ def create_app(settings: Settings | None = None) -> Starlette:
             yield State(services=services)
 
     of_no_path = {HTTPException: PROBLEMS.render, Exception: PROBLEMS.render}
-    return Starlette(routes=native_routes(), exception_handlers=of_no_path, lifespan=lifespan)
+    hosts = (*_listed(chosen.allowed_hosts), chosen.host, urlsplit(chosen.url).hostname or chosen.host)
+    origins = _listed(chosen.allowed_origins)
+    guard = Middleware(StrangersRefused, hosts=hosts, origins=origins, refuse=PROBLEMS.render)
+    return Starlette(routes=native_routes(), middleware=[guard], exception_handlers=of_no_path, lifespan=lifespan)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 @asynccontextmanager

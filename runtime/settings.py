@@ -13,6 +13,8 @@ class Settings(BaseSettings):
 
     ``home`` is the data folder; ``database_url`` an SQLAlchemy URL, by default ``longrun.db`` in it; ``model`` the
     model of agents that name none; ``url`` where the command line finds a gateway that is elsewhere;
+    ``allowed_hosts`` the names under which clients reach the gateway, and ``allowed_origins`` the origins whose pages
+    may change something through it, separated by commas, ``*`` for any;
     ``keep_alive`` the seconds between the comments that keep an idle stream open; ``grace`` the seconds for which a
     worker that is shut down continues calls that no other worker could resume.
     """
@@ -25,6 +27,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8283, ge=0, le=65535)
     model: str = "scripted/hello"
     url: str = ""
+    allowed_hosts: str = ""
+    allowed_origins: str = ""
     keep_alive: float = Field(default=15.0, gt=0)
     grace: float = Field(default=30.0, ge=0)
     workspace: Path | None = None
