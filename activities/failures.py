@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 from longrun.runtime.characters import clean
 from longrun.store.db.database import StoreUnavailableError
+from longrun.store.log import LostRunError
 from longrun.workflows.contract.errors import ErrorType
 
 FailureKind = Literal["transient", "fatal", "overflow", "invalid"]
@@ -128,14 +129,14 @@ def _bounded(seconds: float) -> timedelta:
 
 @contextmanager
 def store_failures() -> Generator[None]:
-    """Let Temporal retry an activity later when the store is unavailable.
+    """Let Temporal retry an activity later when the store is unavailable, or has lost the run.
 
     Raises:
-        ApplicationError: The store is unavailable.
+        ApplicationError: It is, or has.
     """
     try:
         yield
-    except StoreUnavailableError as error:
+    except (StoreUnavailableError, LostRunError) as error:
         delay = min(backoff(activity.info().attempt), _STORE_PATIENCE)
         raise ApplicationError(str(error), type="store_unavailable", next_retry_delay=delay) from error
 

@@ -23,7 +23,7 @@ from longrun.workflows.contract.steps import LifecycleSteps
 
 @contextmanager
 def _ended_runs_refused() -> Generator[None]:
-    """What a run is refused that has ended, was reset or is unknown, it is refused for good."""
+    """Turn ``FencedError``, of a run that has ended or was reset, into a failure that is not retried."""
     try:
         yield
     except FencedError as error:
@@ -84,7 +84,7 @@ class LifecycleActivities(LifecycleSteps):
     @activity.defn
     async def finish_run(self, finish: Finish) -> Finished:
         reached("finishing")
-        with _ended_runs_refused():
+        with store_failures(), _ended_runs_refused():
             await self._runs.admit(origin_of(finish.run_id, finish.acknowledged, finish.turn), now())
             finished, following = await self._runs.finish(finish, now())
         reached("finished")

@@ -9,11 +9,13 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 from longrun.activities.answering import cancel_answer
+from longrun.activities.failures import ProviderFailure
 from longrun.activities.lifecycle import LifecycleActivities
 from longrun.activities.model import Catalog, ModelActivities
 from longrun.activities.providers.catalog import ProviderCatalog
@@ -22,7 +24,7 @@ from longrun.activities.toolbox.registry import Toolbox, ToolboxError
 from longrun.activities.tools import ToolActivities
 from longrun.runtime.clock import now
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import TemporalUnavailableError, answered, temporal_connection
+from longrun.runtime.temporal import RPC_TIMEOUT, TemporalUnavailableError, answered, temporal_connection
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.calls import Calls
@@ -36,6 +38,8 @@ from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.runs import RunOrder
 from longrun.workflows.contract.shape import Shape
 from longrun.workflows.start import start_run
+
+logger = logging.getLogger(__name__)
 
 READY = "longrun worker ready"
 PURE = (
@@ -98,11 +102,21 @@ class Process:
         )
 
     async def _start(self, order: RunOrder) -> None:
-        await start_run(self._client, order, self._queue)
-        await self._runs.dispatched(order.run_id)
+        """Start the next run of a thread; a gateway starts it if Temporal refuses now."""
+        try:
+            await start_run(self._client, order, self._queue, RPC_TIMEOUT)
+            await self._runs.dispatched(order.run_id)
+        except RPCError as error:
+            logger.warning("run %s is left to a gateway: %s", order.run_id, error.message)
 
     async def _cancel(self, model: str, response_id: str) -> None:
-        await cancel_answer(self._catalog.resolve(model)[0], response_id)
+        """Cancel an answer, if this worker has the key of its provider."""
+        try:
+            provider, _ = self._catalog.resolve(model)
+        except ProviderFailure as failure:
+            logger.warning("%s cannot be cancelled here: %s", response_id, failure)
+        else:
+            await cancel_answer(provider, response_id)
 
     def _worker(self) -> Worker:
         return Worker(

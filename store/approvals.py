@@ -24,7 +24,8 @@ class Approvals:
         """Ask for approval and end the turn; a second time changes nothing and gives what was written the first time.
 
         Raises:
-            FencedError: There is no such run, or it has ended.
+            LostRunError: There is no such run.
+            FencedError: It has ended.
             StoreUnavailableError: The database failed.
         """
 
@@ -42,7 +43,8 @@ class Approvals:
         """Write decisions and expiries. The first verdict on a call stands: where there is one, it is given back.
 
         Raises:
-            FencedError: There is no such run, or it has ended.
+            LostRunError: There is no such run.
+            FencedError: It has ended.
             StoreUnavailableError: The database failed.
         """
 

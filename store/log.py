@@ -18,6 +18,10 @@ from longrun.workflows.contract.runs import FINAL
 _LONGEST = 500
 
 
+class LostRunError(Exception):
+    """The store has no such run: it has lost it, and gets it back from history."""
+
+
 class FencedError(Exception):
     """A later attempt has taken over, or the run is unknown: nothing was written."""
 
@@ -99,12 +103,15 @@ def lock_open(tx: Tx, run_id: str) -> None:
     """``lock``, for what must not happen to a run that has ended.
 
     Raises:
-        FencedError: There is no such run, or it has ended.
+        LostRunError: There is no such run.
+        FencedError: It has ended.
     """
     lock(tx, run_id)
     status = run_sql(tx, "SELECT status FROM runs WHERE id = ?", run_id).scalar()
-    if status is None or status in FINAL:
-        raise FencedError(f"run {run_id} has ended" if status else f"there is no run {run_id}")
+    if status is None:
+        raise LostRunError(f"the store has no run {run_id}")
+    if status in FINAL:
+        raise FencedError(f"run {run_id} has ended")
 
 
 def append(tx: Tx, entry: Append, fence: Fence | None = None) -> Span:

@@ -63,11 +63,11 @@ class Outbox:
         await self._database.write(lambda tx: tx.execute(statement))
 
     async def undelivered(self, before: datetime) -> list[Signal]:
-        """Outbox that were accepted before a time and have not been delivered, in order."""
+        """Undelivered signals that were accepted before a time, oldest first."""
         return await self._waiting(col(OutboxRow.created_at) < before)
 
     async def undelivered_of(self, run_id: str) -> list[Signal]:
-        """Outbox of a run that have not been delivered, in the order in which they were accepted."""
+        """Undelivered signals of a run, oldest first."""
         return await self._waiting(col(OutboxRow.run_id) == run_id)
 
     async def _waiting(self, which: ColumnElement[bool]) -> list[Signal]:

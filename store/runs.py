@@ -11,7 +11,7 @@ from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import find_row, insert_into, run_sql
 from longrun.store.db.tables import RunRow, ThreadRow
 from longrun.store.journal import END, find, rewinds
-from longrun.store.log import Append, FencedError, append, lock
+from longrun.store.log import Append, LostRunError, append, lock
 from longrun.store.messages import last_answer
 from longrun.store.repair.rewind import Origin, admit, is_newest
 from longrun.store.repair.unacknowledged import unacknowledged
@@ -108,7 +108,7 @@ class Runs:
             The end as it was written, and the order of the thread's next run if that may start now.
 
         Raises:
-            FencedError: There is no such run.
+            LostRunError: There is no such run.
             StoreUnavailableError: The database failed.
         """
         return await self._database.write(lambda tx: _finish(tx, finish, now))
@@ -218,7 +218,7 @@ def _finish(tx: Tx, finish: Finish, now: datetime) -> tuple[Finished, RunOrder |
     lock(tx, run_id)
     row = run_sql(tx, "SELECT thread_id, turn FROM runs WHERE id = ?", run_id).first()
     if row is None:
-        raise FencedError(f"there is no run {run_id}")
+        raise LostRunError(f"the store has no run {run_id}")
     if known := find(tx, run_id, END, Finished):
         return known, next_run(tx, row.thread_id)
     carried = unacknowledged(tx, finish)

@@ -1,4 +1,4 @@
-"""Where the events of results are in the log: by its stamp or its spans, each result knows."""
+"""The seqs of a result's events: from its stamp or, of a model's reply, from its spans."""
 
 from collections.abc import Iterator
 

@@ -24,8 +24,8 @@ class Results:
 
     ``executions`` are those that were read. ``order`` is what the run was started with, ``None`` if the history's
     beginning is not kept any more. ``scheduled`` are the steps and calls that have no result yet, with the attempt up
-    to which they may have started. ``settled`` is the last seq before which all is known that ever will be: nothing was
-    under way when it was written, so a seq there that no result names is lost for good.
+    to which they may have started. ``settled`` is the highest seq that was written while nothing was under way:
+    a seq up to it that no result names is lost for good.
     """
 
     run_id: str

@@ -50,16 +50,16 @@ async def decide(services: Services, call_id: CallId, body: DecideBody) -> Appro
     for field, needed in (("args", body.decision == "edit"), ("answer", body.decision == "answer")):
         if needed and getattr(body, field) is None:
             raise wrong(field, f"is needed for the decision {body.decision!r}")
-    run_id = await _run_of(services, call_id, body.run_id)
     given = {**body.model_dump(exclude={"run_id"}), "call_id": call_id, "id": body.id or new_id()}
+    run_id = await _run_of(services, call_id, given["id"], body.run_id)
     approval = await services.decisions.decide(run_id, Decision.model_validate(given))
     return approval or Reply(Delivered(run_id=run_id, delivery="accepted"), 202)
 
 
-async def _run_of(services: Services, call_id: str, run_id: str | None) -> str:
+async def _run_of(services: Services, call_id: str, decision_id: str, run_id: str | None) -> str:
     """The run whose call is decided."""
     if run_id is None:
-        return await services.decisions.run_waiting_for(call_id)
+        return await services.decisions.run_waiting_for(call_id, decision_id)
     run = await services.reader.get(run_id)
-    await services.decisions.refuse_if_over(run, call_id)
+    await services.decisions.refuse_if_over(run, call_id, decision_id)
     return run.id

@@ -1,1 +1,1 @@
-"""Making true what was promised: the store and Temporal, compared again and again."""
+"""Repair, every second: start accepted runs, deliver signals, end runs whose workflow has closed."""

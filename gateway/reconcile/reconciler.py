@@ -18,7 +18,7 @@ from longrun.runtime.clock import now
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.db.database import StoreUnavailableError
 from longrun.store.db.tables import RunRow
-from longrun.store.log import FencedError
+from longrun.store.log import FencedError, LostRunError
 from longrun.store.repair.rewind import Origin
 from longrun.store.runs import Runs
 from longrun.workflows.contract.errors import ErrorInfo
@@ -139,7 +139,10 @@ class Reconciler:
     async def _deliver_signals(self) -> None:
         """Deliver in order; what must wait holds back only its own run's later signals."""
         for run_id in await self._delivery.waiting(now() - timedelta(seconds=INTERVAL)):
-            await self._delivery.deliver(run_id)
+            try:
+                await self._delivery.deliver(run_id)
+            except RPCError as error:
+                logger.warning("signals of run %s wait: %s", run_id, error.message)
 
     async def _end_abrupt(self) -> None:
         moment = now()
@@ -203,7 +206,7 @@ class Reconciler:
         finish = Finish(run_id=run_id, turn=turn, outcome=outcome, usage=usage)
         try:
             _, following = await self._runs.finish(finish, now())
-        except FencedError as error:
+        except (FencedError, LostRunError) as error:
             logger.info("run %s cannot be ended: %s", run_id, error)
             return
         if following:

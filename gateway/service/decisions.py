@@ -43,8 +43,8 @@ class Decisions:
         """Approvals that match all that is given, oldest first."""
         return tuple(map(_view, await self._approvals.find(status=status, run_id=run_id, most=most)))
 
-    async def run_waiting_for(self, call_id: str) -> str:
-        """The one run that waits for a decision on a call.
+    async def run_waiting_for(self, call_id: str, decision_id: str) -> str:
+        """The one run that waits for a decision on a call, or has got this decision.
 
         Raises:
             AmbiguousCallError: There is more than one.
@@ -58,11 +58,11 @@ class Decisions:
         if pending:
             return pending[0].run_id
         if decided := await self._approvals.find(call_id=call_id):
-            raise _already_decided(decided[-1])
+            return _confirmation(decided[-1], decision_id).run_id
         raise UnknownCallError(f"no call {call_id} waits; name its run_id to decide early")
 
-    async def refuse_if_over(self, run: Run, call_id: str) -> None:
-        """Refuse a decision on a call of a run that has ended.
+    async def refuse_if_over(self, run: Run, call_id: str, decision_id: str) -> None:
+        """Refuse a decision on a call of a run that has ended, unless it has got this very one.
 
         Raises:
             AlreadyDecidedError: The run has ended, and the call was decided.
@@ -70,7 +70,8 @@ class Decisions:
         """
         if run.over:
             for approval in await self._approvals.find(run_id=run.id, call_id=call_id):
-                raise _already_decided(approval)
+                _confirmation(approval, decision_id)
+                return
             raise RunOverError(f"run {run.id} has ended")
 
     async def decide(self, run_id: str, decision: Decision) -> ApprovalView | None:
@@ -96,20 +97,20 @@ class Decisions:
                     return "kept"  # the run does not wait for the call yet, and keeps the decision until it does
                 if found[0].status == "pending":
                     return None if delivered else "kept"
-                return _confirmation(found[0], decision)
+                return _confirmation(found[0], decision.id)
 
             found = await confirmed(look, news.take, CONFIRMED_WITHIN)
         return found if isinstance(found, ApprovalView) else None
 
 
-def _confirmation(approval: ApprovalRow, decision: Decision) -> ApprovalView:
+def _confirmation(approval: ApprovalRow, decision_id: str | None) -> ApprovalView:
     """The approval as a decision has decided it.
 
     Raises:
         AlreadyDecidedError: Another one has.
     """
     view = _view(approval)
-    if view.decision is None or view.decision.id != decision.id:
+    if view.decision is None or view.decision.id != decision_id:
         raise _already_decided(approval)
     return view
 

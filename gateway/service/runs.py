@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from temporalio.service import RPCError
 
 from longrun.gateway.service.delivery import Delivery, Fate
-from longrun.gateway.service.errors import RunOverError
+from longrun.gateway.service.errors import KeyReusedError, RunOverError
 from longrun.gateway.service.executions import Executions
 from longrun.gateway.service.run import Run
 from longrun.gateway.service.workflows import Workflows
@@ -107,10 +107,12 @@ class RunService:
 
         Raises:
             RunOverError: The run has ended.
+            KeyReusedError: The message's id was used for another one.
         """
         if run.over:
             raise RunOverError(f"run {run.id} is {run.status}")
         body = said.model_dump_json(exclude_none=True)
-        return await self._delivery.send(
-            await self._delivery.accept(Signal(run.id, f"say:{run.id}:{said.id}", "say", body))
-        )
+        signal = await self._delivery.accept(Signal(run.id, f"say:{run.id}:{said.id}", "say", body))
+        if signal.body != body:
+            raise KeyReusedError(f"the id {said.id} was used for another message to run {run.id}")
+        return await self._delivery.send(signal)

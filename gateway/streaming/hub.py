@@ -87,7 +87,7 @@ class Hub:
 
     @contextmanager
     def subscribe(self, run_id: str, cursor: int) -> Generator[Subscription]:
-        """Watch a run: all that is committed after ``cursor`` from now on, or something older that repeats."""
+        """Watch a run: the segments after ``cursor``. Others may come again, for a viewer with an older cursor."""
         feed = self._feeds.setdefault(run_id, _Feed(cursor))
         subscription = Subscription()
         feed.viewers.add(subscription)
@@ -114,6 +114,9 @@ class Hub:
                 await self._hand_out(set(self._feeds) if self._is_poll_due() else notified | joined)
             except StoreUnavailableError:
                 logger.warning("the store is unavailable; viewers wait")
+                await asyncio.sleep(POLL)
+            except Exception:  # without the hub every stream of this process would wait for ever
+                logger.exception("news could not be handed out; they are with the next poll")
                 await asyncio.sleep(POLL)
             for run_id in notified & self._feeds.keys():  # a gap in the log may be filled, which is no new segment
                 self._feeds[run_id].wake()

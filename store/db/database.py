@@ -160,8 +160,8 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, job)
 
     def _read(self, job: Callable[[Tx], T]) -> T:
-        self._reopen_if_replaced()
         try:
+            self._reopen_if_replaced()
             with self._read_engine.connect() as connection:
                 return job(connection)
         except UNAVAILABLE as error:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 PATIENCE = 10.0
 """Seconds that a transaction waits for a lock."""
-UNAVAILABLE = (SQLAlchemyError, sqlite3.Error)
+UNAVAILABLE = (SQLAlchemyError, sqlite3.Error, OSError)
 """What a database raises that failed; SQLAlchemy does not wrap what fails while a connection is set up."""
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY")
 

@@ -57,9 +57,9 @@ class Sessions:
         Raises:
             StoreUnavailableError: The database failed.
         """
-        if self._file.replaced():
-            await self._reopen()
         try:
+            if self._file.replaced():
+                await self._reopen()
             async with AsyncSession(self._engine, expire_on_commit=False) as session:
                 yield session
         except UNAVAILABLE as error:

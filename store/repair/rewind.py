@@ -115,7 +115,7 @@ def _enter(tx: Tx, run_id: str, execution: str) -> Row[Any] | None:
 
 
 def _first_of(end: Finished) -> int:
-    """The first event that is not there without the end: an open step's, an answer's to an open call, or its own."""
+    """The first seq that the end has written: of an open step, of an answer to an open call, or its own."""
     steps = (step.opened.stamp.first for step in end.open_steps)
     calls = (outcome.stamp.first for outcome in end.closed)
     return min([end.stamp.first, *steps, *calls])

@@ -18,7 +18,7 @@ LARGEST = 1024 * 1024
 
 
 def unacknowledged(tx: Tx, finish: Finish) -> tuple[ModelReply | ToolOutcome | Paused | Recorded, ...]:
-    """The results after the last message that the run knows; some of them, it may know all the same."""
+    """The results that were committed after the last message that the run has received; it may know some of them."""
     if finish.acknowledged is None or finish.outcome.status == "completed":
         return ()
     return tuple(_results(tx, finish.run_id, finish.acknowledged))

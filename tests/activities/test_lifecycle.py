@@ -128,5 +128,10 @@ async def test_a_run_that_is_over_is_refused_for_good(
     assert await desk.types(pending.run_id) == before
 
 
-async def test_the_end_of_an_unknown_run_is_refused_for_good(desk: Desk) -> None:
-    assert await refused(desk.run(desk.activities.finish_run, finish(new_id()))) == ("fenced", True)
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+async def test_what_is_written_of_a_run_that_the_store_has_lost_waits_until_it_is_back(
+    desk: Desk, write: Callable[[Desk, Pause], Awaitable[object]]
+) -> None:
+    pending = (await desk.pending()).model_copy(update={"run_id": new_id()})
+    assert await refused(write(desk, pending)) == ("store_unavailable", False)
+    assert await refused(desk.run(desk.activities.finish_run, finish(new_id()))) == ("store_unavailable", False)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from longrun.store.log import FencedError
+from longrun.store.log import FencedError, LostRunError
 from longrun.store.runs import Acceptance, Accepted, KeyReusedError, RunFilter, ThreadBusyError
 from longrun.workflows.contract.events import type_of
 from longrun.workflows.contract.requests import ModelCall
@@ -32,7 +32,7 @@ async def test_an_accepted_run_has_its_row_its_input_and_its_first_event(store: 
 async def test_an_unknown_run_is_nothing(store: Stores) -> None:
     assert await store.runs.get("nobody") is None
     assert await store.runs.order("nobody") is None
-    with pytest.raises(FencedError):
+    with pytest.raises(LostRunError):
         await store.runs.finish(finish("nobody"), START)
 
 

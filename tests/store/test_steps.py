@@ -2,7 +2,7 @@
 
 import pytest
 
-from longrun.store.log import FencedError
+from longrun.store.log import FencedError, LostRunError
 from longrun.workflows.contract.events import type_of
 from longrun.workflows.contract.messages import OpaquePart, ReasoningPart, TextPart, ToolCallPart, Usage
 from longrun.workflows.contract.requests import ModelCall
@@ -120,7 +120,7 @@ async def test_an_ended_run_begins_no_step(store: Stores) -> None:
     for step in (1, 2):
         with pytest.raises(FencedError, match="has ended"):
             await store.begin(ModelCall(run_id=run.run_id, step=step))
-    with pytest.raises(FencedError, match="no run"):
+    with pytest.raises(LostRunError, match="no run"):
         await store.begin(ModelCall(run_id="nobody", step=1))
     assert type_of((await store.lines(run.run_id))[-1]) == "run.completed"
 

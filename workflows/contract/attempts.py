@@ -42,8 +42,8 @@ class AttemptEntry(Shape):
 class ResumePoint(Shape):
     """All of a provider's answer before this can be taken up again, by any process.
 
-    ``response_id`` names the answer, ``cursor`` is the provider's own place in it, ``state`` what its adapter must know
-    to go on from there.
+    ``response_id`` names the answer, ``cursor`` is the provider's number of the last event that was read, ``state``
+    what its adapter must know to go on from there.
     """
 
     response_id: str

@@ -115,7 +115,7 @@ class MessageCompleted(_Event):
 
 
 class AttemptSuperseded(_Event):
-    """The events ``from``..``to``, both inclusive, are superseded: the step has another attempt than ``attempt``."""
+    """The events ``from``..``to``, both inclusive, no longer count: attempt ``attempt`` was given up."""
 
     type: Literal["attempt.superseded"] = "attempt.superseded"
     first: int = Field(validation_alias=AliasChoices("from", "first"), serialization_alias="from")

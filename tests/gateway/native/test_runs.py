@@ -143,6 +143,16 @@ async def test_a_decision_before_the_call_is_kept_and_the_second_is_told_of_it(s
     assert second.json()["decision"]["by"] == "ann"
 
 
+async def test_a_message_whose_id_was_used_for_another_is_refused(stand: Stand) -> None:
+    run = await stand.front.start(AGENT)
+    path = f"/api/runs/{run['id']}/messages"
+    first = await stand.front.http.post(path, json={"text": "one", "id": "m1"})
+    again = await stand.front.http.post(path, json={"text": "one", "id": "m1"})
+    other = await stand.front.http.post(path, json={"text": "two", "id": "m1"})
+    assert (first.status_code == again.status_code, other.status_code) == (True, 422)
+    assert "m1 was used for another message" in other.text
+
+
 async def test_a_decision_for_a_run_that_is_over_is_refused(stand: Stand) -> None:
     body = {"decision": "approve", "run_id": stand.finished}
     response = await stand.front.http.post("/api/approvals/call-9", json=body)
