@@ -25,7 +25,7 @@ demo: $(INSTALLED) ## Show what longrun does, without any key
 dev: $(INSTALLED) ## Run Temporal, a worker and the gateway until Ctrl-C
 	$(BIN)/longrun dev $(ARGS)
 
-check-fast: lint ## Lint, and every test that needs no Temporal server (2 minutes)
+check-fast: lint ## Lint, and every test that needs no Temporal server (2 to 4 minutes)
 	$(PYTEST) -m "not server and not live" $(ARGS)
 
 test: $(INSTALLED) ## Run the tests under coverage (8 minutes)

@@ -71,7 +71,7 @@ class Plan:
         if self.model:
             ours["LONGRUN_MODEL"] = self.model
         # A short grace, so that Ctrl-C takes effect soon: calls are handed over before their worker would be killed.
-        return {**kept, **ours, "LONGRUN_GRACE": "2", "PYTHONUNBUFFERED": "1"}
+        return {"LONGRUN_GRACE": "2", **kept, **ours, "PYTHONUNBUFFERED": "1"}
 
 
 def _of_another_server(name: str) -> bool:
