@@ -53,8 +53,8 @@ class Decoder:
             buffer = buffer.removeprefix(_BOM)
         # A CR at the end may be the first half of a line end.
         end = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)
-        *lines, rest = _LINE_END.split(buffer[:end])
-        self._tail = rest + buffer[end:]
+        *lines, unfinished = _LINE_END.split(buffer[:end])
+        self._tail = unfinished + buffer[end:]
         self._grow(len(self._tail), keep=False)
         return [event for line in lines if (event := self._line(line))]
 
