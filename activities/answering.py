@@ -28,7 +28,7 @@ from longrun.workflows import shielded
 from longrun.workflows.contract.attempts import Recovery, ResumePoint
 from longrun.workflows.contract.events import Event
 from longrun.workflows.contract.messages import Message, Usage
-from longrun.workflows.contract.requests import ToolPlan
+from longrun.workflows.contract.requests import CallPlan
 from longrun.workflows.contract.results import ModelReply, Span
 from longrun.workflows.deltas import Attempt, PartEvent
 
@@ -44,7 +44,7 @@ class Question:
     provider: Provider
     request: ModelRequest
     model: str
-    plans: Callable[[Message], dict[str, ToolPlan]]
+    plans: Callable[[Message], dict[str, CallPlan]]
 
 
 class Answering:
@@ -143,7 +143,7 @@ class Answering:
             attempt=attempt.author,
             step=attempt.step,
             opened=attempt.opened,
-            superseded=attempt.superseded,
+            notices=attempt.notices,
             attempt_at=writer.attempt.at,
             marks=tuple(writer.marks),
             spans=(),

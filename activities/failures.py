@@ -11,9 +11,9 @@ from typing import Literal
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, FailureError
 
-from longrun.runtime.characters import clean
 from longrun.store.db.database import StoreUnavailableError
 from longrun.store.log import LostRunError
+from longrun.workflows.contract.characters import clean
 from longrun.workflows.contract.errors import ErrorType
 
 FailureKind = Literal["transient", "fatal", "overflow", "invalid"]

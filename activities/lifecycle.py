@@ -15,8 +15,8 @@ from longrun.store.approvals import Approvals
 from longrun.store.calls import Calls
 from longrun.store.log import FencedError
 from longrun.store.runs import Runs
-from longrun.workflows.contract.requests import Answers, Finish, Pause, Verdicts
-from longrun.workflows.contract.results import Answered, Finished, Paused, Recorded
+from longrun.workflows.contract.requests import Answers, Finish, Ignore, Pause, Verdicts
+from longrun.workflows.contract.results import Answered, Finished, Ignored, Paused, Recorded
 from longrun.workflows.contract.runs import RunOrder
 from longrun.workflows.contract.steps import LifecycleSteps
 
@@ -79,6 +79,13 @@ class LifecycleActivities(LifecycleSteps):
             recorded = await self._approvals.record(verdicts, now())
         reached("verdict written")
         return recorded
+
+    @override
+    @activity.defn
+    async def note_ignored(self, ignore: Ignore) -> Ignored:
+        with bounded(), store_failures(), _ended_runs_refused():
+            await self._runs.admit(origin_of(ignore.run_id, ignore.acknowledged, ignore.turn), now())
+            return await self._runs.note_ignored(ignore, now())
 
     @override
     @activity.defn

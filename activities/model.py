@@ -1,6 +1,7 @@
 """Asking a model: its deltas go to the log while they come, its message comes back whole."""
 
 import asyncio
+from functools import partial
 from typing import Protocol
 
 from temporalio import activity
@@ -11,6 +12,7 @@ from longrun.activities.answering import Answering, Question
 from longrun.activities.failures import ProviderFailure, bounded, handed_over, store_failures, unforeseen
 from longrun.activities.heartbeat import heartbeats
 from longrun.activities.identity import origin_of, worker_name
+from longrun.activities.plans import plans
 from longrun.activities.providers.provider import ModelRequest, Provider
 from longrun.activities.toolbox.registry import Toolbox
 from longrun.runtime.clock import now
@@ -20,13 +22,16 @@ from longrun.store.log import FencedError
 from longrun.store.messages import Messages
 from longrun.store.runs import Runs
 from longrun.store.step_attempts import StepAttempt
-from longrun.store.steps import Steps
-from longrun.workflows.contract.messages import Message
-from longrun.workflows.contract.requests import ModelCall, ToolPlan
+from longrun.store.steps import LostWorkersError, Steps
+from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.requests import ModelCall
 from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import RunOrder
 from longrun.workflows.contract.steps import ModelSteps
 from longrun.workflows.transcript import paired
+
+_MARGIN = 30.0
+"""Seconds that an attempt ends before Temporal would give it up."""
 
 
 class Catalog(Protocol):
@@ -59,33 +64,53 @@ class ModelActivities(ModelSteps):
             if order is None:
                 raise StoreUnavailableError(f"the store has no run {call.run_id}")
             try:
-                origin = origin_of(call.run_id, call.step - 1)
+                origin = origin_of(call.run_id, call.step if call.answered else call.step - 1)
                 attempt = await self._steps.begin(call, order.agent.model, worker_name(), now(), origin)
             except FencedError as error:  # the run has ended, or was reset: trying again cannot help
                 raise ApplicationError(str(error), type="fenced", non_retryable=True) from error
+            except LostWorkersError as error:
+                raise ApplicationError(str(error), type="workers_lost", non_retryable=True) from error
             return attempt.reply or await self._attempt(call, order, attempt)
 
     async def _attempt(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> ModelReply:
         try:
             async with heartbeats():
-                reply = await self._answering.answer(await self._question(call, order, attempt), attempt)
+                reply = await self._answer(call, order, attempt)
         except ProviderFailure as failure:
-            await self._steps.failed(attempt, "failed", now())
-            raise failure.to_application_error(attempt.failures + 1) from None
+            raise await self._failed(attempt, failure.to_application_error(attempt.failures + 1)) from None
         except FencedError as error:
             raise ApplicationError(str(error), type="fenced") from error
         except asyncio.CancelledError:
             if not activity.is_worker_shutdown():
                 raise
-            await self._steps.failed(attempt, "handed_over", now())
+            await self._steps.handed_over(attempt, now())
             raise handed_over() from None
         except StoreUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it counts, so that the step has an end
-            await self._steps.failed(attempt, "failed", now())
-            raise unforeseen(error, attempt.failures + 1) from None
+            raise await self._failed(attempt, unforeseen(error, attempt.failures + 1)) from None
         reached("message written")
         return reply
+
+    async def _answer(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> ModelReply:
+        """The reply, before Temporal would give the attempt up without a word of it in the log."""
+        limit = activity.info().start_to_close_timeout
+        seconds = limit.total_seconds() - _MARGIN if limit else None
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._answering.answer(await self._question(call, order, attempt), attempt)
+        except TimeoutError:
+            raise ProviderFailure("transient", f"{order.agent.model}: no end of the answer after {limit}") from None
+
+    async def _failed(self, attempt: StepAttempt, error: ApplicationError) -> ApplicationError:
+        """Write a failed attempt down; its error."""
+        cause = ErrorInfo(type=error.type or "error", message=error.message)
+        wait = None if error.non_retryable else error.next_retry_delay
+        try:
+            await self._steps.failed(attempt, cause, now(), wait)
+        except FencedError as fenced:
+            return ApplicationError(str(fenced), type="fenced")
+        return error
 
     async def _question(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> Question:
         provider, name = self._catalog.resolve(order.agent.model)
@@ -99,12 +124,4 @@ class ModelActivities(ModelSteps):
             step=call.step,
             attempt=attempt.number,
         )
-        return Question(provider, request, order.agent.model, self._plans)
-
-    def _plans(self, message: Message) -> dict[str, ToolPlan]:
-        found = {part.name: self._toolbox.find(part.name) for part in message.calls}
-        return {
-            name: ToolPlan(approval=tool.spec.approval, timeout=tool.spec.timeout)
-            for name, tool in found.items()
-            if tool is not None
-        }
+        return Question(provider, request, order.agent.model, partial(plans, self._toolbox, order.agent))

@@ -50,6 +50,7 @@ PURE = (
     "longrun.workflows.run",
     "longrun.workflows.search_attributes",
     "longrun.workflows.shielded",
+    "longrun.workflows.signals",
     "longrun.workflows.steps",
 )
 
@@ -87,7 +88,11 @@ class Process:
         self._runs = Runs(self._database)
         calls = Calls(self._database)
         model = ModelActivities(
-            self._catalog, self._toolbox, self._runs, Steps(self._database), Messages(self._database)
+            self._catalog,
+            self._toolbox,
+            self._runs,
+            Steps(self._database, settings.most_lost_workers),
+            Messages(self._database),
         )
         tools = ToolActivities(self._toolbox, self._runs, calls, settings.workspace_folder)
         approvals = Approvals(self._database)
@@ -98,6 +103,7 @@ class Process:
             lifecycle.answer_calls,
             lifecycle.pause_run,
             lifecycle.record_verdicts,
+            lifecycle.note_ignored,
             lifecycle.finish_run,
         )
 

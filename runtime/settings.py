@@ -16,7 +16,8 @@ class Settings(BaseSettings):
     ``allowed_hosts`` the names under which clients reach the gateway, and ``allowed_origins`` the origins whose pages
     may change something through it, separated by commas, ``*`` for any;
     ``keep_alive`` the seconds between the comments that keep an idle stream open; ``grace`` the seconds for which a
-    worker that is shut down continues calls that no other worker could resume.
+    worker that is shut down continues calls that no other worker could resume; ``most_lost_workers`` how many workers
+    may be lost over one step of a run before it fails.
     """
 
     model_config = SettingsConfigDict(env_prefix="LONGRUN_", env_file=".env", extra="ignore")
@@ -31,6 +32,7 @@ class Settings(BaseSettings):
     allowed_origins: str = ""
     keep_alive: float = Field(default=15.0, gt=0)
     grace: float = Field(default=30.0, ge=0)
+    most_lost_workers: int = Field(default=25, ge=1)
     workspace: Path | None = None
     tools: str = ""
     allow_private_http: bool = False

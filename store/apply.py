@@ -16,7 +16,9 @@ from longrun.workflows.contract.messages import Message, ToolResultPart
 from longrun.workflows.contract.requests import Verdicts
 from longrun.workflows.contract.results import (
     CallStarted,
+    Failed,
     Finished,
+    Ignored,
     ModelReply,
     Paused,
     Progress,
@@ -45,9 +47,13 @@ def apply(result: Result, tx: Tx, run_id: str, last: int) -> None:  # noqa: ARG0
 
 
 @apply.register(Superseded)
+@apply.register(Failed)
 @apply.register(CallStarted)
 @apply.register(Progress)
-def _journal_only(_result: Superseded | CallStarted | Progress, _tx: Tx, _run_id: str, _last: int) -> None:
+@apply.register(Ignored)
+def _journal_only(
+    _result: Superseded | Failed | CallStarted | Progress | Ignored, _tx: Tx, _run_id: str, _last: int
+) -> None:
     """What the journal and the log alone keep."""
 
 
@@ -71,7 +77,7 @@ def _(result: StepOpened, tx: Tx, run_id: str, _last: int) -> None:
 def _(result: ModelReply, tx: Tx, run_id: str, _last: int) -> None:
     position = len(result.opened.said)
     insert_message(tx, run_id, (result.step, position), result.message)
-    for index, call in enumerate(result.message.calls, position + 1):
+    for index, call in enumerate(result.calls, position + 1):
         # After a reset the ledger may know the call already, and how often it was attempted.
         add = (
             "INSERT INTO calls (run_id, call_id, step, position, name, arguments, attempt, closed)"
@@ -87,7 +93,12 @@ def _(result: ToolOutcome, tx: Tx, run_id: str, _last: int) -> None:
     close = "UPDATE calls SET closed = TRUE, question = NULL WHERE run_id = ? AND call_id = ? RETURNING position"
     position: int = run_sql(tx, close, run_id, result.call_id).scalar_one()
     part = ToolResultPart(
-        call_id=result.call_id, name=result.name, content=result.content, status=result.status, whole=result.whole
+        call_id=result.call_id,
+        name=result.name,
+        content=result.content,
+        status=result.status,
+        whole=result.whole,
+        arguments=result.arguments,
     )
     message = Message(id=f"{run_id}:{result.call_id}", role="tool", parts=(part,))
     insert_message(tx, run_id, (result.step, position), message)

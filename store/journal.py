@@ -1,6 +1,7 @@
 """The journal: what the activities of a run have given back, each result as a document under its source."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, TypeVar
 
 from sqlalchemy import Row
@@ -10,8 +11,11 @@ from longrun.store.db.sql import insert_into, run_sql
 from longrun.workflows import positions
 from longrun.workflows.contract.results import (
     CallStarted,
+    Failed,
     Finished,
+    Ignored,
     ModelReply,
+    Notice,
     Paused,
     Progress,
     Recorded,
@@ -27,15 +31,18 @@ R = TypeVar("R", bound=Result)
 _SOURCES: dict[type[Result], Callable[[Any], str]] = {
     StepOpened: lambda result: f"step:{result.step}:opened",
     Superseded: lambda result: f"step:{result.step}:superseded:{result.attempt}",
+    Failed: lambda result: f"step:{result.step}:failed:{result.attempt}",
     ModelReply: lambda result: f"step:{result.step}:reply",
     CallStarted: lambda result: f"call:{result.call_id}:started",
     Progress: lambda result: f"call:{result.call_id}:progress:{result.attempt}:{result.index}",
     ToolOutcome: lambda result: f"call:{result.call_id}:outcome",
     Paused: lambda result: f"pause:{result.pause.turn}",
     Recorded: lambda result: f"verdicts:{result.verdicts.turn}:{','.join(result.verdicts.call_ids)}",
+    Ignored: lambda result: f"ignored:{result.ignore.index}",
     Finished: lambda _result: END,
     Rewound: lambda result: f"rewind:{result.last + 1}",
 }
+_NOTICES: dict[str, type[Superseded | Failed]] = {"superseded": Superseded, "failed": Failed}
 _KINDS = {kind.__name__: kind for kind in _SOURCES}
 END = "end"
 
@@ -73,6 +80,12 @@ def under(tx: Tx, run_id: str, prefix: str, kind: type[R]) -> tuple[R, ...]:
     query = f"{_SELECT} AND source >= ? AND source < ? AND kind = ? ORDER BY first_seq"
     rows = run_sql(tx, query, run_id, prefix, f"{prefix[:-1]};", kind.__name__).all()
     return tuple(found for row in rows if isinstance(found := _load(tx, run_id, row), kind))
+
+
+def notices(tx: Tx, run_id: str, step: int) -> tuple[Notice, ...]:
+    """What the log says of a step's attempts."""
+    found = (under(tx, run_id, f"step:{step}:{what}:", kind) for what, kind in _NOTICES.items())
+    return tuple(sorted(chain.from_iterable(found), key=positions.first_seq))
 
 
 def after(tx: Tx, run_id: str, seq: int) -> list[Result]:

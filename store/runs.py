@@ -11,7 +11,7 @@ from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import find_row, insert_into, run_sql
 from longrun.store.db.tables import RunRow, ThreadRow
 from longrun.store.journal import END, find, rewinds
-from longrun.store.log import Append, LostRunError, append, lock
+from longrun.store.log import Append, LostRunError, append, lock, lock_open
 from longrun.store.messages import last_answer
 from longrun.store.repair.rewind import Origin, admit, is_newest
 from longrun.store.repair.unacknowledged import unacknowledged
@@ -20,8 +20,8 @@ from longrun.store.threads import next_run, pass_thread_on, take_thread
 from longrun.store.traces import write
 from longrun.store.turns import turn_id_of
 from longrun.workflows import record
-from longrun.workflows.contract.requests import Finish
-from longrun.workflows.contract.results import Finished, Stamp
+from longrun.workflows.contract.requests import Finish, Ignore
+from longrun.workflows.contract.results import Finished, Ignored, Stamp
 from longrun.workflows.contract.runs import FINAL, OnBusy, RunOrder
 
 
@@ -112,6 +112,24 @@ class Runs:
             StoreUnavailableError: The database failed.
         """
         return await self._database.write(lambda tx: _finish(tx, finish, now))
+
+    async def note_ignored(self, ignore: Ignore, now: datetime) -> Ignored:
+        """Write to the log which signals are ignored. A second time changes nothing.
+
+        Raises:
+            FencedError: The run has ended.
+            LostRunError: There is no such run.
+            StoreUnavailableError: The database failed.
+        """
+
+        def job(tx: Tx) -> Ignored:
+            lock(tx, ignore.run_id)
+            if known := find(tx, ignore.run_id, f"ignored:{ignore.index}", Ignored):
+                return known
+            lock_open(tx, ignore.run_id)
+            return write(tx, ignore.run_id, Ignored(ignore=ignore, stamp=Stamp(first=0, at=now)))
+
+        return await self._database.write(job)
 
     async def finish_queued(self, finish: Finish, now: datetime) -> bool:
         """End a run that still waits for its thread; false if it does not (any more), and then nothing happens.

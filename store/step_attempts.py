@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from longrun.store.attempts import CallKey, charge, resume_point_of
 from longrun.store.db.database import Tx
 from longrun.store.db.sql import run_sql
-from longrun.store.journal import find, under
-from longrun.workflows.contract.attempts import ResumePoint
+from longrun.store.journal import find, notices
+from longrun.workflows.contract.attempts import AttemptOutcome, ResumePoint
 from longrun.workflows.contract.events import EVENT, Event
 from longrun.workflows.contract.messages import Usage
-from longrun.workflows.contract.results import ModelReply, StepOpened, Superseded
+from longrun.workflows.contract.results import ModelReply, Notice, StepOpened
 
 _CHARS_PER_TOKEN = 4
 
@@ -35,7 +35,7 @@ class StepAttempt:
     number: int
     author: int
     opened: StepOpened
-    superseded: tuple[Superseded, ...] = ()
+    notices: tuple[Notice, ...] = ()
     failures: int = 0
     partial: StoredAnswer | None = None
     reply: ModelReply | None = None
@@ -59,17 +59,16 @@ def load_attempt(tx: Tx, run_id: str, step: int) -> StepAttempt | None:
     if row is None or opened is None:
         return None
     reply = find(tx, run_id, f"step:{step}:reply", ModelReply) if row.closed else None
-    superseded = reply.superseded if reply else under(tx, run_id, f"step:{step}:superseded:", Superseded)
-    return StepAttempt(run_id, row.attempt, row.author, opened, superseded, reply=reply)
+    known = reply.notices if reply else notices(tx, run_id, step)
+    return StepAttempt(run_id, row.attempt, row.author, opened, known, reply=reply)
 
 
-def failures_of(tx: Tx, known: StepAttempt) -> int:
-    """How many attempts the provider has failed since the last reset."""
+def count_attempts(tx: Tx, known: StepAttempt, outcome: AttemptOutcome) -> int:
+    """How many attempts since the last reset have ended so."""
     query = (
-        "SELECT COUNT(*) FROM attempts"
-        " WHERE run_id = ? AND step = ? AND call_id = '' AND outcome = 'failed' AND attempt >= ?"
+        "SELECT COUNT(*) FROM attempts WHERE run_id = ? AND step = ? AND call_id = '' AND outcome = ? AND attempt >= ?"
     )
-    return run_sql(tx, query, known.run_id, known.step, known.opened.attempt).scalar_one()
+    return run_sql(tx, query, known.run_id, known.step, outcome, known.opened.attempt).scalar_one()
 
 
 def partial_answer(tx: Tx, known: StepAttempt) -> StoredAnswer | None:

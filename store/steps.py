@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from longrun.store.attempts import (
     CallKey,
@@ -24,24 +24,47 @@ from longrun.store.repair.rewind import Origin, admit
 from longrun.store.step_attempts import (
     StepAttempt,
     charge_lost,
+    count_attempts,
     estimated_input,
-    failures_of,
     load_attempt,
     partial_answer,
 )
 from longrun.store.traces import settle, write
 from longrun.workflows import record
-from longrun.workflows.contract.attempts import AttemptOutcome, Recovery, ResumePoint
+from longrun.workflows.contract.attempts import Recovery, ResumePoint
+from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.events import Event
 from longrun.workflows.contract.requests import ModelCall
-from longrun.workflows.contract.results import ModelReply, OpenStep, Span, Stamp, StepOpened, Superseded
+from longrun.workflows.contract.results import (
+    Failed,
+    ModelReply,
+    Notice,
+    OpenStep,
+    Span,
+    Stamp,
+    StepOpened,
+    Superseded,
+)
+
+MOST_LOST = 25
+"""Workers that may be lost over one step."""
+
+
+class LostWorkersError(Exception):
+    """So many workers were lost over a step that it may be what kills them."""
 
 
 class Steps:
-    """Reads and writes steps."""
+    """Reads and writes steps.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: The store.
+        most_lost: Workers that may be lost over one step.
+    """
+
+    def __init__(self, database: Database, most_lost: int = MOST_LOST) -> None:
         self._database = database
+        self._most_lost = most_lost
 
     async def begin(
         self, call: ModelCall, model: str, worker: str, now: datetime, origin: Origin | None = None
@@ -54,17 +77,23 @@ class Steps:
 
         Raises:
             FencedError: There is no such run, it has ended, or a reset has ended the execution of ``origin``.
+            LostWorkersError: Too many workers were lost over the step.
             StoreUnavailableError: The database failed.
         """
 
-        def job(tx: Tx) -> StepAttempt:
+        def job(tx: Tx) -> StepAttempt | int:
             if origin:
                 admit(tx, origin, now)
-            attempt = _begin(tx, call, model, (worker, now))
+            attempt = _begin(tx, call, model, (worker, now), self._most_lost)
+            if isinstance(attempt, int):
+                return attempt
             taken = frozenset(call_id for rewind in attempt.opened.rewinds for call_id in rewind.calls)
             return replace(attempt, taken=taken)
 
-        return await self._database.write(job)
+        found = await self._database.write(job)
+        if isinstance(found, int):
+            raise LostWorkersError(f"{found} workers were lost over this step, which may be what kills them")
+        return found
 
     async def restart(self, attempt: StepAttempt, now: datetime, *, reissued: bool) -> StepAttempt:
         """Give the partial answer up: its deltas are superseded, and the attempt writes in its own name from now on.
@@ -127,13 +156,30 @@ class Steps:
         """
         await self._database.write(lambda tx: recover(tx, attempt.key, attempt.number, how))
 
-    async def failed(self, attempt: StepAttempt, outcome: AttemptOutcome, now: datetime) -> None:
-        """End an attempt that has no message.
+    async def failed(self, attempt: StepAttempt, cause: ErrorInfo, now: datetime, wait: timedelta | None) -> None:
+        """End an attempt that gave no answer, with a notice in the log if another one begins after ``wait``.
+
+        Raises:
+            FencedError: A later attempt has taken over, or the run has ended.
+            StoreUnavailableError: The database failed.
+        """
+
+        def job(tx: Tx) -> None:
+            end_attempt(tx, attempt.key, attempt.number, "failed", now)
+            if wait is not None:
+                stamp = Stamp(first=0, at=now)
+                notice = Failed(step=attempt.step, attempt=attempt.number, cause=cause, next_at=now + wait, stamp=stamp)
+                write(tx, attempt.run_id, notice, step_fence(attempt.run_id, attempt.step, attempt.number))
+
+        await self._database.write(job)
+
+    async def handed_over(self, attempt: StepAttempt, now: datetime) -> None:
+        """End an attempt whose worker is shut down and leaves the step to another worker.
 
         Raises:
             StoreUnavailableError: The database failed.
         """
-        await self._database.write(lambda tx: end_attempt(tx, attempt.key, attempt.number, outcome, now))
+        await self._database.write(lambda tx: end_attempt(tx, attempt.key, attempt.number, "handed_over", now))
 
     async def complete(
         self, attempt: StepAttempt, events: Sequence[Event], seal: Callable[[Span], ModelReply], reply: ModelReply
@@ -169,13 +215,14 @@ def close_open_steps(tx: Tx, run_id: str, now: datetime) -> tuple[OpenStep, ...]
         end_attempt(tx, known.key, known.number, "cancelled", now)
         charge_lost(tx, known, known.number)
         charge_same_input(tx, known.key, estimated_input(tx, known.key))
-        superseded = _supersede(tx, known, now)
+        notices = _supersede(tx, known, now)
         attempts = entries_of(tx, known.key)
-        closed.append(OpenStep(opened=known.opened, superseded=superseded, attempts=attempts))
+        closed.append(OpenStep(opened=known.opened, notices=notices, attempts=attempts))
     return tuple(closed)
 
 
-def _begin(tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> StepAttempt:
+def _begin(tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime], most_lost: int) -> StepAttempt | int:
+    """The attempt that begins, or how many were lost if there must not be another one."""
     lock(tx, call.run_id)
     known = load_attempt(tx, call.run_id, call.step)
     if known is None:
@@ -184,8 +231,10 @@ def _begin(tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> Ste
         return known
     lock_open(tx, call.run_id)
     end_attempt(tx, known.key, known.number, "lost", by[1])
+    if (lost := count_attempts(tx, known, "lost")) >= most_lost:
+        return lost
     partial = partial_answer(tx, known)
-    attempt = replace(known, number=known.number + 1, failures=failures_of(tx, known), partial=partial)
+    attempt = replace(known, number=known.number + 1, failures=count_attempts(tx, known, "failed"), partial=partial)
     if partial is None:
         begin_attempt(tx, attempt.key, attempt.number, by, provider=model, recovered="reissued")
         return _restart(tx, attempt, by[1], charged=known.number)
@@ -211,8 +260,8 @@ def _open(tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> Step
 def _restart(tx: Tx, attempt: StepAttempt, now: datetime, *, charged: int | None) -> StepAttempt:
     if charged is not None:
         charge_lost(tx, attempt, charged)
-    superseded = _supersede(tx, attempt, now)
-    return _hold(tx, replace(attempt, author=attempt.number, superseded=superseded, partial=None))
+    notices = _supersede(tx, attempt, now)
+    return _hold(tx, replace(attempt, author=attempt.number, notices=notices, partial=None))
 
 
 def _hold(tx: Tx, attempt: StepAttempt) -> StepAttempt:
@@ -221,13 +270,14 @@ def _hold(tx: Tx, attempt: StepAttempt) -> StepAttempt:
     return attempt
 
 
-def _supersede(tx: Tx, attempt: StepAttempt, now: datetime) -> tuple[Superseded, ...]:
+def _supersede(tx: Tx, attempt: StepAttempt, now: datetime) -> tuple[Notice, ...]:
+    """Supersede the deltas of an attempt; the notices of its step with the one of that."""
     span = supersede(tx, attempt.run_id, attempt.step, attempt.author)
     if span is None:
-        return attempt.superseded
+        return attempt.notices
     stamp = Stamp(first=0, at=now)
     notice = Superseded(step=attempt.step, attempt=attempt.author, first=span.first, last=span.last, stamp=stamp)
-    return (*attempt.superseded, write(tx, attempt.run_id, notice))
+    return (*attempt.notices, write(tx, attempt.run_id, notice))
 
 
 def _keep(tx: Tx, attempt: StepAttempt, reply: ModelReply, last: int) -> ModelReply:

@@ -9,7 +9,9 @@ from longrun.store.log import Append, Fence, append
 from longrun.workflows import record
 from longrun.workflows.contract.results import (
     CallStarted,
+    Failed,
     Finished,
+    Ignored,
     Paused,
     Progress,
     Recorded,
@@ -21,7 +23,18 @@ from longrun.workflows.contract.results import (
 )
 
 R = TypeVar(
-    "R", StepOpened, Superseded, CallStarted, Progress, ToolOutcome, Paused, Recorded, Finished, Rewound
+    "R",
+    StepOpened,
+    Superseded,
+    Failed,
+    CallStarted,
+    Progress,
+    ToolOutcome,
+    Paused,
+    Recorded,
+    Ignored,
+    Finished,
+    Rewound,
 )  # all but a model's reply, whose events are written while it comes
 
 

@@ -1,15 +1,20 @@
 """A run as Temporal executes it: its signals, its query, and the one loop."""
 
 import asyncio
+from collections.abc import Sequence
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError
 
-from longrun.workflows.contract.runs import Cancel, Decision, Outcome, RunState, Said, Snapshot
+from longrun.workflows.contract.runs import Cancel, Decision, Outcome, RunState, Snapshot
 from longrun.workflows.policy import approvals, continuation, limits, outcomes
 from longrun.workflows.run import Run
+from longrun.workflows.signals import NotUnderstoodError, read_signal
 from longrun.workflows.steps.failures import failed
 from longrun.workflows.steps.finish import finish
+from longrun.workflows.steps.history import is_long
+from longrun.workflows.steps.ignored import note_ignored
 from longrun.workflows.steps.model import ask_model
 from longrun.workflows.steps.people import ask_people
 from longrun.workflows.steps.stop import stopped
@@ -28,25 +33,49 @@ class AgentRun:
     @workflow.run
     async def run(self, _state: RunState) -> Outcome:
         """Step until there is an outcome, write it, and return it."""
-        outcome = await self._until_outcome()
+        try:
+            outcome = await self._until_outcome()
+        except continuation.Due:
+            outcome = stopped(self._run)
+            if outcome is None:
+                workflow.continue_as_new(continuation.carried(self._run, waiting=True))
         if outcome is None:
             workflow.continue_as_new(continuation.carried(self._run))
         return await finish(self._run, outcome)
 
-    @workflow.signal
-    def decide(self, decision: Decision) -> None:
-        """Keep a reviewer's decision on a call: the first one counts, and one may come before its call."""
+    @workflow.signal(dynamic=True)
+    def receive(self, name: str, given: Sequence[RawValue]) -> None:
+        """Take a signal: ``decide``, ``cancel`` or ``say``, or one that is noted in the log and changes nothing.
+
+        They are read here and not by the SDK, which fails or drops without a word what it cannot read.
+        """
+        inbox = self._run.inbox
+        try:
+            signal = read_signal(name, given)
+        except NotUnderstoodError as error:
+            inbox.ignore(name, f"not understood: {error}")
+            return
+        if isinstance(signal, Cancel):
+            self._stop(outcomes.cancelled(signal))
+        elif isinstance(signal, Decision):
+            inbox.decide(signal)
+        else:
+            inbox.say(signal)
+
+    @workflow.update(name="decide")
+    def decide_now(self, decision: Decision) -> str:
+        """Decide on a call that waits now; refused where there is none, or where it is decided."""
         self._run.inbox.decide(decision)
+        return f"{decision.decision}: {decision.call_id}"
 
-    @workflow.signal
-    def cancel(self, cancel: Cancel) -> None:
-        """End the run now."""
-        self._stop(outcomes.cancelled(cancel))
-
-    @workflow.signal
-    def say(self, said: Said) -> None:
-        """Keep a user's message for the next step."""
-        self._run.inbox.say(said)
+    @decide_now.validator
+    def _decide_now(self, decision: Decision) -> None:
+        waiting = self._run.pause.calls if self._run.pause else ()
+        if decision.call_id not in {call.call_id for call in waiting}:
+            names = ", ".join(call.call_id for call in waiting) or "none"
+            raise ApplicationError(f"no call {decision.call_id!r} waits; those that do: {names}")
+        if self._run.inbox.decided([decision.call_id]):
+            raise ApplicationError(f"the call {decision.call_id!r} is decided already")
 
     @workflow.query
     def status(self) -> Snapshot:
@@ -91,17 +120,17 @@ class AgentRun:
             outcome = limits.step_limit(run.order.limits, run.step) or await self._next_step()
             if outcome := stopped(run) or outcome:
                 return outcome
-            info = workflow.info()
-            long = info.is_continue_as_new_suggested() or continuation.is_due(info.get_current_history_length())
-            if long and run.inbox.fits:
+            await note_ignored(run)
+            if is_long() and continuation.fits(continuation.carried(run)):
                 return None
 
     async def _next_step(self) -> Outcome | None:
         """Ask the model, ask people where they must agree, call tools; ``None`` to go on."""
         run = self._run
         reply = await ask_model(run)
-        if outcome := stopped(run) or outcomes.after_reply(reply):
+        cut_before, run.cut = run.cut, bool(reply.cut_calls)
+        if outcome := stopped(run) or outcomes.after_reply(reply, cut_before=cut_before):
             return None if outcome.status == "completed" and run.inbox.messages else outcome
-        waiting = approvals.pending(run.order.agent, reply, run.step)
+        waiting = approvals.pending(reply, run.step)
         verdicts = await ask_people(run, waiting) if waiting else {}
         return None if await call_tools(run, reply, verdicts) else outcomes.APPROVAL_EXPIRED

@@ -11,7 +11,7 @@ def unfolded(result: Result | OpenStep) -> Iterator[Result]:
     """A result and those that it carries along, in the order of their events; each with events of its own."""
     if isinstance(result, ModelReply | OpenStep):
         yield result.opened
-        yield from result.superseded
+        yield from result.notices
     elif isinstance(result, ToolOutcome) and result.started:
         yield CallStarted(
             step=result.step,

@@ -14,6 +14,7 @@ from longrun.workflows.contract.events import (
     ApprovalDecided,
     ApprovalExpired,
     ApprovalRequested,
+    AttemptFailed,
     AttemptSuperseded,
     Event,
     MessageCompleted,
@@ -24,6 +25,7 @@ from longrun.workflows.contract.events import (
     RunFailed,
     RunResumed,
     RunWaiting,
+    SignalIgnored,
     StepStarted,
     ToolCompleted,
     ToolProgress,
@@ -34,7 +36,9 @@ from longrun.workflows.contract.messages import Message, TextPart
 from longrun.workflows.contract.requests import Finish
 from longrun.workflows.contract.results import (
     CallStarted,
+    Failed,
     Finished,
+    Ignored,
     ModelReply,
     Paused,
     Progress,
@@ -117,6 +121,20 @@ def _(result: Superseded, run_id: str, _text: str = "") -> list[Event]:
 
 
 @events.register
+def _(result: Failed, run_id: str, _text: str = "") -> list[Event]:
+    return [
+        AttemptFailed(
+            run_id=run_id,
+            step=result.step,
+            attempt=result.attempt,
+            at=result.stamp.at,
+            cause=result.cause,
+            next_at=result.next_at,
+        )
+    ]
+
+
+@events.register
 def _(result: ModelReply, run_id: str, _text: str = "") -> list[Event]:
     attempt = Attempt(run_id, result.step, result.attempt, result.attempt_at, result.message.id)
     return [*played(attempt, result.message, result.marks), message_completed(run_id, result)]
@@ -146,6 +164,7 @@ def _(result: CallStarted, run_id: str, text: str = "") -> list[Event]:
             call_id=result.call_id,
             name=result.name,
             arguments=text if result.arguments is None else result.arguments,
+            original=None if result.arguments is None else text,
         )
     ]
 
@@ -222,6 +241,15 @@ def _(result: Recorded, run_id: str, _text: str = "") -> list[Event]:
         turn = verdicts.turn + 1
         found.append(RunResumed(run_id=run_id, step=step, at=at, turn=turn, turn_id=turn_id(run_id, turn, at)))
     return found
+
+
+@events.register
+def _(result: Ignored, run_id: str, _text: str = "") -> list[Event]:
+    step, at = result.ignore.step, result.stamp.at
+    return [
+        SignalIgnored(run_id=run_id, step=step, at=at, signal=each.signal, reason=each.reason)
+        for each in result.ignore.signals
+    ]
 
 
 @events.register

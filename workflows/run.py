@@ -1,12 +1,21 @@
 """A run while its workflow executes: the state that the loop and its steps share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from longrun.workflows.contract.messages import Usage
 from longrun.workflows.contract.requests import Pause
-from longrun.workflows.contract.runs import Outcome, Phase, RunOrder, RunState, Snapshot
+from longrun.workflows.contract.runs import Decision, Outcome, Phase, RunOrder, RunState, Snapshot
 from longrun.workflows.inbox import Inbox
+
+
+@dataclass
+class Entered:
+    """Where a step began: the turn, the usage until then; and the decisions that it has used."""
+
+    turn: int
+    usage: Usage
+    decisions: list[Decision] = field(default_factory=list[Decision])
 
 
 @dataclass
@@ -15,6 +24,8 @@ class Run:
 
     ``started_at`` is when the first execution started; ``acknowledged`` is the last step whose message the run has.
     ``pause`` is open while the run waits for people; ``stop`` is the outcome of a run that must not go on.
+    ``cut`` says that the limit of an answer's length has cut calls of the last one.
+    ``entered`` is where the step began, and what its calls were decided by so far.
     """
 
     order: RunOrder
@@ -24,7 +35,9 @@ class Run:
     acknowledged: int
     usage: Usage
     inbox: Inbox
+    entered: Entered
     phase: Phase = "starting"
+    cut: bool = False
     pause: Pause | None = None
     stop: Outcome | None = None
 
@@ -36,10 +49,23 @@ class Run:
             started_at=state.started_at or now,
             step=state.step,
             turn=state.turn,
-            acknowledged=state.step,
+            acknowledged=max(state.step, state.acknowledged),
             usage=state.usage,
-            inbox=Inbox(state.decisions, state.messages, state.message_ids),
+            inbox=Inbox(state.decisions, state.messages, state.message_ids, state.noted),
+            entered=Entered(state.turn, state.usage),
         )
+
+    def enter_step(self) -> bool:
+        """Begin the next step; whether an earlier execution has had its message."""
+        self.step += 1
+        self.entered = Entered(self.turn, self.usage)
+        return self.step <= self.acknowledged
+
+    def take_decision(self, call_id: str) -> Decision | None:
+        """Take the decision on a call of this step."""
+        if decision := self.inbox.take_decision(call_id):
+            self.entered.decisions.append(decision)
+        return decision
 
     def snapshot(self) -> Snapshot:
         """What the query ``status`` answers."""

@@ -1,19 +1,30 @@
 """A conversation as a provider must get it: every tool call has exactly one result, right after its message."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from longrun.workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 
 NO_RESULT = "This call has no result: the run ended before it was made."
 
 
-def _sendable(message: Message) -> Message:
-    """The message without the parts that providers refuse.
+def _sendable(message: Message, results: Mapping[str, ToolResultPart]) -> Message:
+    """The message as providers take it, and its calls as they were run.
 
-    These are a call or a reasoning that a cancellation cut off (half a reasoning has no signature), and an empty text.
+    Without a call or a reasoning that a cancellation cut off (half a reasoning has no signature), and an empty text; a
+    call that was answered because a limit had cut it stays.
     """
-    kept = tuple(part for part in message.parts if not _unsendable(part))
-    return message.model_copy(update={"parts": kept})
+    kept = (
+        _as_run(part, results.get(part.call_id)) if isinstance(part, ToolCallPart) else part for part in message.parts
+    )
+    return message.model_copy(update={"parts": tuple(part for part in kept if not _unsendable(part))})
+
+
+def _as_run(call: ToolCallPart, result: ToolResultPart | None) -> ToolCallPart:
+    """A call with the arguments that a reviewer had it run with: the model must not take it for its own mistake."""
+    if result is None:
+        return call
+    arguments = call.arguments if result.arguments is None else result.arguments
+    return call.model_copy(update={"arguments": arguments, "cut": False})
 
 
 def _unsendable(part: Part) -> bool:
@@ -40,7 +51,7 @@ def paired(messages: Sequence[Message]) -> tuple[Message, ...]:
     """
     results = _results_by_call(messages)
     conversation: list[Message] = []
-    for message in map(_sendable, messages):
+    for message in (_sendable(message, results) for message in messages):
         if message.role == "tool" or not message.parts:
             continue
         conversation.append(message)

@@ -5,7 +5,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from longrun.runtime.characters import clean_json
+from longrun.workflows.contract.characters import clean_json
 
 INVALID = "INVALID_JSON"
 """The key of arguments that are no JSON object."""

@@ -13,7 +13,7 @@ import openai
 from longrun.activities.failures import MismatchFailure, ProviderFailure
 from longrun.activities.providers.arguments import same_json
 from longrun.activities.providers.provider import Delta, ModelRequest, PartCompleted, PartDelta, PartStarted
-from longrun.runtime.characters import REPLACEMENT, clean, clean_json, split_half
+from longrun.workflows.contract.characters import REPLACEMENT, clean, clean_json, split_half
 from longrun.workflows.contract.messages import Opaque, OpaquePart, ReasoningPart, TextPart, ToolCallPart
 
 Kind = Literal["text", "reasoning", "tool_call"]

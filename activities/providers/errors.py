@@ -14,7 +14,7 @@ import httpx2
 import openai
 
 from longrun.activities.failures import MOST_CHARS, ProviderFailure, classify
-from longrun.runtime.characters import clean
+from longrun.workflows.contract.characters import clean
 
 logger = logging.getLogger(__name__)
 

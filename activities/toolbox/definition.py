@@ -12,13 +12,14 @@ from textwrap import indent
 from typing import Annotated, Any, Literal, get_type_hints, overload
 
 from docstring_parser import Docstring, DocstringStyle, ParseError, parse
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
-from longrun.activities.toolbox.tool import ToolContext
+from longrun.activities.toolbox.faults import explain
+from longrun.activities.toolbox.tool import ToolContext, ToolFailure
 from longrun.workflows.contract.agents import Approval, Effect, OnInterrupt, ToolSpec
 
 MAX_RETURN_CHARS = 250_000
@@ -50,6 +51,18 @@ class Tool:
         """
         given = self.arguments.model_validate_json(arguments.strip() or "{}")
         return {str(info.alias): getattr(given, name) for name, info in self.arguments.model_fields.items()}
+
+    def check(self, arguments: str) -> dict[str, JsonValue]:
+        """The arguments as the function will get them, as JSON: validated, with defaults.
+
+        Raises:
+            ToolFailure: They are not what the function takes; the message says what is wrong, field by field.
+        """
+        try:
+            given = self.arguments.model_validate_json(arguments.strip() or "{}")
+        except ValidationError as error:
+            raise ToolFailure(explain(error, self.spec.name)) from error
+        return given.model_dump(mode="json", by_alias=True)
 
     async def call(self, values: dict[str, object], context: ToolContext) -> object:
         """Run the function with values that ``parse`` gave."""

@@ -10,10 +10,11 @@ from types import ModuleType
 from typing import Literal
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails, to_json
+from pydantic_core import to_json
 
 from longrun.activities.toolbox.builtin import builtin_tools
 from longrun.activities.toolbox.definition import MAX_RETURN_CHARS, Tool, tool
+from longrun.activities.toolbox.faults import explain
 from longrun.activities.toolbox.tool import ToolContext, ToolFailure
 from longrun.workflows.contract.agents import ToolSpec
 
@@ -22,7 +23,6 @@ __all__ = ["Tool", "ToolResult", "Toolbox", "ToolboxError", "tool"]
 logger = logging.getLogger(__name__)
 
 _SHOWN_VALUE = 100
-_SHOWN_ERRORS = 20
 
 
 class ToolboxError(Exception):
@@ -132,7 +132,7 @@ def _parse(found: Tool, arguments: str) -> dict[str, object]:
     try:
         return found.parse(arguments)
     except ValidationError as exc:
-        raise ToolFailure(_explain(exc, found)) from exc
+        raise ToolFailure(explain(exc, found.spec.name)) from exc
 
 
 async def _within_time(found: Tool, values: dict[str, object], context: ToolContext) -> object:
@@ -154,23 +154,3 @@ def _result(status: Literal["ok", "error"], text: str, limit: int) -> ToolResult
 def _storable(text: str) -> str:
     """The text without what JSON or a database cannot hold: lone surrogates and NUL."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-
-
-def _explain(exc: ValidationError, found: Tool) -> str:
-    """What is wrong with the arguments, field by field."""
-    errors = exc.errors(include_url=False, include_context=False)
-    if errors[0]["type"] == "json_invalid":
-        return f"The arguments of {found.spec.name} are not valid JSON: {errors[0]['msg']}."
-    lines = [_line(error) for error in errors[:_SHOWN_ERRORS]]
-    if len(errors) > _SHOWN_ERRORS:
-        lines.append(f"- and {len(errors) - _SHOWN_ERRORS} more")
-    return "\n".join([f"The arguments of {found.spec.name} are not valid:", *lines])
-
-
-def _line(error: ErrorDetails) -> str:
-    where = ".".join(str(key) for key in error["loc"]) or "the whole"
-    if error["type"] in ("missing", "extra_forbidden"):
-        return f"- {where}: {error['msg']}"
-    shown = repr(error["input"])
-    shown = shown if len(shown) <= _SHOWN_VALUE else f"{shown[:_SHOWN_VALUE]}..."
-    return f"- {where}: {error['msg']}, but it is {shown}"

@@ -16,7 +16,7 @@ from temporalio.converter import DataConverter
 
 from longrun.gateway.history.results import Results
 from longrun.workflows.contract.requests import ModelCall, ToolCall
-from longrun.workflows.contract.results import Answered, Finished, ModelReply, Paused, Recorded, ToolOutcome
+from longrun.workflows.contract.results import Answered, Finished, Ignored, ModelReply, Paused, Recorded, ToolOutcome
 from longrun.workflows.contract.runs import RunState
 from longrun.workflows.contract.shape import Shape
 from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
@@ -27,10 +27,11 @@ _REQUESTS: dict[str, type[ModelCall | ToolCall]] = {
     ModelSteps.call_model.__name__: ModelCall,
     ToolSteps.run_tool.__name__: ToolCall,
 }
-_LOCAL_RESULTS: dict[str, type[Answered | Paused | Recorded | Finished]] = {
+_LOCAL_RESULTS: dict[str, type[Answered | Paused | Recorded | Ignored | Finished]] = {
     LifecycleSteps.answer_calls.__name__: Answered,
     LifecycleSteps.pause_run.__name__: Paused,
     LifecycleSteps.record_verdicts.__name__: Recorded,
+    LifecycleSteps.note_ignored.__name__: Ignored,
     LifecycleSteps.finish_run.__name__: Finished,
 }
 

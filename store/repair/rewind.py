@@ -142,7 +142,7 @@ def _rewind(tx: Tx, run: Row[Any], first: int, now: datetime) -> None:
 def _taken_calls(tx: Tx, run_id: str, dropped: Sequence[Result]) -> tuple[str, ...]:
     """The ids of the calls that are taken back, with those of earlier resets."""
     before = (call_id for rewound in rewinds(tx, run_id) for call_id in rewound.calls)
-    now = (call.call_id for result in dropped if isinstance(result, ModelReply) for call in result.message.calls)
+    now = (call.call_id for result in dropped if isinstance(result, ModelReply) for call in result.calls)
     return tuple(dict.fromkeys((*before, *now)))
 
 

@@ -11,7 +11,6 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from longrun.activities.answering import cancel_answer
 from longrun.activities.model import ModelActivities
@@ -24,6 +23,7 @@ from longrun.workflows.contract.events import Event
 from longrun.workflows.contract.messages import Message, ToolCallPart
 from longrun.workflows.contract.requests import ModelCall
 from longrun.workflows.contract.results import ModelReply
+from tests.activities.environment import activity_environment
 from tests.activities.providers.asking import catalog_for
 from tests.build import START, Stores, agent, finish, order, retold
 from tests.logcheck import parsed
@@ -65,7 +65,7 @@ class Desk:
 
     async def ask(self) -> ModelReply:
         """One attempt of step 1."""
-        return await ActivityEnvironment().run(self.activities.call_model, ModelCall(run_id=self.run_id, step=1))
+        return await activity_environment().run(self.activities.call_model, ModelCall(run_id=self.run_id, step=1))
 
     async def lose(self, *pieces: Piece) -> None:
         """An attempt that is cut in the middle of its answer."""

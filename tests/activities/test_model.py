@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 from typing_extensions import override
 
 from longrun.activities.failures import MOST_CHARS, MOST_FAILURES, ProviderFailure
@@ -17,11 +17,13 @@ from longrun.activities.toolbox.registry import Toolbox
 from longrun.runtime.ids import new_id
 from longrun.store.db.sql import run_sql
 from longrun.store.log import Append, append
+from longrun.store.steps import MOST_LOST
 from longrun.workflows.contract.agents import AgentSpec
-from longrun.workflows.contract.events import Event, ToolProgress
+from longrun.workflows.contract.events import AttemptFailed, Event, ToolProgress
 from longrun.workflows.contract.messages import TextPart, Usage
 from longrun.workflows.contract.requests import ModelCall
 from longrun.workflows.contract.results import ModelReply
+from tests.activities.environment import activity_environment
 from tests.build import Stores, agent, at, finish, order
 from tests.harness import until
 from tests.logcheck import parsed, settled_text
@@ -52,7 +54,7 @@ class Desk:
         self.stores = stores
         self.run_id = run_id
         self.provider = provider
-        self.environment = ActivityEnvironment()
+        self.environment = activity_environment()
         catalog = FakeCatalog(provider)
         self._activities = ModelActivities(catalog, Toolbox(TOOLS), stores.runs, stores.steps, stores.messages)
 
@@ -130,9 +132,9 @@ async def test_a_model_is_asked_with_what_the_agent_says_and_the_thread_has_said
 
 
 async def test_a_reply_tells_the_run_what_it_must_know_of_the_tools_it_calls(stores: Stores) -> None:
-    one = await desk(stores, turn(call("c1", "pay"), call("c2", "dance"), call("c3", "look")))
+    one = await desk(stores, turn(call("c1", "pay", {"amount": 1}), call("c2", "dance"), call("c3", "look")))
     plans = (await one.ask()).plans
-    assert {name: plan.approval.mode for name, plan in plans.items()} == {"pay": "always", "look": "never"}
+    assert {call_id: plan.ask for call_id, plan in plans.items()} == {"c1": "pay always asks", "c3": None}
 
 
 async def test_a_provider_that_repeats_a_call_id_of_the_thread_gets_another(stores: Stores) -> None:
@@ -220,8 +222,49 @@ async def test_what_a_failed_attempt_said_is_superseded_by_the_next_one(stores: 
     gate.open()
     await failure(asking)
     reply = await one.ask()
-    assert (reply.attempt, [superseded.attempt for superseded in reply.superseded]) == (2, [1])
-    assert settled_text(await one.events()) == "Hello there"
+    events = await one.events()
+    assert (reply.attempt, [(type(each).__name__, each.attempt) for each in reply.notices]) == (
+        2,
+        [("Failed", 1), ("Superseded", 1)],
+    )
+    assert settled_text(events) == "Hello there"
+    (failed,) = [event for event in events if isinstance(event, AttemptFailed)]
+    assert (failed.attempt, failed.cause.type, failed.cause.message) == (1, "invalid_llm_response", "garbled")
+    assert failed.next_at > failed.at
+
+
+async def test_a_failure_for_good_is_told_by_the_end_of_the_run_alone(stores: Stores) -> None:
+    one = await desk(stores, turn(text("Ha", ProviderFailure("fatal", "no such model"))))
+    await failure(asyncio.ensure_future(one.ask()))
+    assert not any(isinstance(event, AttemptFailed) for event in await one.events())
+
+
+async def test_an_attempt_that_was_overtaken_does_not_say_that_it_failed(stores: Stores) -> None:
+    gate = Gate()
+    one = await desk(stores, turn(text("Hello ", gate, ProviderFailure("invalid", "garbled"))))
+    asking = asyncio.create_task(one.ask())
+    await gate.reached.wait()
+    await stores.begin(ModelCall(run_id=one.run_id, step=1), at(1))
+    gate.open()
+    assert (await failure(asking))[0] == "fenced"
+    assert not any(isinstance(event, AttemptFailed) for event in await one.events())
+
+
+async def test_an_answer_that_does_not_end_in_time_counts_as_a_failure(stores: Stores) -> None:
+    one = await desk(stores, turn(text("Hello ", Gate())))
+    one.environment.info = replace(one.environment.info, start_to_close_timeout=timedelta(seconds=30, milliseconds=50))
+    error = await failure(asyncio.ensure_future(one.ask()))
+    assert error == ("llm_api_error", False, "scripted/echo: no end of the answer after 0:00:30.050000")
+
+
+async def test_a_step_over_which_too_many_workers_die_fails(stores: Stores) -> None:
+    one = await desk(stores, HELLO)
+    for number in range(MOST_LOST):
+        assert (await stores.begin(ModelCall(run_id=one.run_id, step=1), at(number))).number == number + 1
+    error = await failure(asyncio.ensure_future(one.ask()))
+    assert error[:2] == ("workers_lost", True)
+    assert f"{MOST_LOST} workers were lost" in error[2]
+    assert one.provider.requests == []
 
 
 async def test_a_cancel_by_the_run_keeps_what_was_said(stores: Stores) -> None:

@@ -108,7 +108,7 @@ async def test_what_an_attempt_wrote_is_marked_and_left_out_of_the_settled_log(s
         *("run.accepted", "step.started", "text.delta", "text.delta", "attempt.superseded")
     ]
     assert seqs(settled) == [1, 2, 5]
-    assert (attempt.superseded[0].first, attempt.superseded[0].last, attempt.superseded[0].stamp.first) == (3, 4, 5)
+    assert (attempt.notices[0].first, attempt.notices[0].last, attempt.notices[0].stamp.first) == (3, 4, 5)
     notice = json.loads(raw[-1])
     assert (notice["from"], notice["to"], notice["attempt"]) == (3, 4, 1)
 

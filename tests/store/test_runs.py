@@ -152,7 +152,7 @@ async def test_the_end_closes_open_steps_and_unanswered_calls(store: Stores) -> 
         *(("c1", "cancelled", False), ("c2", "cancelled", True)),
     ]
     (open_step,) = finished.open_steps
-    assert (open_step.opened.step, open_step.superseded[0].attempt) == (2, 1)
+    assert (open_step.opened.step, open_step.notices[0].attempt) == (2, 1)
     with pytest.raises(FencedError):
         await store.babble(second, attempt, ["word"])
     with pytest.raises(FencedError):

@@ -44,7 +44,7 @@ async def test_a_retry_after_the_commit_gets_the_committed_reply(store: Stores) 
     again = await store.begin(call, at(60))
     assert again.reply == reply
     assert ModelReply.model_validate_json(reply.model_dump_json()) == again.reply
-    assert again.superseded == reply.superseded
+    assert again.notices == reply.notices
     assert again.opened == reply.opened
     assert await store.log.head(run.run_id) == head
 
@@ -66,7 +66,7 @@ async def test_an_attempt_that_wrote_nothing_leaves_no_notice(store: Stores) -> 
     call = ModelCall(run_id=run.run_id, step=1)
     await store.begin(call)
     second = await store.begin(call)
-    assert (second.number, second.superseded) == (2, ())
+    assert (second.number, second.notices) == (2, ())
     assert await store.log.head(run.run_id) == 2
 
 
@@ -77,10 +77,9 @@ async def test_each_lost_attempt_has_its_notice_with_its_own_range(store: Stores
     await store.babble(call, await store.begin(call, at(1)), ["c"])
     reply = await store.stream(call, await store.begin(call, at(2)), says("d"))
     assert [
-        (superseded.attempt, superseded.first, superseded.last, superseded.stamp.first)
-        for superseded in reply.superseded
+        (superseded.attempt, superseded.first, superseded.last, superseded.stamp.first) for superseded in reply.notices
     ] == [*((1, 3, 4, 5), (2, 6, 6, 7))]
-    assert [superseded.stamp.at for superseded in reply.superseded] == [at(1), at(2)]
+    assert [superseded.stamp.at for superseded in reply.notices] == [at(1), at(2)]
     assert (await store.begin(call)).reply == reply
 
 

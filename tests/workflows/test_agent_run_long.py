@@ -37,7 +37,7 @@ async def test_no_signal_is_lost_or_counted_twice_where_a_history_ends(impatient
         await handle.signal("decide", {"call_id": "bill", "decision": "approve", "by": "early"})
         for number, said in enumerate(TEXTS):
             for _ in range(1 if said == TEXTS[-1] else 2):  # the run may be over before the last one could be repeated
-                await handle.signal(AgentRun.say, Said(text=said, id=str(number)))
+                await handle.signal("say", Said(text=said, id=str(number)))
             await until(partial(_requested, harness, number // 3), "the model to be asked once more")
         outcome, events = await harness.ended(handle)
         first = handle.first_execution_run_id
@@ -73,7 +73,7 @@ async def test_a_later_execution_still_knows_its_limits_and_turns(impatient_temp
         await harness.seen(handle.id, "tool.progress")
         snapshot = await harness.handle(handle.id).query(AgentRun.status)
         prompts = {request.system for request in harness.provider.requests}
-        await harness.handle(handle.id).signal(AgentRun.cancel, Cancel(by="ann"))
+        await harness.handle(handle.id).signal("cancel", Cancel(by="ann"))
         outcome, events = await harness.ended(handle)
     assert (snapshot.step, snapshot.turn, snapshot.limits.max_steps) == (9, 2, 9)
     assert snapshot.usage.input_tokens == 90
@@ -97,7 +97,7 @@ async def test_a_deadline_counts_from_the_first_execution(impatient_temporal: st
         assert (await last.describe()).run_id != handle.first_execution_run_id
         first = harness.client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
         assert abs(await _deadline(last) - await _deadline(first)) < timedelta(milliseconds=2)
-        await last.signal(AgentRun.cancel, Cancel(by="ann"))
+        await last.signal("cancel", Cancel(by="ann"))
         await harness.ended(handle)
 
 

@@ -1,7 +1,7 @@
 """What a run has received and not used yet."""
 
 from longrun.workflows.contract.runs import Decision, Said
-from longrun.workflows.inbox import MAX_BYTES, MAX_DECISIONS, Inbox
+from longrun.workflows.inbox import MAX_BYTES, MOST_EARLY, MOST_IDS, MOST_MESSAGES, MOST_NOTES, Inbox
 
 
 def decision(call_id: str, by: str = "ann") -> Decision:
@@ -37,9 +37,9 @@ def test_decisions_are_found_in_the_order_asked_for_and_first_of_in_the_order_th
 
 def test_only_so_many_decisions_are_kept_for_calls_that_nobody_made() -> None:
     inbox = empty()
-    for number in range(MAX_DECISIONS + 5):
+    for number in range(MOST_EARLY + 5):
         inbox.decide(decision(str(number)))
-    assert len(inbox.decisions) == MAX_DECISIONS
+    assert len(inbox.decisions) == MOST_EARLY
 
 
 def test_a_message_with_an_id_is_kept_once_even_after_it_was_taken() -> None:
@@ -62,24 +62,62 @@ def test_an_inbox_goes_on_where_another_ended() -> None:
     assert (following.decisions, following.messages) == (inbox.decisions, inbox.messages)
 
 
-def test_more_messages_than_fit_into_a_payload_are_taken_some_at_a_time_and_in_order() -> None:
+def reasons(inbox: Inbox) -> list[tuple[str, str]]:
+    """The signals that were ignored."""
+    found = [(each.signal, each.reason) for each in inbox.ignored]
+    inbox.note(len(found))
+    return found
+
+
+def test_an_inbox_takes_as_much_as_fits_into_a_payload_and_says_of_the_rest_that_it_does_not() -> None:
     inbox = empty()
-    long = "a" * (MAX_BYTES // 2)
-    for number in range(3):
+    long = "漢" * (MAX_BYTES // 7)
+    for number in range(4):
         inbox.say(Said(text=f"{number}{long}"))
-    assert not inbox.fits
-    assert [[message.text[0] for message in inbox.take_messages()] for _ in range(4)] == [["0"], ["1"], ["2"], []]
-    assert inbox.fits
+    assert [message.text[0] for message in inbox.messages] == ["0", "1"]
+    assert reasons(inbox) == [("say", "too many messages wait for the next step")] * 2
+    inbox.take_messages()
+    inbox.say(Said(text=long))
+    assert [len(inbox.take_messages()) for _ in range(2)] == [1, 0]
 
 
-def test_what_fits_is_counted_in_bytes() -> None:
+def test_only_so_many_messages_wait() -> None:
     inbox = empty()
-    inbox.say(Said(text="漢" * (MAX_BYTES // 2)))
-    assert not inbox.fits
-
-
-def test_short_messages_are_taken_together() -> None:
-    inbox = empty()
-    for number in range(3):
+    for number in range(MOST_MESSAGES + 3):
         inbox.say(Said(text=str(number)))
-    assert len(inbox.take_messages()) == 3
+    assert len(inbox.take_messages()) == MOST_MESSAGES
+    assert len(reasons(inbox)) == 3
+
+
+def test_a_decision_on_a_call_that_waits_finds_room_whatever_came_before() -> None:
+    inbox = empty()
+    for number in range(MOST_EARLY + 1):
+        inbox.decide(decision(str(number)))
+    inbox.ask(["c1"])
+    inbox.decide(decision("c2"))
+    inbox.decide(decision("c1"))
+    assert [found.call_id for found in inbox.decided(["c1", "c2"])] == ["c1"]
+    assert [signal for signal, _ in reasons(inbox)] == ["decide"] * 2
+
+
+def test_a_decision_that_fits_into_no_payload_is_ignored_even_if_it_is_waited_for() -> None:
+    inbox = empty()
+    inbox.ask(["c1"])
+    inbox.decide(Decision(call_id="c1", decision="edit", args={"text": "a" * MAX_BYTES}))
+    assert not inbox.decided(["c1"])
+    assert reasons(inbox) == [("decide", f"it is larger than {MAX_BYTES} bytes")]
+
+
+def test_only_so_many_ignored_signals_are_noted_of_a_run() -> None:
+    inbox = Inbox(noted=MOST_NOTES - 2)
+    for _ in range(5):
+        inbox.ignore("x" * 1000, "not understood")
+    assert [len(signal) for signal, _ in reasons(inbox)] == [100, 100]
+
+
+def test_ids_are_known_of_the_messages_received_last() -> None:
+    inbox = empty()
+    for number in range(MOST_IDS + 5):
+        inbox.say(Said(text="", id=str(number)))
+        inbox.take_messages()
+    assert (len(inbox.message_ids), inbox.message_ids[0]) == (MOST_IDS, "5")

@@ -1,10 +1,10 @@
 """What an agent is made of: a model, its instructions and the tools it may use."""
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
+from longrun.workflows.contract import expressions
 from longrun.workflows.contract.shape import Shape
 
 Operator = Literal["equals", "not_equals", "matches", "contains", "greater", "less"]
@@ -15,7 +15,10 @@ _PROVIDERS = ("openai", "openai-chat", "anthropic", "scripted")
 
 
 class ArgumentRule(Shape):
-    """A condition on one argument of a call. ``matches`` is a regular expression, searched in the argument's text."""
+    """A condition on one argument of a call, as the tool will get it: validated, with defaults.
+
+    ``matches`` is a regular expression in the syntax of RE2, searched in the argument's text.
+    """
 
     argument: str
     operator: Operator = "matches"
@@ -27,9 +30,9 @@ class ArgumentRule(Shape):
             if not isinstance(self.value, str):
                 raise ValueError("value is not a regular expression: it is not a text")
             try:
-                re.compile(self.value)
-            except (re.error, OverflowError, RecursionError) as error:
-                raise ValueError(f"value is not a regular expression: {error}") from error
+                expressions.check(self.value)
+            except ValueError as error:
+                raise ValueError(f"value is not a regular expression of RE2: {error}") from error
         return self
 
 
@@ -53,7 +56,7 @@ ApprovalRule = Annotated[Approval, BeforeValidator(_approval)]
 
 
 class ToolUse(Shape):
-    """A tool that an agent may use; ``approval`` overrides the tool's default."""
+    """A tool that an agent may use; ``approval`` adds to when the tool asks."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     approval: ApprovalRule | None = None

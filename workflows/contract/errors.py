@@ -9,6 +9,7 @@ ErrorType = Literal[
     "invalid_llm_response",
     "context_overflow",
     "store_unavailable",
+    "workers_lost",
     "fenced",
     "handed_over",
     "interrupted",
@@ -17,9 +18,10 @@ ErrorType = Literal[
 """The ``type`` of an ApplicationError that an activity of ours raises.
 
 ``llm_api_error``: the provider refused or failed; ``invalid_llm_response``: a stream that is malformed or incomplete;
-``context_overflow``: the conversation no longer fits; ``store_unavailable``: the database did not answer; ``fenced``: a
-later attempt took over; ``handed_over``: the worker is shut down; ``interrupted``: a tool call was started and not
-finished, and a person must decide; ``internal_error``: something that must not happen.
+``context_overflow``: the conversation no longer fits; ``store_unavailable``: the database did not answer;
+``workers_lost``: too many workers died over one step, which may be what kills them; ``fenced``: a later attempt took
+over; ``handed_over``: the worker is shut down; ``interrupted``: a tool call was started and not finished, and a person
+must decide; ``internal_error``: something that must not happen.
 """
 
 

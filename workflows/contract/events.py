@@ -114,6 +114,14 @@ class MessageCompleted(_Event):
     usage: Usage
 
 
+class AttemptFailed(_Event):
+    """An attempt of this step gave no answer; the next one begins at ``next_at``."""
+
+    type: Literal["attempt.failed"] = "attempt.failed"
+    cause: ErrorInfo
+    next_at: datetime
+
+
 class AttemptSuperseded(_Event):
     """The events ``from``..``to``, both inclusive, no longer count: attempt ``attempt`` was given up."""
 
@@ -123,12 +131,13 @@ class AttemptSuperseded(_Event):
 
 
 class ToolStarted(_Event):
-    """A tool starts, with these arguments (a reviewer may have edited them)."""
+    """A tool starts, with these arguments. Where a reviewer has edited them, ``original`` is the model's own text."""
 
     type: Literal["tool.started"] = "tool.started"
     call_id: str
     name: str
     arguments: str
+    original: str | None = None
 
 
 class ToolProgress(_Event):
@@ -175,6 +184,14 @@ class ApprovalExpired(_Event):
 
     type: Literal["approval.expired"] = "approval.expired"
     call_id: str
+
+
+class SignalIgnored(_Event):
+    """A signal was not understood, or there is no room for it; it changes nothing."""
+
+    type: Literal["signal.ignored"] = "signal.ignored"
+    signal: str
+    reason: str
 
 
 class TurnEnded(_Event):
@@ -242,6 +259,7 @@ Event = Annotated[
     | ReasoningCompleted
     | ToolCallCompleted
     | MessageCompleted
+    | AttemptFailed
     | AttemptSuperseded
     | ToolStarted
     | ToolProgress
@@ -249,6 +267,7 @@ Event = Annotated[
     | ApprovalRequested
     | ApprovalDecided
     | ApprovalExpired
+    | SignalIgnored
     | TurnEnded
     | RunWaiting
     | RunResumed

@@ -48,7 +48,10 @@ class ToolCallPart(Shape):
 
 
 class ToolResultPart(Shape):
-    """The one result of a tool call. With ``whole``, ``content`` is its beginning, and that blob has all of it."""
+    """The one result of a tool call. With ``whole``, ``content`` is its beginning, and that blob has all of it.
+
+    ``arguments`` is what a reviewer had the call run with, ``None`` where that is the model's own text.
+    """
 
     type: Literal["tool_result"] = "tool_result"
     call_id: str
@@ -56,6 +59,7 @@ class ToolResultPart(Shape):
     content: str
     status: ResultStatus = "ok"
     whole: str | None = None
+    arguments: str | None = None
 
 
 class OpaquePart(Shape):

@@ -6,25 +6,33 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from longrun.workflows.contract.agents import Approval
 from longrun.workflows.contract.messages import ResultStatus, Usage
 from longrun.workflows.contract.runs import Decision, Outcome, PendingApproval, Said
 from longrun.workflows.contract.shape import Shape
 
 
 class ModelCall(Shape):
-    """Ask the model for step ``step``. ``said`` joins the conversation before it."""
+    """Ask the model for step ``step``. ``said`` joins the conversation before it.
+
+    ``answered``: an earlier execution of the run has had its message, which is to be given back.
+    """
 
     run_id: str
     step: int
     said: tuple[Said, ...] = ()
+    answered: bool = False
 
 
-class ToolPlan(Shape):
-    """What the run must know of a called tool: who must agree, and how long it may take (seconds)."""
+class CallPlan(Shape):
+    """What the run must know of a call of a tool that it may use.
 
-    approval: Approval
+    ``timeout`` is how long the call may take, in seconds; ``ask`` why a person must agree, ``None`` if nobody must;
+    ``refusal`` what the model is told instead, because the tool cannot be run with such arguments.
+    """
+
     timeout: float
+    ask: str | None = None
+    refusal: str | None = None
 
 
 class ToolCall(Shape):
@@ -102,6 +110,27 @@ class Verdicts(Shape):
             expired=tuple(expired),
             resume=resume,
         )
+
+
+class IgnoredSignal(Shape):
+    """A signal that changes nothing, and why."""
+
+    signal: str
+    reason: str
+
+
+class Ignore(Shape):
+    """Note that signals are ignored; ``index`` is the number of those that were noted before.
+
+    ``acknowledged`` is the last step whose message the run knows.
+    """
+
+    run_id: str
+    step: int
+    turn: int
+    acknowledged: int
+    index: int
+    signals: tuple[IgnoredSignal, ...]
 
 
 class Finish(Shape):

@@ -8,8 +8,9 @@ from datetime import datetime
 from pydantic import Field, JsonValue
 
 from longrun.workflows.contract.attempts import AttemptEntry
-from longrun.workflows.contract.messages import FinishReason, Message, ResultStatus, Usage
-from longrun.workflows.contract.requests import Finish, Pause, ToolPlan, Verdicts
+from longrun.workflows.contract.errors import ErrorInfo
+from longrun.workflows.contract.messages import FinishReason, Message, ResultStatus, ToolCallPart, Usage
+from longrun.workflows.contract.requests import CallPlan, Finish, Ignore, Pause, Verdicts
 from longrun.workflows.contract.runs import Said
 from longrun.workflows.contract.shape import Shape
 
@@ -38,6 +39,16 @@ class Superseded(Shape):
     stamp: Stamp
 
 
+class Failed(Shape):
+    """An attempt of a step gave no answer, and another one begins at ``next_at``; ``stamp`` is that of the notice."""
+
+    step: int
+    attempt: int
+    cause: ErrorInfo
+    next_at: datetime
+    stamp: Stamp
+
+
 class Rewound(Shape):
     """A reset took back the events ``first..last``, and the run goes on in turn ``turn``; ``stamp`` is the notice's.
 
@@ -50,6 +61,10 @@ class Rewound(Shape):
     turn_id: str
     calls: tuple[str, ...] = ()
     stamp: Stamp
+
+
+Notice = Superseded | Failed
+"""What the log says of a step's attempts, besides what they have written."""
 
 
 class StepOpened(Shape):
@@ -72,7 +87,7 @@ class ModelReply(Shape):
     ``marks`` says how the deltas cut the message: ``n > 0`` is a delta of n characters of the current part, ``0`` its
     completion, ``-k`` turns to part ``k - 1``. ``spans`` are the seqs of these events and of ``message.completed``.
     ``attempt`` is the one that asked, in whose name all of it stands. ``attempts`` are those that it took.
-    ``plans`` has an entry for each tool that is called and known.
+    ``plans`` has an entry for each call of a tool that the agent may use, by the call's id.
     """
 
     step: int
@@ -81,20 +96,32 @@ class ModelReply(Shape):
     usage: Usage
     attempt: int
     opened: StepOpened
-    superseded: tuple[Superseded, ...] = ()
+    notices: tuple[Notice, ...] = ()
     attempt_at: datetime
     marks: tuple[int, ...]
     spans: tuple[Span, ...]
     completed_at: datetime
     attempts: tuple[AttemptEntry, ...] = ()
-    plans: dict[str, ToolPlan] = Field(default_factory=dict)
+    plans: dict[str, CallPlan] = Field(default_factory=dict)
+
+    @property
+    def cut_calls(self) -> tuple[ToolCallPart, ...]:
+        """The calls that the model's limit has cut."""
+        if self.finish_reason != "length":
+            return ()
+        return tuple(part for part in self.message.parts if isinstance(part, ToolCallPart) and part.cut)
+
+    @property
+    def calls(self) -> tuple[ToolCallPart, ...]:
+        """The calls that get a result: those that are whole, and those that the model's limit has cut."""
+        return (*self.message.calls, *self.cut_calls)
 
 
 class OpenStep(Shape):
     """A step that was opened and has no message."""
 
     opened: StepOpened
-    superseded: tuple[Superseded, ...] = ()
+    notices: tuple[Notice, ...] = ()
     attempts: tuple[AttemptEntry, ...] = ()
 
 
@@ -161,6 +188,13 @@ class Recorded(Shape):
     stamp: Stamp
 
 
+class Ignored(Shape):
+    """Signals that were ignored, as they were noted: ``signal.ignored`` for each."""
+
+    ignore: Ignore
+    stamp: Stamp
+
+
 class Finished(Shape):
     """The end as it was written: open steps, answers to open calls, then ``turn.ended`` of ``turn_id`` and ``run.*``.
 
@@ -177,6 +211,17 @@ class Finished(Shape):
 
 
 Result = (
-    StepOpened | Superseded | ModelReply | CallStarted | Progress | ToolOutcome | Paused | Recorded | Finished | Rewound
+    StepOpened
+    | Superseded
+    | Failed
+    | ModelReply
+    | CallStarted
+    | Progress
+    | ToolOutcome
+    | Paused
+    | Recorded
+    | Ignored
+    | Finished
+    | Rewound
 )
 """What an activity leaves behind: ``record`` makes its events, ``store.apply`` its rows."""

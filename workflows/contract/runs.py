@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue, model_validator
 
 from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.errors import ErrorInfo
@@ -48,6 +48,8 @@ OnBusy = Literal["queue", "reject"]
 """What becomes of a start on a thread that works on another run: it waits, or it is refused."""
 
 
+_LONGEST_ID = 300
+_LONGEST_REASON = 20_000
 _MAX_SECONDS = 10 * 366 * 24 * 3600.0
 
 
@@ -78,28 +80,36 @@ class Decision(Shape):
     its result; ``deny`` does not run it and tells the model the ``reason``. ``id`` tells two equal decisions apart.
     """
 
-    call_id: str
+    call_id: str = Field(max_length=_LONGEST_ID)
     decision: Verdict
     args: dict[str, JsonValue] | None = None
     answer: str | None = None
-    reason: str | None = None
-    by: str = "unknown"
-    id: str | None = None
+    reason: str | None = Field(default=None, max_length=_LONGEST_REASON)
+    by: str = Field(default="unknown", max_length=_LONGEST_ID)
+    id: str | None = Field(default=None, max_length=_LONGEST_ID)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Decision":
+        if self.decision == "edit" and self.args is None:
+            raise ValueError("the decision edit needs args, an object: what the call is run with")
+        if self.decision == "answer" and self.answer is None:
+            raise ValueError("the decision answer needs answer, a text: what the model is given as the result")
+        return self
 
 
 class Cancel(Shape):
     """The signal ``cancel``: end the run now."""
 
-    reason: str | None = None
-    by: str = "unknown"
+    reason: str | None = Field(default=None, max_length=_LONGEST_REASON)
+    by: str = Field(default="unknown", max_length=_LONGEST_ID)
 
 
 class Said(Shape):
     """The signal ``say``: a user's message that joins the conversation at the next step. ``id`` makes it idempotent."""
 
     text: str
-    by: str = "unknown"
-    id: str | None = None
+    by: str = Field(default="unknown", max_length=_LONGEST_ID)
+    id: str | None = Field(default=None, max_length=_LONGEST_ID)
 
 
 class PendingApproval(Shape):
@@ -145,15 +155,19 @@ class RunState(Shape):
     """What an execution of a run starts with: the gateway makes the first one, and each execution that of the next.
 
     ``order`` has its texts in the first execution only. ``started_at`` is when the first execution started; that one
-    gets ``None``. ``decisions`` are those received before their call was known, ``messages`` those that wait for the
-    next step; ``message_ids`` are those of all messages ever received: a signal that is delivered twice counts once.
+    gets ``None``. ``step`` is the last one that is over; of a run that waits in a step, the message of that one is
+    ``acknowledged`` too. ``decisions`` are those received before their call was known, and those of that step;
+    ``messages`` wait for the next step; ``message_ids`` are those of the messages received last: a signal that is
+    delivered twice counts once. ``noted`` counts the ignored signals that the log tells of.
     """
 
     order: RunOrder
     started_at: AwareDatetime | None = None
     step: int = 0
     turn: int = 1
+    acknowledged: int = 0
     usage: Usage = Usage()
+    noted: int = 0
     decisions: tuple[Decision, ...] = ()
     messages: tuple[Said, ...] = ()
     message_ids: tuple[str, ...] = ()

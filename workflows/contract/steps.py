@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
-from longrun.workflows.contract.requests import Answers, Finish, ModelCall, Pause, ToolCall, Verdicts
-from longrun.workflows.contract.results import Answered, Finished, ModelReply, Paused, Recorded, ToolOutcome
+from longrun.workflows.contract.requests import Answers, Finish, Ignore, ModelCall, Pause, ToolCall, Verdicts
+from longrun.workflows.contract.results import Answered, Finished, Ignored, ModelReply, Paused, Recorded, ToolOutcome
 
 
 class ModelSteps(ABC):
@@ -46,6 +46,11 @@ class LifecycleSteps(ABC):
     @abstractmethod
     async def record_verdicts(self, verdicts: Verdicts) -> Recorded:
         """Write decisions to the log; with ``resume``, set the run going again."""
+
+    @activity.defn
+    @abstractmethod
+    async def note_ignored(self, ignore: Ignore) -> Ignored:
+        """Write to the log which signals were ignored."""
 
     @activity.defn
     @abstractmethod

@@ -2,44 +2,29 @@
 
 from collections.abc import Mapping
 
-from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.messages import ResultStatus, ToolCallPart
-from longrun.workflows.contract.requests import Answer, ToolCall
+from longrun.workflows.contract.requests import Answer, CallPlan, ToolCall
 from longrun.workflows.contract.results import ModelReply
 from longrun.workflows.contract.runs import Decision, Outcome, RunOrder
-from longrun.workflows.policy import arguments
 
 DENIED = "A reviewer denied this call."
 EXPIRED = "Nobody approved this call in time."
 UNKNOWN = "There is no tool of this name here."
-UNREADABLE = "This call was not run, because its arguments are not a JSON object:"
-
-
-def is_known(agent: AgentSpec, reply: ModelReply, call: ToolCallPart) -> bool:
-    """Whether the called tool exists and the agent may use it."""
-    return call.name in reply.plans and any(tool.name == call.name for tool in agent.tools)
-
-
-def unreadable(call: ToolCallPart) -> str | None:
-    """What is wrong with a call's arguments, as the model is told; ``None`` if nothing is."""
-    try:
-        arguments.parse(call.arguments)
-    except ValueError as error:
-        return f"{UNREADABLE} {error}"
-    return None
+CUT = "This call was not run: the limit of an answer's length cut it off. Say it shorter, or in several calls."
 
 
 def resolve(
     order: RunOrder, step: int, reply: ModelReply, decisions: Mapping[str, Decision | None]
 ) -> tuple[list[Answer], list[ToolCall]]:
     """The answers of the calls that are not run, and the calls that are. A decision of ``None`` has expired."""
-    answers: list[Answer] = []
+    answers = [_answer(call, "error", CUT) for call in reply.cut_calls]
     approved: list[ToolCall] = []
     for call in reply.message.calls:
         decision = decisions.get(call.call_id)
-        if not is_known(order.agent, reply, call):
+        plan = reply.plans.get(call.call_id)
+        if plan is None:
             answers.append(_answer(call, "error", UNKNOWN))
-        elif answer := _answer_without_running(call, decision, expired=call.call_id in decisions and decision is None):
+        elif answer := _without_running(call, plan, decision, expired=call.call_id in decisions and decision is None):
             answers.append(answer)
         else:
             args = decision.args if decision and decision.decision == "edit" else None
@@ -53,11 +38,11 @@ def tool_failed(call: ToolCall, outcome: Outcome) -> Answer:
     return _answer(call, "error", f"The tool failed: {why}")
 
 
-def _answer_without_running(call: ToolCallPart, decision: Decision | None, *, expired: bool) -> Answer | None:
+def _without_running(call: ToolCallPart, plan: CallPlan, decision: Decision | None, *, expired: bool) -> Answer | None:
     """The answer to a call of a known tool that must not run, or ``None`` for one that runs."""
     edited = decision is not None and decision.decision == "edit"
-    if not edited and (refusal := unreadable(call)):
-        return _answer(call, "error", refusal)
+    if not edited and plan.refusal is not None:
+        return _answer(call, "error", plan.refusal)
     if expired:
         return _answer(call, "denied", EXPIRED)
     if decision is None or decision.decision in ("approve", "edit"):

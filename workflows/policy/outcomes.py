@@ -22,12 +22,17 @@ _UNFINISHED: dict[FinishReason, StopReason] = {
 _STOP_REASONS: frozenset[str] = frozenset({"llm_api_error", "invalid_llm_response", "context_overflow"})
 
 
-def after_reply(reply: ModelReply) -> Outcome | None:
-    """Whether the model's message ends the run; ``None`` to go on with its calls, or with another step."""
+def after_reply(reply: ModelReply, *, cut_before: bool = False) -> Outcome | None:
+    """Whether the model's message ends the run; ``None`` to go on with its calls, or with another step.
+
+    Args:
+        reply: The message.
+        cut_before: The limit of its length has cut calls of the message before, too: the model has been told.
+    """
     if reply.finish_reason == "overflow":
         error = ErrorInfo(type="context_overflow", message="the conversation no longer fits into the model's context")
         return Outcome(status="failed", stop_reason="context_overflow", error=error)
-    if reply.message.calls or reply.finish_reason == "pause":
+    if reply.message.calls or reply.finish_reason == "pause" or (reply.cut_calls and not cut_before):
         return None
     return Outcome(status="completed", stop_reason=_UNFINISHED.get(reply.finish_reason, "end_turn"))
 

@@ -1,5 +1,8 @@
 """Writing the end of a run."""
 
+import asyncio
+from contextlib import suppress
+
 from temporalio import workflow
 
 from longrun.workflows import activity_options, shielded
@@ -8,11 +11,14 @@ from longrun.workflows.contract.runs import Outcome
 from longrun.workflows.contract.steps import LifecycleSteps
 from longrun.workflows.run import Run
 from longrun.workflows.steps.display import enter, show_status
+from longrun.workflows.steps.ignored import note_ignored
 
 
 async def finish(run: Run, outcome: Outcome) -> Outcome:
     """Write the end, whatever is cancelled meanwhile. The outcome that was written first is the one that counts."""
     run.pause = None
+    with suppress(asyncio.CancelledError):  # it has been written by then
+        await note_ignored(run)
     enter(run, "finishing", f"{outcome.status}: {outcome.stop_reason}")
     end = Finish(
         run_id=run.order.run_id,

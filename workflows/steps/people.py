@@ -8,9 +8,11 @@ from longrun.workflows.contract.requests import Pause, Verdicts
 from longrun.workflows.contract.runs import Decision, PendingApproval
 from longrun.workflows.contract.steps import LifecycleSteps
 from longrun.workflows.inbox import Inbox
-from longrun.workflows.policy import limits
+from longrun.workflows.policy import continuation, limits
 from longrun.workflows.run import Run
 from longrun.workflows.steps.display import enter, show_status
+from longrun.workflows.steps.history import is_long
+from longrun.workflows.steps.ignored import note_ignored
 from longrun.workflows.steps.write import write
 
 
@@ -28,22 +30,30 @@ async def ask_people(run: Run, calls: tuple[PendingApproval, ...]) -> dict[str, 
     show_status("waiting")
     paused = await write(LifecycleSteps.pause_run, run.pause)
     run.pause = paused.pause  # a pause that was written before a worker died keeps its expiry
-    verdicts = await _decisions(run.inbox, run.pause)
+    run.inbox.ask(call.call_id for call in run.pause.calls)
+    verdicts = await _decisions(run, run.pause)
     for call_id in verdicts:
-        run.inbox.take_decision(call_id)
+        run.take_decision(call_id)
+    run.inbox.ask(())
     run.pause = None
     run.turn += 1
     show_status("running")
     return verdicts
 
 
-async def _decisions(inbox: Inbox, pause: Pause) -> dict[str, Decision | None]:
+async def _decisions(run: Run, pause: Pause) -> dict[str, Decision | None]:
     """Record decisions one by one as they come in; when time runs out, all calls without one expire together."""
+    inbox = run.inbox
     verdicts: dict[str, Decision | None] = {}
     while undecided := [call.call_id for call in pause.calls if call.call_id not in verdicts]:
         if decision := inbox.first_of(undecided):
             given = Verdicts.of(pause, decisions=[decision], resume=len(undecided) == 1)
-        elif not await _decided_in_time(inbox, pause, undecided):
+        elif inbox.ignored:
+            await note_ignored(run)
+            continue
+        elif is_long() and continuation.fits(continuation.carried(run, waiting=True)):
+            raise continuation.Due
+        elif not await _news_in_time(inbox, pause, undecided):
             given = Verdicts.of(pause, expired=undecided, resume=True)
         else:
             continue
@@ -53,12 +63,15 @@ async def _decisions(inbox: Inbox, pause: Pause) -> dict[str, Decision | None]:
     return verdicts
 
 
-async def _decided_in_time(inbox: Inbox, pause: Pause, call_ids: list[str]) -> bool:
-    """Wait for a decision on one of the calls; false if the time ran out."""
+async def _news_in_time(inbox: Inbox, pause: Pause, call_ids: list[str]) -> bool:
+    """Wait for a decision on one of the calls, or for what else is to be done; false if the time ran out."""
     seconds = limits.seconds_until(pause.expires_at, workflow.now())
+    was_long = is_long()  # and must go on here, because what it has does not fit into another execution
     try:
         await workflow.wait_condition(
-            lambda: bool(inbox.decided(call_ids)), timeout=seconds, timeout_summary="the approval's expiry"
+            lambda: bool(inbox.decided(call_ids) or inbox.ignored) or (is_long() and not was_long),
+            timeout=seconds,
+            timeout_summary="the approval's expiry",
         )
     except TimeoutError:
         return False

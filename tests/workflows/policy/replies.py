@@ -1,14 +1,10 @@
 """Messages of a model, as the rules of a run look at them."""
 
-from longrun.workflows.contract.agents import AgentSpec, Approval
+from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.messages import FinishReason, Message, Part, ToolCallPart, Usage
-from longrun.workflows.contract.requests import ToolPlan
+from longrun.workflows.contract.requests import CallPlan
 from longrun.workflows.contract.results import ModelReply, Stamp, StepOpened
 from tests.build import START
-
-ALWAYS, NEVER = Approval(mode="always"), Approval(mode="never")
-MALFORMED = ["{", "[]", "null", "5", '{"a":NaN}', '{"a":-Infinity}', "[" * 50_000, '{"a":' * 50_000, "not json"]
-"""Arguments that are not a JSON object."""
 
 
 def call(name: str = "pay", arguments: str = "{}", call_id: str = "c1") -> ToolCallPart:
@@ -16,7 +12,7 @@ def call(name: str = "pay", arguments: str = "{}", call_id: str = "c1") -> ToolC
     return ToolCallPart(call_id=call_id, name=name, arguments=arguments)
 
 
-def reply(*parts: Part, finish: FinishReason = "stop", plans: dict[str, ToolPlan] | None = None) -> ModelReply:
+def reply(*parts: Part, finish: FinishReason = "stop", plans: dict[str, CallPlan] | None = None) -> ModelReply:
     """A message with what the run must know of it."""
     return ModelReply(
         step=1,
@@ -33,9 +29,9 @@ def reply(*parts: Part, finish: FinishReason = "stop", plans: dict[str, ToolPlan
     )
 
 
-def plan(approval: Approval = NEVER) -> ToolPlan:
-    """A tool's plan."""
-    return ToolPlan(approval=approval, timeout=1)
+def plan(ask: str | None = None, refusal: str | None = None) -> CallPlan:
+    """A call's plan."""
+    return CallPlan(timeout=1, ask=ask, refusal=refusal)
 
 
 def spec(*tools: object) -> AgentSpec:

@@ -6,27 +6,26 @@ from longrun.workflows.contract.requests import ToolCall
 from longrun.workflows.contract.runs import Decision, Outcome
 from longrun.workflows.policy import calls, outcomes
 from tests.build import order
-from tests.workflows.policy.replies import ALWAYS, MALFORMED, call, plan, reply, spec
+from tests.workflows.policy.replies import call, plan, reply, spec
 
 
-def test_a_tool_is_known_that_exists_and_was_given_to_the_agent() -> None:
-    given = reply(plans={"pay": plan(), "look": plan()})
-    assert calls.is_known(spec("pay", "fly"), given, call("pay"))
-    assert not calls.is_known(spec("pay", "fly"), given, call("look"))
-    assert not calls.is_known(spec("pay", "fly"), given, call("fly"))
-
-
-@pytest.mark.parametrize("arguments", MALFORMED)
-def test_a_call_that_cannot_be_read_is_answered_with_the_reason(arguments: str) -> None:
-    given = reply(call(arguments=arguments), plans={"pay": plan(ALWAYS)})
+def test_a_call_that_cannot_be_run_is_answered_with_the_reason() -> None:
+    given = reply(call(), plans={"c1": plan("pay always asks", "n is missing")})
     answers, approved = calls.resolve(order(spec=spec("pay")), 1, given, {})
     assert approved == []
-    assert [answer.status for answer in answers] == ["error"]
-    assert answers[0].content.startswith(calls.UNREADABLE)
+    assert [(answer.status, answer.content) for answer in answers] == [("error", "n is missing")]
+
+
+def test_a_call_that_the_limit_has_cut_is_answered_and_never_run() -> None:
+    cut = call(arguments='{"a": 1}').model_copy(update={"cut": True})
+    given = reply(cut, call(call_id="c2"), finish="length", plans={"c1": plan(), "c2": plan()})
+    answers, approved = calls.resolve(order(spec=spec("pay")), 1, given, {})
+    assert [(answer.call_id, answer.status, answer.content) for answer in answers] == [("c1", "error", calls.CUT)]
+    assert [run.call_id for run in approved] == ["c2"]
 
 
 def test_a_reviewer_may_mend_a_call_that_cannot_be_read() -> None:
-    given = reply(call(arguments="{"), plans={"pay": plan()})
+    given = reply(call(arguments="{"), plans={"c1": plan(refusal="not JSON")})
     run = order(spec=spec("pay"))
     mended = Decision(call_id="c1", decision="edit", args={"a": 1})
     answers, approved = calls.resolve(run, 1, given, {"c1": mended})
@@ -51,7 +50,7 @@ def test_each_call_is_either_answered_or_run(verdict: str, status: str | None, c
     if verdict not in ("expired", "undecided"):
         decided = {"call_id": "c1", "decision": verdict, "args": {"a": 1}, "answer": "42"}
         decisions = {"c1": Decision.model_validate(decided)}
-    given = reply(call(), plans={"pay": plan()} if known else {})
+    given = reply(call(), plans={"c1": plan()} if known else {})
     answers, approved = calls.resolve(order(spec=spec("pay")), 1, given, decisions)
     if not known:
         status, content = "error", calls.UNKNOWN
@@ -62,7 +61,7 @@ def test_each_call_is_either_answered_or_run(verdict: str, status: str | None, c
 
 def test_the_model_is_told_why_its_call_was_denied() -> None:
     denied = Decision(call_id="c1", decision="deny", reason="too much")
-    answers, _ = calls.resolve(order(spec=spec("pay")), 1, reply(call(), plans={"pay": plan()}), {"c1": denied})
+    answers, _ = calls.resolve(order(spec=spec("pay")), 1, reply(call(), plans={"c1": plan()}), {"c1": denied})
     assert [answer.content for answer in answers] == [f"{calls.DENIED} Reason: too much"]
 
 

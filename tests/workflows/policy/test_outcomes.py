@@ -22,12 +22,20 @@ from tests.workflows.policy.replies import call, reply
         (reply(call(), finish="tool_calls"), None),
         (reply(call(), finish="stop"), None),
         (reply(call().model_copy(update={"cut": True})), "end_turn"),
+        (reply(call().model_copy(update={"cut": True}), finish="length"), None),
         (reply(call(), finish="overflow"), "context_overflow"),
     ],
 )
 def test_a_message_without_calls_ends_the_run(given: ModelReply, reason: str | None) -> None:
     outcome = outcomes.after_reply(given)
     assert (outcome.stop_reason if outcome else None) == reason
+
+
+def test_a_model_whose_calls_are_cut_is_told_so_once() -> None:
+    cut = reply(call().model_copy(update={"cut": True}), finish="length")
+    outcome = outcomes.after_reply(cut, cut_before=True)
+    assert outcome is not None
+    assert (outcome.status, outcome.stop_reason) == ("completed", "max_output")
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ ENDS = turn("Done.")
 async def stop(handle: Handle, way: Way) -> None:
     """Cancel a run."""
     if way == "signal":
-        await handle.signal(AgentRun.cancel, Cancel(reason="enough", by="ann"))
+        await handle.signal("cancel", Cancel(reason="enough", by="ann"))
     else:
         await handle.cancel()
 

@@ -14,7 +14,6 @@ from typing_extensions import override
 from longrun.activities.heartbeat import heartbeats
 from longrun.activities.toolbox.registry import Tool, tool
 from longrun.store.attempts import Attempts
-from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.events import ToolCompleted
 from longrun.workflows.contract.requests import ToolCall
 from longrun.workflows.contract.results import ToolOutcome
@@ -72,7 +71,7 @@ async def test_a_tool_that_fails_because_its_run_is_cancelled_does_not_fail_the_
     async with unserved(temporal, tmp_path, SCRIPT, TOOLS) as harness, serving(harness, tools):
         handle = await harness.start(order("look"))
         await tools.gate.reached.wait()
-        await handle.signal(AgentRun.cancel, Cancel(by="ann"))
+        await handle.signal("cancel", Cancel(by="ann"))
         outcome, events = await harness.ended(handle)
     assert outcome.status == "cancelled"
     (result,) = of_type(events, "tool.completed")
@@ -94,7 +93,7 @@ async def test_a_worker_that_is_shut_down_hands_its_call_over_and_nothing_happen
         async with worker(harness, graceful_shutdown_timeout=SOON, sticky_queue_schedule_to_start_timeout=SOON):
             await (gate if name == "hold" else struck).reached.wait()
         gate.open()
-        await handle.signal(AgentRun.decide, Decision(call_id="c1~2", decision="deny"))
+        await handle.signal("decide", Decision(call_id="c1~2", decision="deny"))
         async with worker(harness):
             _, events = await harness.ended(handle)
         attempts = await Attempts(harness.stores.database).of_run(handle.id)

@@ -1,12 +1,12 @@
 """The arguments of a call: whether they can be read, and whether a rule applies to them."""
 
 import json
-import re
 from collections.abc import Mapping
 
 from pydantic import JsonValue
 
 from longrun.workflows.contract.agents import ArgumentRule
+from longrun.workflows.contract.expressions import matches
 
 
 def parse(arguments: str) -> Mapping[str, JsonValue]:
@@ -32,7 +32,7 @@ def holds(rule: ArgumentRule, arguments: Mapping[str, JsonValue]) -> bool:
     if rule.operator in ("equals", "not_equals"):
         return _equal(value, rule.value) == (rule.operator == "equals")
     if rule.operator == "matches":
-        return re.search(as_text(rule.value), as_text(value)) is not None
+        return matches(as_text(rule.value), as_text(value))
     if rule.operator == "contains":
         return as_text(rule.value) in as_text(value)
     return _compares(rule, value)

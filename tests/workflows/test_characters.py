@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from longrun.activities.providers.assembly import Assembly
 from longrun.activities.providers.provider import PartCompleted, PartDelta
-from longrun.runtime.characters import clean, clean_json
+from longrun.workflows.contract.characters import clean, clean_json
 from longrun.workflows.contract.messages import TextPart
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=20)

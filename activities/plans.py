@@ -1,0 +1,66 @@
+"""What becomes of the calls of a message: which cannot be run as they are, and which a person must agree to.
+
+It is found out here and not in the workflow: the tools are here, and whatever a rule takes holds up nobody else.
+"""
+
+import logging
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from longrun.activities import argument_rules
+from longrun.activities.toolbox.definition import Tool
+from longrun.activities.toolbox.registry import Toolbox
+from longrun.activities.toolbox.tool import ToolFailure
+from longrun.workflows.contract.agents import AgentSpec, Approval
+from longrun.workflows.contract.messages import Message, ToolCallPart
+from longrun.workflows.contract.requests import CallPlan
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE = "This call was not run, because its arguments are not a JSON object:"
+
+
+def plans(toolbox: Toolbox, agent: AgentSpec, message: Message) -> dict[str, CallPlan]:
+    """The plan of each call of a tool that there is and that the agent may use, by the call's id."""
+    own = {use.name: use.approval for use in agent.tools}
+    return {
+        call.call_id: _plan(tool, call, own[call.name])
+        for call in message.calls
+        if call.name in own and (tool := toolbox.find(call.name)) is not None
+    }
+
+
+def _plan(tool: Tool, call: ToolCallPart, own: Approval | None) -> CallPlan:
+    timeout = tool.spec.timeout
+    try:
+        argument_rules.parse(call.arguments)
+    except ValueError as error:
+        return CallPlan(timeout=timeout, refusal=f"{UNREADABLE} {error}")
+    try:
+        given = tool.check(call.arguments)
+    except ToolFailure as error:
+        return CallPlan(timeout=timeout, refusal=str(error))
+    return CallPlan(timeout=timeout, ask=reason_to_ask(call.name, given, tool.spec.approval, own))
+
+
+def reason_to_ask(name: str, given: Mapping[str, JsonValue], *approvals: Approval | None) -> str | None:
+    """Why a person must agree to a call, by any of these; ``None`` if nobody must."""
+    for approval in approvals:
+        if approval is not None and approval.mode != "never" and (reason := _reason(name, given, approval)):
+            return reason
+    return None
+
+
+def _reason(name: str, given: Mapping[str, JsonValue], approval: Approval) -> str | None:
+    if approval.mode == "always":
+        return f"{name} always asks"
+    for rule in approval.rules:
+        what = f"{rule.argument} {rule.operator} {argument_rules.as_text(rule.value)}"
+        try:
+            if argument_rules.holds(rule, given):
+                return what
+        except Exception as error:  # what cannot be decided is for a person to look at
+            logger.exception("the rule %s on a call of %s cannot be decided", what, name)
+            return f"{what}: cannot be decided ({type(error).__name__})"
+    return None

@@ -1,0 +1,66 @@
+"""Reading what anybody may send to a workflow."""
+
+import json
+
+import pytest
+from pydantic import BaseModel
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+
+from longrun.workflows.contract.runs import Cancel, Decision, Said
+from longrun.workflows.signals import NotUnderstoodError, read_signal
+
+
+def raw(data: str, encoding: str = "json/plain") -> RawValue:
+    """An argument as it comes."""
+    return RawValue(Payload(metadata={"encoding": encoding.encode()}, data=data.encode()))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "signal"),
+    [
+        ("decide", '{"call_id":"c","decision":"approve","more":1}', Decision(call_id="c", decision="approve")),
+        ("decide", r'{"call_id":"\ud83d\ude00","decision":"deny","reason":"\ud83d\u0000"}',
+         Decision(call_id="\U0001f600", decision="deny", reason="\ufffd\ufffd")),
+        ("say", ' {"text":"a"} ', Said(text="a")),
+        ("cancel", '{"reason":"r","by":"ann"}', Cancel(reason="r", by="ann")),
+        ("cancel", "{}", Cancel()),
+        ("cancel", "null", Cancel()),
+    ],
+)  # fmt: skip
+def test_a_signal_of_ours_is_read(name: str, given: str, signal: BaseModel) -> None:
+    assert read_signal(name, [raw(given)]) == signal
+
+
+def test_cancel_needs_no_argument() -> None:
+    assert read_signal("cancel", []) == read_signal("cancel", [raw("", "binary/null")]) == Cancel()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "reason"),
+    [
+        ("nosuch", [raw("{}")], "there is no signal of this name"),
+        ("decide", [], "valid dictionary"),
+        ("say", [raw("", "binary/null")], "valid dictionary"),
+        ("decide", [raw("{}")], "call_id: Field required"),
+        ("decide", [raw('{"call_id":"c"}')], "decision: Field required"),
+        ("decide", [raw('"approve"')], "valid dictionary"),
+        ("decide", [raw("[1]")], "valid dictionary"),
+        ("decide", [raw('{"call_id":"c","decision":"edit","arguments":{}}')], "needs args"),
+        ("decide", [raw('{"call_id":"c","decision":"edit","args":null}')], "needs args"),
+        ("decide", [raw('{"call_id":"c","decision":"answer"}')], "needs answer"),
+        ("decide", [raw('{"call_id":5,"decision":"approve"}')], "call_id: "),
+        ("decide", [raw(json.dumps({"call_id": "c" * 1000, "decision": "approve"}))], "call_id: "),
+        ("say", [raw("5")], "valid dictionary"),
+        ("say", [raw('{"text":')], "not JSON"),
+        ("say", [raw("[" * 100_000)], "not JSON"),
+        ("say", [raw("\xff", "binary/plain")], "not JSON but 'binary/plain'"),
+        ("say", [raw('{"text":"a"}'), raw("1")], "it has 2 arguments"),
+        ("cancel", [raw("5")], "valid dictionary"),
+    ],
+)
+def test_what_is_no_signal_of_ours_is_named(name: str, given: list[RawValue], reason: str) -> None:
+    with pytest.raises(NotUnderstoodError) as error:
+        read_signal(name, given)
+    assert reason in str(error.value)
+    assert len(str(error.value)) <= 300
