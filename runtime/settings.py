@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from longrun.runtime.dev_lock import running_dev
+
 
 class Settings(BaseSettings):
     """``LONGRUN_*`` from the environment, then from ``.env``.
@@ -42,8 +44,14 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.home.absolute() / 'longrun.db'}"
 
     @property
+    def client_url(self) -> str:
+        """Where a client looks for the gateway: ``url``, else that of the ``longrun dev`` that runs over ``home``."""
+        dev = None if self.url else running_dev(self.home)
+        return dev.api if dev else self.base_url
+
+    @property
     def base_url(self) -> str:
-        """Where a client on this machine finds the gateway."""
+        """Where a client on this machine finds a gateway with these settings."""
         anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is bound there answers on loopback
         host = anywhere.get(self.host, self.host)
         return self.url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails, to_json
 from longrun.activities.toolbox.builtin import builtin_tools
 from longrun.activities.toolbox.definition import MAX_RETURN_CHARS, Tool, tool
 from longrun.activities.toolbox.tool import ToolContext, ToolFailure
+from longrun.runtime.plain import PlainError
 from longrun.workflows.contract.agents import ToolSpec
 
 __all__ = ["Tool", "ToolResult", "Toolbox", "ToolboxError", "tool"]
@@ -25,7 +26,7 @@ _SHOWN_VALUE = 100
 _SHOWN_ERRORS = 20
 
 
-class ToolboxError(Exception):
+class ToolboxError(PlainError):
     """The tools cannot be loaded; the message names the module or the tool."""
 
 

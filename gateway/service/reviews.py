@@ -10,6 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from longrun.gateway.history.reader import HistoryReader, Tip
 from longrun.gateway.service.confirmation import confirmed
 from longrun.gateway.service.workflows import Execution, Workflows, connect
+from longrun.runtime.plain import PlainError
 from longrun.workflows.contract.results import Recorded
 from longrun.workflows.contract.runs import Decision, PendingApproval, Snapshot
 
@@ -21,7 +22,7 @@ _PAUSE = 0.05
 """Seconds between two queries for the confirmation."""
 
 
-class ReviewError(Exception):
+class ReviewError(PlainError):
     """The decision cannot be given; the message is for a person."""
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from longrun.runtime.plain import PlainError
+
 PATIENCE = 10.0
 """Seconds that a transaction waits for a lock."""
 UNAVAILABLE = (SQLAlchemyError, sqlite3.Error, OSError)
@@ -15,7 +17,7 @@ UNAVAILABLE = (SQLAlchemyError, sqlite3.Error, OSError)
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY")
 
 
-class StoreUnavailableError(Exception):
+class StoreUnavailableError(PlainError):
     """The database did not answer, or refused; nothing was written."""
 
 

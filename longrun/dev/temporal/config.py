@@ -8,13 +8,15 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from longrun.runtime.plain import PlainError
+
 FILE_NAME = "temporal-dev.yaml"
 _PACKAGE = Path(__file__).parents[2]
 
 AttributeType = Literal["Text", "Keyword", "Int", "Double", "Bool", "Datetime", "KeywordList"]
 
 
-class SetupError(Exception):
+class SetupError(PlainError):
     """The surroundings do not let longrun start; the message says what to do."""
 
 

@@ -1,9 +1,9 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from contextlib import aclosing
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx2
@@ -59,7 +59,7 @@ def status_of_main(*arguments: str) -> object:
 def test_help_lists_the_commands() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
-    for command in ("dev", "worker", "gateway", "doctor"):
+    for command in ("dev", "worker", "gateway", "run", "list", "agents", "tools", "review", "doctor"):
         assert f" {command} " in result.output
 
 
@@ -103,9 +103,20 @@ def test_the_values_of_a_dotenv_file_count_but_the_environment_wins(
     assert os.environ["OPENAI_API_KEY"] == "from-outside"
 
 
-def test_no_command_waits_for_a_library_that_few_need() -> None:
-    code = "import sys, longrun.cli.main; print({'prompt_toolkit', 'openai', 'anthropic'} & sys.modules.keys())"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"  # noqa: S603 - our own command
+@pytest.mark.parametrize("command", [(), ("show", "RUN"), ("approve", "CALL"), ("deny", "CALL", "--run", "RUN")])
+def test_a_reviewer_without_a_temporal_server_is_told_so_in_one_line(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
+    assert status_of_main("review", *command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("longrun: Temporal cannot be reached: 127.0.0.1:9: Connection refused; `longrun dev` starts")
+
+
+def test_the_version_is_the_packages() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"longrun {version('longrun-server')}\n")
 
 
 @pytest.mark.server
@@ -136,7 +147,7 @@ def test_a_worker_without_a_temporal_server_says_so(
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
     assert status_of_main("worker") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("longrun: Temporal cannot be reached: ")
+    assert line.startswith("longrun: Temporal cannot be reached: 127.0.0.1:9: Connection refused; `longrun dev` starts")
 
 
 @pytest.mark.server
