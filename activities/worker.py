@@ -24,6 +24,7 @@ from longrun.activities.toolbox.registry import Toolbox
 from longrun.activities.tools import ToolActivities
 from longrun.activities.worker_log import configure_log
 from longrun.runtime.clock import now
+from longrun.runtime.hosts import load_hosts
 from longrun.runtime.plain import PlainError
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import RPC_TIMEOUT, answered, temporal_connection
@@ -155,9 +156,11 @@ async def work(settings: Settings) -> None:
 
     Raises:
         ToolboxError: The tools cannot be loaded.
+        HostsError: The file that names hosts of models cannot be used.
         TemporalUnavailableError: Temporal did not answer.
         StoreUnavailableError: The store failed.
     """
+    catalog = ProviderCatalog(ProviderSettings(), load_hosts(settings.providers))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -166,7 +169,7 @@ async def work(settings: Settings) -> None:
     await asyncio.to_thread(migrate, settings.database)
     with answered():
         client = await Client.connect(**temporal_connection())
-    async with aclosing(Process(settings, client, ProviderCatalog(ProviderSettings()))) as process:
+    async with aclosing(Process(settings, client, catalog)) as process:
         await process.serve(stop)
 
 

@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     model of agents that name none; ``url`` where the command line finds a gateway that is elsewhere;
     ``allowed_hosts`` the names under which clients reach the gateway, and ``allowed_origins`` the origins whose pages
     may change something through it, separated by commas, ``*`` for any;
+    ``providers`` the file that names hosts of models, by default ``longrun.toml`` in the current folder;
     ``keep_alive`` the seconds between the comments that keep an idle stream open; ``grace`` the seconds for which a
     worker that is shut down continues calls that no other worker could resume.
     """
@@ -29,6 +30,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8283, ge=0, le=65535)
     model: str = "scripted/hello"
     url: str = ""
+    providers: Path | None = None
     allowed_hosts: str = ""
     allowed_origins: str = ""
     keep_alive: float = Field(default=15.0, gt=0)

@@ -11,7 +11,7 @@ Operator = Literal["equals", "not_equals", "matches", "contains", "greater", "le
 Effect = Literal["read", "write"]
 OnInterrupt = Literal["retry", "ask", "fail"]
 
-_PROVIDERS = ("openai", "openai-chat", "anthropic", "scripted")
+_MODEL = re.compile(r"[a-z0-9][a-z0-9_-]*/.+", re.DOTALL)
 
 
 class ArgumentRule(Shape):
@@ -76,7 +76,8 @@ class ModelParams(Shape):
 class AgentSpec(Shape):
     """An agent as a run uses it: a snapshot of when the run was accepted.
 
-    ``model`` is ``provider/name``: ``openai/…`` (Responses), ``openai-chat/…``, ``anthropic/…`` or ``scripted/…``.
+    ``model`` is ``provider/name``: ``openai/…`` (Responses), ``openai-chat/…``, ``anthropic/…``, ``scripted/…``, or the
+    name of a host in the server's settings file. Which providers there are, a contract cannot know.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
@@ -87,10 +88,9 @@ class AgentSpec(Shape):
 
     @field_validator("model")
     @classmethod
-    def _known_provider(cls, model: str) -> str:
-        provider, _, name = model.partition("/")
-        if provider not in _PROVIDERS or not name:
-            raise ValueError(f"is not of the form provider/name with a provider of {', '.join(_PROVIDERS)}")
+    def _of_a_provider(cls, model: str) -> str:
+        if not _MODEL.fullmatch(model):
+            raise ValueError("is not of the form provider/name")
         return model
 
     @field_validator("tools")

@@ -80,6 +80,18 @@ def test_a_bad_setting_is_one_line_that_names_it(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [("gateway",), ("worker",), ("dev", "--port", "0")])
+def test_a_wrong_file_of_hosts_is_one_line(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "longrun.toml").write_text("[providers.mine]\nkind = 'openai'\n")
+    before = signal.getsignal(signal.SIGTERM)
+    assert status_of_main(*command) == 2
+    signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == "longrun: longrun.toml: [providers.mine] base_url: is missing\n"
+
+
 def test_what_the_surroundings_lack_is_told_with_status_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
