@@ -103,11 +103,11 @@ class Workflows:
             raise
         return _execution(found)
 
-    async def find(self, condition: str, most: int | None = None) -> list[Execution]:
-        """The executions of runs for which a condition holds, as far as Temporal's visibility knows already."""
+    async def find(self, condition: str) -> list[Execution]:
+        """All executions of runs for which a condition holds, as far as Temporal's visibility knows already."""
         query = f"WorkflowType = '{WORKFLOW_TYPE}' AND {condition}"
         with answered():
-            found = self._client.list_workflows(query, limit=most, rpc_timeout=RPC_TIMEOUT)
+            found = self._client.list_workflows(query, rpc_timeout=RPC_TIMEOUT)
             return [_execution(each) async for each in found]
 
     async def closing_reason(self, execution: Execution) -> str:

@@ -16,7 +16,7 @@ def list_runs(  # noqa: PLR0913 - one argument for each option
     status: Annotated[str | None, typer.Option(help="Only those: queued, running, waiting, completed, …")] = None,
     agent: Annotated[str | None, typer.Option(help="Only those of this agent.")] = None,
     thread: Annotated[str | None, typer.Option(help="Only those of this thread.")] = None,
-    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=500)] = 20,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=200)] = 20,
     before: Annotated[str | None, typer.Option(help="Older ones than this run, with which a list ended.")] = None,
     url: Url = None,
     as_json: AsJson = False,
