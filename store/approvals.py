@@ -16,7 +16,7 @@ from longrun.workflows.contract.results import Paused, Recorded, Stamp
 
 
 @dataclass(frozen=True)
-class Asked:
+class Requested:
     """The position of an approval in the list of all: when its run asked, which run, for which call."""
 
     at: datetime
@@ -30,7 +30,7 @@ class ApprovalFilter:
 
     status: str | None = None
     run_id: str | None = None
-    before: Asked | None = None
+    before: Requested | None = None
     most: int = 100
 
 

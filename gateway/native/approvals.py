@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 from longrun.gateway.http.errors import wrong
 from longrun.gateway.http.operations import Answer, Operations, Reply
 from longrun.gateway.native.schemas import DecideBody, Id
-from longrun.gateway.service.decisions import ApprovalFilter, Asked
+from longrun.gateway.service.decisions import ApprovalFilter, Requested
 from longrun.gateway.services import Services
 from longrun.runtime.ids import new_id
 from longrun.workflows.contract.runs import Decision
@@ -39,7 +39,7 @@ async def list_approvals(services: Services, query: ApprovalsQuery) -> ApprovalP
     ``any`` for all.
     """
     status = None if query.status == "any" else query.status
-    before = _asked(query.before) if query.before else None
+    before = _position(query.before) if query.before else None
     found = await services.decisions.page(ApprovalFilter(status, query.run_id, before, query.limit))
     return ApprovalPage(approvals=found, next=_cursor(found[-1]) if len(found) == query.limit else None)
 
@@ -50,14 +50,14 @@ def _cursor(last: ApprovalView) -> str:
     return urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 
 
-def _asked(cursor: str) -> Asked:
+def _position(cursor: str) -> Requested:
     try:
         position = _POSITION.validate_json(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except ValueError as error:
         raise wrong("before", _NO_CURSOR) from error
     if "\0" in "".join(position[1:]):  # PostgreSQL can neither keep nor look for it
         raise wrong("before", _NO_CURSOR)
-    return Asked(*position)
+    return Requested(*position)
 
 
 @operations.post(

@@ -8,7 +8,7 @@ from longrun.gateway.service.errors import AlreadyDecidedError, AmbiguousCallErr
 from longrun.gateway.service.run import Run
 from longrun.gateway.streaming.hub import Hub
 from longrun.runtime.failpoints import reached
-from longrun.store.approvals import ApprovalFilter, Approvals, Asked
+from longrun.store.approvals import ApprovalFilter, Approvals, Requested
 from longrun.store.db.tables import ApprovalRow
 from longrun.store.log import LogReader
 from longrun.store.outbox import Signal
@@ -19,7 +19,7 @@ CONFIRMED_WITHIN = 5.0
 """Seconds that a decision's caller waits for the run to confirm which decision counts."""
 
 _MOST_NAMED = 10
-__all__ = ["ApprovalFilter", "Asked", "Decisions"]
+__all__ = ["ApprovalFilter", "Decisions", "Requested"]
 
 
 class Decisions:

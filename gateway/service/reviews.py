@@ -26,6 +26,10 @@ class ReviewError(PlainError):
     """The decision cannot be given; the message is for a person."""
 
 
+class UnknownRunWaitingError(ReviewError):
+    """No run waits for the call, as far as Temporal's list of waiting runs knows already."""
+
+
 @dataclass(frozen=True)
 class Waiting:
     """A run that waits. ``snapshot`` is ``None`` if no worker answers for it."""
@@ -108,7 +112,8 @@ class Reviews:
         """The one run that waits for a decision on a call.
 
         Raises:
-            ReviewError: There is none, or more than one.
+            UnknownRunWaitingError: There is none.
+            ReviewError: There is more than one.
             TemporalUnavailableError: Temporal did not answer.
         """
         waiting = await self.waiting()
@@ -119,7 +124,7 @@ class Reviews:
             raise ReviewError(f"the call {call_id} waits in several runs; name one by --run: {', '.join(found)}")
         silent = sum(each.snapshot is None for each in waiting)
         unanswered = f" (no worker answers for {silent} waiting runs)" if silent else ""
-        raise ReviewError(
+        raise UnknownRunWaitingError(
             f"no waiting run asks for the call {call_id}{unanswered}; "
             "the list of waiting runs may lag by a second or two: try again, or name the run by --run RUN"
         )

@@ -7,11 +7,14 @@ from uuid import uuid4
 from rich.console import Console
 from rich.text import Text
 
-from longrun.gateway.service.reviews import Reviews, Ruling, Waiting
+from longrun.client import ApiError, AsyncClient, ClientError, RetryPolicy
+from longrun.gateway.service.reviews import ReviewError, Reviews, Ruling, UnknownRunWaitingError, Waiting
 from longrun.terminal.prompt import os_user
 from longrun.terminal.wording import clean, signature, whole
 from longrun.workflows.contract.runs import Decision, PendingApproval, Snapshot
+from longrun.workflows.contract.views import ApprovalView
 
+_CONFLICT = 409
 _HOW = "decide by `longrun review approve CALL`, `deny CALL --reason …`, `edit CALL --args …` or `answer CALL --text …`"
 
 
@@ -31,10 +34,35 @@ async def decide(call_id: str, run_id: str | None, by: str | None, given: Mappin
     about = {"call_id": call_id, "by": by or os_user(), "id": str(uuid4())}
     decision = Decision.model_validate({**given, **about})
     reviews = await Reviews.connect()
-    asking = run_id or await reviews.run_waiting_for(call_id)
-    ruling = await reviews.decide(asking, decision)
+    try:
+        asking = run_id or await reviews.run_waiting_for(call_id)
+    except UnknownRunWaitingError as error:
+        asking, ruling = await _decided_over_http(decision, error)
+    else:
+        ruling = await reviews.decide(asking, decision)
     _print(_ruling_text(ruling, asking))
     return 1 if ruling.kind == "late" else 0
+
+
+async def _decided_over_http(decision: Decision, error: ReviewError) -> tuple[str, Ruling]:
+    """Let the gateway decide a call that no run waits for as far as Temporal's list says: it knows the others too.
+
+    Raises:
+        ReviewError: The gateway does not know the call either, or does not answer.
+    """
+    async with AsyncClient(retry=RetryPolicy(attempts=1)) as client:
+        try:
+            answer = await client.decide(decision)
+        except ApiError as refused:
+            if refused.status != _CONFLICT:
+                raise error from refused
+            first = refused.problem.get("decision")
+            return "", Ruling(
+                "late", Decision.model_validate({**first, "call_id": decision.call_id}) if first else None
+            )
+        except ClientError:
+            raise error from None
+    return answer.run_id, Ruling("counts" if isinstance(answer, ApprovalView) else "unconfirmed")
 
 
 def _ruling_text(ruling: Ruling, run_id: str) -> str:

@@ -131,8 +131,8 @@ async def test_what_waits_is_listed_newest_first_and_other_approvals_by_their_st
     listed = (await stand.front.http.get("/api/approvals")).json()["approvals"]
     assert {each["status"] for each in listed} == {"pending"}
     assert [each["call_id"] for each in listed].count("twin-1") == 2
-    asked = [each["requested_at"] for each in listed]
-    assert asked == sorted(asked, reverse=True)
+    times = [each["requested_at"] for each in listed]
+    assert times == sorted(times, reverse=True)
     own = (await stand.front.http.get(f"/api/approvals?run_id={stand.waiting}")).json()["approvals"]
     assert [each["call_id"] for each in own] == ["call-1"]
     assert (await stand.front.http.get("/api/approvals?status=denied")).json() == {"approvals": [], "next": None}
