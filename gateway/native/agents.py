@@ -12,7 +12,7 @@ from longrun.gateway.services import Services
 from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.views import AgentList, AgentView, ToolList
 
-operations = Operations()
+operations = Operations("agents")
 
 
 def spec_of(agent: AgentView) -> AgentSpec:

@@ -15,7 +15,7 @@ from longrun.runtime.ids import new_id
 from longrun.workflows.contract.runs import Decision
 from longrun.workflows.contract.views import ApprovalChoice, ApprovalPage, ApprovalView, Delivered
 
-operations = Operations()
+operations = Operations("approvals")
 
 CallId = Annotated[str, Field(max_length=256 + len("~9999"))]
 _NO_CURSOR = "is not the `next` of a page"

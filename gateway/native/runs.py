@@ -25,7 +25,7 @@ from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.runs import Cancel, RunOrder, RunStatus, Said
 from longrun.workflows.contract.views import Delivered, RunDetails, RunPage
 
-operations = Operations()
+operations = Operations("runs")
 
 _MOST_KEY = 255
 

@@ -40,6 +40,12 @@ class Approval(Shape):
     rules: tuple[ArgumentRule, ...] = ()
 
 
+class ApprovalWhen(Shape):
+    """The short form of an approval that is needed when one of the rules holds."""
+
+    when: tuple[ArgumentRule, ...]
+
+
 def _approval(given: object) -> object:
     """Take the short forms: ``"always"`` and ``{"when": [rule, …]}``."""
     if isinstance(given, str):
@@ -49,19 +55,26 @@ def _approval(given: object) -> object:
     return given  # pyright: ignore[reportUnknownVariableType] # pydantic checks it next
 
 
-ApprovalRule = Annotated[Approval, BeforeValidator(_approval)]
+_GivenApproval = Literal["never", "always"] | ApprovalWhen | Approval
+ApprovalRule = Annotated[Approval, BeforeValidator(_approval, json_schema_input_type=_GivenApproval)]
+
+
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class ToolUse(Shape):
     """A tool that an agent may use; ``approval`` overrides the tool's default."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    name: ToolName
     approval: ApprovalRule | None = None
 
 
 def _tool_use(given: object) -> object:
     """Take the short form: the tool's name."""
     return {"name": given} if isinstance(given, str) else given
+
+
+GivenTool = Annotated[ToolUse, BeforeValidator(_tool_use, json_schema_input_type=ToolName | ToolUse)]
 
 
 class ModelParams(Shape):
@@ -83,7 +96,7 @@ class AgentSpec(Shape):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
     model: str
     system: str = Field(default="", max_length=200_000)
-    tools: tuple[Annotated[ToolUse, BeforeValidator(_tool_use)], ...] = Field(default=(), max_length=128)
+    tools: tuple[GivenTool, ...] = Field(default=(), max_length=128)
     params: ModelParams = ModelParams()
 
     @field_validator("model")

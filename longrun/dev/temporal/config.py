@@ -84,7 +84,9 @@ def read_config(path: Path) -> TemporalConfig:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SetupError(f"{path}: is not YAML: {error}") from error
     except ValidationError as error:
-        wrong = "".join(f"\n  {_key(found['loc'])}: {found['msg']}" for found in error.errors())
+        wrong = "".join(
+            f"\n  {_key(found['loc'])}: {found['msg'].removeprefix('Value error, ')}" for found in error.errors()
+        )
         raise SetupError(f"{path}: {error.error_count()} wrong:{wrong}") from error
 
 

@@ -18,7 +18,11 @@ from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 OWN_TOOL = """
+import os
+
 from longrun import tool
+
+assert os.environ["GREETING"] == "from the file"
 
 
 @tool()
@@ -132,9 +136,12 @@ def test_the_version_is_the_packages() -> None:
 
 
 @pytest.mark.server
-async def test_a_worker_loads_the_tools_of_its_folder_and_no_package_of_it(temporal: str, tmp_path: Path) -> None:
+async def test_a_worker_loads_the_tools_of_its_folder_with_its_dotenv_and_no_package(
+    temporal: str, tmp_path: Path
+) -> None:
     (tmp_path / "activities.py").write_text("raise RuntimeError('not longrun.activities')")
     (tmp_path / "my_tools.py").write_text(OWN_TOOL)
+    (tmp_path / ".env").write_text("GREETING='from the file'\n")
     environ = {**os.environ, "LONGRUN_TOOLS": "my_tools", "TEMPORAL_ADDRESS": temporal}
     process = await asyncio.create_subprocess_exec(
         *(Path(sys.executable).with_name("longrun"), "worker"),
