@@ -16,6 +16,7 @@ from longrun.dev.ports import Wanted, choose_ports
 from longrun.dev.temporal.config import SetupError, config_file, read_config
 from longrun.dev.temporal.find import TemporalFinder
 from longrun.dev.temporal.server import connect_when_up
+from longrun.runtime.dev_lock import running_dev
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import temporal_connection
 
@@ -112,13 +113,15 @@ def _check_port(wanted: Wanted) -> Finding:
 
 
 def check_home(settings: Settings) -> list[Finding]:
-    """The data folder."""
+    """The data folder, and what runs over it."""
     home = settings.home.absolute()
     nearest = next(folder for folder in (home, *home.parents) if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         return [Finding("home folder", "missing", f"{home} cannot be written", "set LONGRUN_HOME")]
     state = "is there" if nearest == home else "will be made"
-    return [Finding("home folder", "ok", f"{home} {state}")]
+    dev = running_dev(home)
+    running = [Finding("longrun dev", "ok", f"runs over it: {dev.api}, Temporal at {dev.temporal}")] if dev else []
+    return [Finding("home folder", "ok", f"{home} {state}"), *running]
 
 
 def check_keys(environ: Mapping[str, str]) -> list[Finding]:

@@ -18,6 +18,7 @@ from longrun.cli.doctor import (
     report,
 )
 from longrun.cli.project import check_project, check_store
+from longrun.dev.command import only_one
 from longrun.dev.temporal.config import FILE_NAME
 from longrun.dev.temporal.find import TemporalFinder
 from longrun.runtime.settings import Settings
@@ -142,6 +143,12 @@ def test_the_tools_scripts_and_hosts_of_the_settings_are_looked_at(
     assert wrong == {"store": "ok", "tools": "missing", "scripts": "note", "hosts of models": "missing"}
     monkeypatch.setenv("LONGRUN_SCRIPTS", str(tmp_path / "nowhere"))
     assert verdicts(check_project(settings(tmp_path)))["scripts"] == "missing"
+
+
+def test_what_runs_over_the_home_folder_is_told(tmp_path: Path) -> None:
+    with only_one(tmp_path, "http://127.0.0.1:5", "127.0.0.1:6"):
+        assert verdicts(check_home(settings(tmp_path))) == {"home folder": "ok", "longrun dev": "ok"}
+    assert verdicts(check_home(settings(tmp_path))) == {"home folder": "ok"}
 
 
 def test_a_home_that_is_a_file_is_missing(tmp_path: Path) -> None:
