@@ -28,12 +28,17 @@ dev: $(INSTALLED) ## Run Temporal, a worker and the gateway until Ctrl-C
 check-fast: lint ## Lint, and every test that needs no Temporal server (2 to 4 minutes)
 	$(PYTEST) -m "not server and not live" $(ARGS)
 
-test: $(INSTALLED) ## Run the tests under coverage (8 minutes)
+ifeq ($(strip $(ARGS)),)
+test: $(INSTALLED) ## Run the tests under coverage (8 minutes); ARGS="tests/store -x" runs some, without
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PARALLEL) $(ARGS)
+	$(BIN)/coverage run -m pytest $(PARALLEL)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='workflows/*' --fail-under=100
+else
+test: $(INSTALLED)
+	$(PYTEST) $(ARGS)
+endif
 
 test-long: $(INSTALLED) ## Run the tests in their long forms (half an hour)
 	LONGRUN_TEST_LONG=1 $(PYTEST) --timeout 1800 $(ARGS)

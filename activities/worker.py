@@ -20,15 +20,18 @@ from longrun.activities.lifecycle import LifecycleActivities
 from longrun.activities.model import Catalog, ModelActivities
 from longrun.activities.providers.catalog import ProviderCatalog
 from longrun.activities.providers.settings import ProviderSettings
-from longrun.activities.toolbox.registry import Toolbox, ToolboxError
+from longrun.activities.toolbox.registry import Toolbox
 from longrun.activities.tools import ToolActivities
+from longrun.activities.worker_log import configure_log
 from longrun.runtime.clock import now
+from longrun.runtime.hosts import load_hosts
+from longrun.runtime.plain import PlainError
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import RPC_TIMEOUT, TemporalUnavailableError, answered, temporal_connection
+from longrun.runtime.temporal import RPC_TIMEOUT, answered, temporal_connection
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.calls import Calls
-from longrun.store.db.database import Database, StoreUnavailableError
+from longrun.store.db.database import Database
 from longrun.store.db.schema import migrate
 from longrun.store.messages import Messages
 from longrun.store.notify.datagrams import DatagramNotifier
@@ -159,9 +162,11 @@ async def work(settings: Settings) -> None:
 
     Raises:
         ToolboxError: The tools cannot be loaded.
+        HostsError: The file that names hosts of models cannot be used.
         TemporalUnavailableError: Temporal did not answer.
         StoreUnavailableError: The store failed.
     """
+    catalog = ProviderCatalog(ProviderSettings(), load_hosts(settings.providers))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -170,19 +175,18 @@ async def work(settings: Settings) -> None:
     await asyncio.to_thread(migrate, settings.database)
     with answered():
         client = await Client.connect(**temporal_connection())
-    async with aclosing(Process(settings, client, ProviderCatalog(ProviderSettings()))) as process:
+    async with aclosing(Process(settings, client, catalog)) as process:
         await process.serve(stop)
 
 
 def main() -> None:
     """The command ``longrun worker``."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to a provider is too much
+    configure_log()
     # While a model's chunks are parsed, a commit waits this long for each of its statements; the default is 5 ms.
     sys.setswitchinterval(0.001)
     try:
         asyncio.run(work(Settings()))
-    except (ToolboxError, TemporalUnavailableError, StoreUnavailableError) as error:
+    except PlainError as error:
         print(f"longrun: {error}", file=sys.stderr)  # noqa: T201 - whoever started this process reads it
         sys.exit(2)
 

@@ -26,6 +26,7 @@ from longrun.gateway.services import Services
 from longrun.gateway.streaming.hub import Hub
 from longrun.gateway.streaming.logs import Logs
 from longrun.gateway.streaming.tail import Tail
+from longrun.runtime.hosts import load_hosts
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import RETRIES
 from longrun.store.agents import Agents
@@ -110,7 +111,7 @@ async def _wire(settings: Settings, database: Database) -> tuple[Services, Hub, 
     service = RunService(workflows, settings.task_queue, runs, delivery)
     services = Services(
         settings=settings,
-        agents=AgentService(Agents(database)),
+        agents=AgentService(Agents(database), load_hosts(settings.providers)),
         runs=service,
         reader=RunReader(runs, approvals, Attempts(database), Blobs(database), rebuilder),
         decisions=Decisions(approvals, delivery, log, hub),

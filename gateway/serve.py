@@ -2,6 +2,7 @@
 
 import uvicorn
 
+from longrun.runtime.hosts import load_hosts
 from longrun.runtime.settings import Settings
 
 APP = "longrun.gateway.app:create_app"
@@ -15,7 +16,11 @@ def serve(settings: Settings, app: str = APP) -> None:
     Args:
         settings: Where to listen.
         app: ``module:function`` of what makes the application.
+
+    Raises:
+        HostsError: The file that names hosts of models cannot be used.
     """
+    load_hosts(settings.providers)  # before a server starts that would show a wrong file as a traceback
     config = uvicorn.Config(
         app,
         factory=True,

@@ -1,5 +1,6 @@
 """The connection to Temporal: its address, its timeouts, and one error for a server that does not answer."""
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -8,6 +9,8 @@ from typing import Any
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
+
+from longrun.runtime.plain import PlainError
 
 RPC_TIMEOUT = timedelta(seconds=5)
 """For one attempt of an RPC."""
@@ -26,6 +29,9 @@ _ANSWERS = frozenset(
 )
 """Refusals that a retry would not change; all other statuses mean that the server is unavailable."""
 
+_REASON = re.compile(r'message: "([^"]+)"')
+"""In the text of the SDK's own client, which shows its errors as a debugger would."""
+
 
 def temporal_connection() -> dict[str, Any]:
     """The arguments for ``Client.connect``: Temporal's own environment and profiles, else ``localhost:7233``."""
@@ -34,7 +40,7 @@ def temporal_connection() -> dict[str, Any]:
     return {**found, "data_converter": pydantic_data_converter}
 
 
-class TemporalUnavailableError(Exception):
+class TemporalUnavailableError(PlainError):
     """Temporal did not answer."""
 
 
@@ -53,4 +59,13 @@ def answered() -> Generator[None]:
             raise
         raise TemporalUnavailableError(f"Temporal did not answer: {error.message}") from error
     except RuntimeError as error:  # what a lazy client raises when it cannot connect
-        raise TemporalUnavailableError(f"Temporal cannot be reached: {error}") from error
+        raise unreachable(error) from error
+
+
+def unreachable(error: RuntimeError) -> TemporalUnavailableError:
+    """The error for a server that a client could not connect to, with the reason alone of what the SDK says."""
+    address = temporal_connection()["target_host"]
+    reason = _REASON.findall(str(error))
+    why = reason[-1] if reason else str(error).partition(": tonic::")[0]
+    hint = "`longrun dev` starts a server here, TEMPORAL_ADDRESS names another"
+    return TemporalUnavailableError(f"Temporal cannot be reached: {address}: {why}; {hint}")

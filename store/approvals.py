@@ -1,8 +1,9 @@
 """Approvals: the calls that wait for a person, and what was decided."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import col, select
+from sqlmodel import and_, col, or_, select
 
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.tables import ApprovalRow
@@ -12,6 +13,25 @@ from longrun.store.traces import write
 from longrun.store.turns import turn_id_of
 from longrun.workflows.contract.requests import Pause, Verdicts
 from longrun.workflows.contract.results import Paused, Recorded, Stamp
+
+
+@dataclass(frozen=True)
+class Requested:
+    """The position of an approval in the list of all: when its run asked, which run, for which call."""
+
+    at: datetime
+    run_id: str
+    call_id: str
+
+
+@dataclass(frozen=True)
+class ApprovalFilter:
+    """Which approvals to list: newest first, from before ``before``; ``None`` for any."""
+
+    status: str | None = None
+    run_id: str | None = None
+    before: Requested | None = None
+    most: int = 100
 
 
 class Approvals:
@@ -60,10 +80,10 @@ class Approvals:
         return await self._database.write(job)
 
     async def find(
-        self, *, status: str | None = None, call_id: str | None = None, run_id: str | None = None, most: int = 100
+        self, *, status: str | None = None, call_id: str | None = None, run_id: str | None = None
     ) -> list[ApprovalRow]:
-        """Approvals that match all that is given, oldest first."""
-        query = select(ApprovalRow).order_by(col(ApprovalRow.requested_at)).limit(most)
+        """All approvals that match what is given, oldest first."""
+        query = select(ApprovalRow).order_by(col(ApprovalRow.requested_at))
         for column, value in (
             (ApprovalRow.status, status),
             (ApprovalRow.call_id, call_id),
@@ -71,5 +91,18 @@ class Approvals:
         ):
             if value is not None:
                 query = query.where(col(column) == value)
+        async with self._database.session() as session:
+            return list(await session.exec(query))
+
+    async def page(self, which: ApprovalFilter) -> list[ApprovalRow]:
+        """Approvals, newest first."""
+        at, run_id, call_id = col(ApprovalRow.requested_at), col(ApprovalRow.run_id), col(ApprovalRow.call_id)
+        query = select(ApprovalRow).order_by(at.desc(), run_id.desc(), call_id.desc()).limit(which.most)
+        for column, value in ((ApprovalRow.status, which.status), (ApprovalRow.run_id, which.run_id)):
+            if value is not None:
+                query = query.where(col(column) == value)
+        if before := which.before:
+            of_run = or_(run_id < before.run_id, and_(run_id == before.run_id, call_id < before.call_id))
+            query = query.where(or_(at < before.at, and_(at == before.at, of_run)))
         async with self._database.session() as session:
             return list(await session.exec(query))

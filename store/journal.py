@@ -1,6 +1,5 @@
 """The journal: what the activities of a run have given back, each result as a document under its source."""
 
-from collections.abc import Callable
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -8,48 +7,13 @@ from sqlalchemy import Row
 
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import insert_into, run_sql
+from longrun.store.sources import END, KINDS, source_of
 from longrun.workflows import positions
-from longrun.workflows.contract.results import (
-    CallStarted,
-    Failed,
-    Finished,
-    Ignored,
-    ModelReply,
-    Notice,
-    Paused,
-    Progress,
-    Recorded,
-    Result,
-    Rewound,
-    StepOpened,
-    Superseded,
-    ToolOutcome,
-)
+from longrun.workflows.contract.results import Failed, Finished, ModelReply, Notice, Result, Rewound, Superseded
 
 R = TypeVar("R", bound=Result)
 
-_SOURCES: dict[type[Result], Callable[[Any], str]] = {
-    StepOpened: lambda result: f"step:{result.step}:opened",
-    Superseded: lambda result: f"step:{result.step}:superseded:{result.attempt}",
-    Failed: lambda result: f"step:{result.step}:failed:{result.attempt}",
-    ModelReply: lambda result: f"step:{result.step}:reply",
-    CallStarted: lambda result: f"call:{result.call_id}:started",
-    Progress: lambda result: f"call:{result.call_id}:progress:{result.attempt}:{result.index}",
-    ToolOutcome: lambda result: f"call:{result.call_id}:outcome",
-    Paused: lambda result: f"pause:{result.pause.turn}",
-    Recorded: lambda result: f"verdicts:{result.verdicts.turn}:{','.join(result.verdicts.call_ids)}",
-    Ignored: lambda result: f"ignored:{result.ignore.index}",
-    Finished: lambda _result: END,
-    Rewound: lambda result: f"rewind:{result.last + 1}",
-}
 _NOTICES: dict[str, type[Superseded | Failed]] = {"superseded": Superseded, "failed": Failed}
-_KINDS = {kind.__name__: kind for kind in _SOURCES}
-END = "end"
-
-
-def source_of(result: Result) -> str:
-    """The key of a result within its run: the same one however often the result is given back."""
-    return _SOURCES[type(result)](result)
 
 
 def keep(tx: Tx, run_id: str, result: Result) -> None:
@@ -135,4 +99,4 @@ def _load(tx: Tx, run_id: str, row: Row[Any]) -> Result:
         query = "SELECT body FROM messages WHERE run_id = ? AND step = ? AND role = 'assistant'"
         message: str = run_sql(tx, query, run_id, int(row.source.split(":")[1])).scalar_one()
         body = f'{{"message":{message},{body[1:]}'
-    return _KINDS[row.kind].model_validate_json(body)
+    return KINDS[row.kind].model_validate_json(body)

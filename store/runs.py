@@ -10,11 +10,12 @@ from longrun.store.calls import close_open_calls
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import find_row, insert_into, run_sql
 from longrun.store.db.tables import RunRow, ThreadRow
-from longrun.store.journal import END, find, rewinds
+from longrun.store.journal import find, rewinds
 from longrun.store.log import Append, LostRunError, append, lock, lock_open
 from longrun.store.messages import last_answer
 from longrun.store.repair.rewind import Origin, admit, is_newest
 from longrun.store.repair.unacknowledged import unacknowledged
+from longrun.store.sources import END
 from longrun.store.steps import close_open_steps
 from longrun.store.threads import next_run, pass_thread_on, take_thread
 from longrun.store.traces import write

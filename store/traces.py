@@ -4,8 +4,9 @@ from typing import TypeVar
 
 from longrun.store.apply import apply
 from longrun.store.db.database import Tx
-from longrun.store.journal import keep, source_of
+from longrun.store.journal import keep
 from longrun.store.log import Append, Fence, append
+from longrun.store.sources import source_of
 from longrun.workflows import record
 from longrun.workflows.contract.results import (
     CallStarted,

@@ -1,7 +1,7 @@
 """Anthropic's Messages API."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -53,20 +53,30 @@ _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_cr
 
 
 class Anthropic(Provider):
-    """``anthropic/NAME``."""
+    """``anthropic/NAME``, and hosts that a settings file names.
 
-    def __init__(self, client: AsyncAnthropic) -> None:
+    Args:
+        client: Anthropic's SDK, with the host and the key.
+        provider: What stands before the models' names.
+        extra_body: More fields of each request.
+    """
+
+    def __init__(
+        self, client: AsyncAnthropic, provider: str = "anthropic", extra_body: Mapping[str, object] | None = None
+    ) -> None:
         self._client = client
+        self._provider = provider
+        self._extra_body = extra_body or {}
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
-        provider_model = f"anthropic/{request.model}"
+        provider_model = f"{self._provider}/{request.model}"
         reader = _Reader(request, provider_model)
         with provider_failures(provider_model):
             body = anthropic_body(request, provider_model)
             create = self._client.messages.with_streaming_response.create
             async with (
-                create(**body, stream=True) as response,
+                create(**body, stream=True, extra_body=self._extra_body) as response,
                 aclosing(chunks(response.http_response, provider_model, _EVENT)) as found,
             ):
                 async for chunk in found:

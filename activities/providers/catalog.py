@@ -1,7 +1,8 @@
 """From ``provider/name`` to the provider."""
 
-from collections.abc import Callable
-from functools import cached_property
+import os
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 
 import httpx2
@@ -16,6 +17,7 @@ from longrun.activities.providers.openai_responses import OpenAIResponses
 from longrun.activities.providers.provider import Provider
 from longrun.activities.providers.scripted import Scripted
 from longrun.activities.providers.settings import ProviderSettings
+from longrun.runtime.hosts import Host
 
 SHIPPED = Path(__file__).parent / "scripts"
 _CONNECT_TIMEOUT = 5.0
@@ -24,15 +26,28 @@ _NO_KEY = "none"
 
 
 class ProviderCatalog:
-    """All providers of a process. An SDK's client is made when it is first needed, and shared."""
+    """All providers of a process. An SDK's client is made when it is first needed, and shared.
 
-    def __init__(self, settings: ProviderSettings) -> None:
+    Args:
+        settings: The providers that there are without a file.
+        hosts: Those of the settings file, by name.
+        environ: Where the keys of these are.
+    """
+
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        hosts: Mapping[str, Host] | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
         self._settings = settings
+        self._environ = environ
         self._makers: dict[str, Callable[[], Provider]] = {
             "openai": lambda: OpenAIResponses(self._openai, background=settings.openai_background),
             "openai-chat": lambda: OpenAIChat(self._openai),
             "anthropic": lambda: Anthropic(self._anthropic),
             "scripted": lambda: Scripted(settings.longrun_scripts, SHIPPED),
+            **{name: partial(self._of_host, name, host) for name, host in (hosts or {}).items()},
         }
         self._made: dict[str, Provider] = {}
 
@@ -55,6 +70,38 @@ class ProviderCatalog:
         made, self._made = self._made, {}
         for provider in made.values():
             await provider.aclose()
+
+    def _of_host(self, name: str, host: Host) -> Provider:
+        key = self._key_of(name, host)
+        headers, query = dict(host.headers), dict(host.query)
+        if host.kind == "anthropic":
+            client = AsyncAnthropic(
+                api_key=key,
+                base_url=host.base_url,
+                default_headers=headers,
+                default_query=query,
+                timeout=self._timeout,
+                max_retries=0,
+            )
+            return Anthropic(client, name, host.extra_body)
+        speaker = AsyncOpenAI(
+            api_key=key,
+            base_url=host.base_url,
+            default_headers=headers,
+            default_query=query,
+            timeout=self._timeout,
+            max_retries=0,
+        )
+        if host.kind == "openai":
+            return OpenAIResponses(speaker, name, host.extra_body, background=host.background)
+        return OpenAIChat(speaker, name, host.extra_body)
+
+    def _key_of(self, name: str, host: Host) -> str:
+        if host.api_key_env is None:
+            return _NO_KEY
+        if key := self._environ.get(host.api_key_env):
+            return key
+        raise ProviderFailure("fatal", f"{host.api_key_env} is not set, which holds the key of [providers.{name}]")
 
     @cached_property
     def _openai(self) -> AsyncOpenAI:

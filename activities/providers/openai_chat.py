@@ -1,6 +1,6 @@
 """The Chat Completions API: OpenAI's, and that of the many hosts that implement it with differences."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import cast
@@ -45,17 +45,28 @@ _CHUNK = object_of(choices=list_of(object_of(delta=_DELTA, message=_DELTA, finis
 
 
 class OpenAIChat(Provider):
-    """``openai-chat/NAME``."""
+    """``openai-chat/NAME``, and hosts that a settings file names.
 
-    def __init__(self, client: AsyncOpenAI) -> None:
+    Args:
+        client: OpenAI's SDK, with the host and the key.
+        provider: What stands before the models' names.
+        extra_body: More fields of each request.
+    """
+
+    def __init__(
+        self, client: AsyncOpenAI, provider: str = "openai-chat", extra_body: Mapping[str, object] | None = None
+    ) -> None:
         self._client = client
+        self._provider = provider
+        self._extra_body = extra_body or {}
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
-        provider_model = f"openai-chat/{request.model}"
+        provider_model = f"{self._provider}/{request.model}"
         reader = _Reader(request, provider_model)
         with provider_failures(provider_model):
-            body = chat_body(request, provider_model, foreign=self._client.base_url.host != _OFFICIAL)
+            foreign = self._client.base_url.host != _OFFICIAL
+            body = {**chat_body(request, provider_model, foreign=foreign), **self._extra_body}
             create = self._client.chat.completions.with_streaming_response.create
             async with create(model=request.model, messages=[], stream=True, extra_body=body) as response:
                 reached("model called")

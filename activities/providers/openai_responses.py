@@ -1,7 +1,7 @@
 """OpenAI's Responses API, and hosts that implement it; in background mode an answer can be resumed by any process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from typing import Any
 
@@ -33,25 +33,36 @@ _CANCEL_TIMEOUT = 2.0
 
 
 class OpenAIResponses(Resumable):
-    """``openai/NAME``.
+    """``openai/NAME``, and hosts that a settings file names.
 
     Args:
         client: OpenAI's SDK, with the host and the key.
+        provider: What stands before the models' names.
+        extra_body: More fields of each request.
         background: Whether answers are generated in background mode, so that they can be resumed.
     """
 
-    def __init__(self, client: AsyncOpenAI, *, background: bool = False) -> None:
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        provider: str = "openai",
+        extra_body: Mapping[str, object] | None = None,
+        *,
+        background: bool = False,
+    ) -> None:
         self._client = client
+        self._provider = provider
+        self._extra_body = extra_body or {}
         self._background = background
 
     @override
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
-        provider_model = f"openai/{request.model}"
+        provider_model = f"{self._provider}/{request.model}"
         with provider_failures(provider_model):
             body = responses_body(request, provider_model, background=self._background)
             create = self._client.responses.with_streaming_response.create
             async with (
-                create(**body, stream=True) as response,
+                create(**body, stream=True, extra_body=self._extra_body) as response,
                 aclosing(_read(response, Reader(request, provider_model), resumable=self._background)) as deltas,
             ):
                 async for delta in deltas:
@@ -59,7 +70,7 @@ class OpenAIResponses(Resumable):
 
     @override
     async def reattach(self, request: ModelRequest, partial: PartialAnswer) -> AsyncGenerator[Delta, None]:
-        provider_model = f"openai/{request.model}"
+        provider_model = f"{self._provider}/{request.model}"
         reader = Reader(request, provider_model)
         with provider_failures(provider_model), _fits():
             for delta in reader.restore(partial):
@@ -77,7 +88,7 @@ class OpenAIResponses(Resumable):
 
     @override
     async def retrieve(self, request: ModelRequest, partial: PartialAnswer) -> AsyncGenerator[Delta, None]:
-        provider_model = f"openai/{request.model}"
+        provider_model = f"{self._provider}/{request.model}"
         reader = Reader(request, provider_model)
         with provider_failures(provider_model), _fits():
             for delta in reader.restore(partial):

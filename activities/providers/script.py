@@ -136,6 +136,8 @@ def read_script(path: Path) -> Script:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(step) for step in first["loc"])
-        raise ProviderFailure("fatal", f"{path}: {field or 'script'}: {first['msg']}") from error
+        raise ProviderFailure(
+            "fatal", f"{path}: {field or 'script'}: {first['msg'].removeprefix('Value error, ')}"
+        ) from error
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ProviderFailure("fatal", f"{path}: {error}") from error

@@ -117,16 +117,21 @@ def tool(  # noqa: PLR0913 - one argument for each property of a tool
         raise TypeError(f"return_char_limit must be between 1 and {MAX_RETURN_CHARS}, not {return_char_limit}")
     if timeout <= 0:
         raise TypeError(f"timeout must be more than 0 seconds, not {timeout}")
-    unnamed = ToolSpec(
-        name="",
-        description="",
-        parameters={},
-        effect=effect,
-        approval=Approval(mode=approval) if isinstance(approval, str) else approval,
-        timeout=timeout,
-        return_char_limit=return_char_limit,
-        on_interrupted=on_interrupted,
-    )
+    try:
+        unnamed = ToolSpec(
+            name="",
+            description="",
+            parameters={},
+            effect=effect,
+            approval=Approval(mode=approval) if isinstance(approval, str) else approval,
+            timeout=timeout,
+            return_char_limit=return_char_limit,
+            on_interrupted=on_interrupted,
+        )
+    except ValidationError as exc:
+        wrong = exc.errors()[0]
+        name = "approval" if wrong["loc"][0] == "mode" else wrong["loc"][0]
+        raise TypeError(f"{name} of a tool: {wrong['msg']}, not {wrong['input']!r}") from None
     return partial(_make, unnamed) if function is None else _make(unnamed, function)
 
 

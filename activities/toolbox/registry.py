@@ -16,6 +16,7 @@ from longrun.activities.toolbox.builtin import builtin_tools
 from longrun.activities.toolbox.definition import MAX_RETURN_CHARS, Tool, tool
 from longrun.activities.toolbox.faults import explain
 from longrun.activities.toolbox.tool import ToolContext, ToolFailure
+from longrun.runtime.plain import PlainError
 from longrun.workflows.contract.agents import ToolSpec
 
 __all__ = ["Tool", "ToolResult", "Toolbox", "ToolboxError", "tool"]
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 _SHOWN_VALUE = 100
 
 
-class ToolboxError(Exception):
+class ToolboxError(PlainError):
     """The tools cannot be loaded; the message names the module or the tool."""
 
 

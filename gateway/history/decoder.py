@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 from temporalio.api.common.v1 import Payload
@@ -80,7 +81,8 @@ class ExecutionDecoder:
 
     async def _completed(self, attributes: ActivityTaskCompletedEventAttributes) -> None:
         if kind := self._kinds.get(attributes.scheduled_event_id):
-            self._results.add(await self._one(attributes.result.payloads, kind))
+            with suppress(ValueError):  # completed by hand with what is no result of ours; the run had it done again
+                self._results.add(await self._one(attributes.result.payloads, kind))
 
     async def _marker(self, attributes: MarkerRecordedEventAttributes) -> None:
         if attributes.marker_name != _LOCAL_ACTIVITY or "result" not in attributes.details:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from longrun.store.journal import source_of
+from longrun.store.sources import source_of
 from longrun.workflows import positions
 from longrun.workflows.contract.results import (
     Finished,

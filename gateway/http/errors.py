@@ -35,6 +35,10 @@ class RequestError(Exception):
         self.headers = headers or {}
 
 
+_PREFIX = "Value error, "
+"""With which pydantic begins the messages of our own checks."""
+
+
 def wrong(field: str, message: str, status: int = 422) -> RequestError:
     """A refusal that names one field."""
     return RequestError(status, f"{field}: {message}", [FieldError(field=field, message=message)])
@@ -43,7 +47,7 @@ def wrong(field: str, message: str, status: int = 422) -> RequestError:
 def invalid(error: ValidationError, root: str) -> RequestError:
     """A refusal that names each wrong field; ``root`` is the name of the whole."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    errors = [FieldError(field=_path(each["loc"]) or root, message=each["msg"]) for each in found]
+    errors = [FieldError(field=_path(each["loc"]) or root, message=each["msg"].removeprefix(_PREFIX)) for each in found]
     return RequestError(422, "; ".join(f"{each.field}: {each.message}" for each in errors[:5]), errors)
 
 

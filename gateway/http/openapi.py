@@ -13,8 +13,10 @@ from longrun.gateway.http.errors import ErrorShape
 from longrun.gateway.http.inputs import Parameter
 from longrun.gateway.http.operations import Answer, EventSchema, Operation
 
-VERSION = "3.2.0"
-"""The first version that can describe the events of a stream, by ``itemSchema``."""
+VERSION = "3.1.0"
+"""The version that generators of clients read. It has no word for the events of a stream: see ``STREAM_ITEM``."""
+STREAM_ITEM = "x-itemSchema"
+"""The schema of one event of a stream, under the name that OpenAPI 3.2 gives it but for the prefix."""
 
 Json = dict[str, Any]
 
@@ -41,6 +43,7 @@ def build(info: Info, operations: Sequence[Operation], errors: ErrorShape) -> Js
     return {
         "openapi": VERSION,
         "info": asdict(info),
+        "tags": [{"name": tag} for tag in _unique(operation.tag for operation in operations)],
         "paths": paths,
         "components": {"schemas": shapes.definitions},
     }
@@ -101,6 +104,7 @@ def references(schema: object) -> list[str]:
 def _operation(operation: Operation, shapes: _Shapes, errors: ErrorShape) -> Json:
     described: Json = {
         "operationId": operation.name,
+        "tags": [operation.tag],
         "summary": operation.summary,
         "description": operation.description,
         "parameters": _parameters(operation),
@@ -163,7 +167,8 @@ def _answer(operation: Operation, answer: Answer, shapes: _Shapes) -> Json:
     if model := operation.model_of(answer):
         content["application/json"] = {"schema": shapes.answered(model)}
     if answer.events:
-        content["text/event-stream"] = {"itemSchema": _item(answer.events)}
+        item = _item(answer.events)
+        content["text/event-stream"] = {"schema": {"type": "string"}, STREAM_ITEM: item}
     if answer.text:
         content["text/plain"] = {"schema": {"type": "string"}}
     return {"description": answer.description, **({"content": content} if content else {})}

@@ -1,6 +1,6 @@
 """A declared operation: one function that is parsed for, called and rendered, and that describes itself in OpenAPI.
 
-    operations = Operations()
+    operations = Operations("agents")
 
     @operations.get("/api/agents/{agent_id}", Answer(200, "The agent"), errors=(404,))
     async def get_agent(services: Services, agent_id: str) -> AgentView:
@@ -76,8 +76,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path. ``errors`` are the statuses of its errors beside those that every operation has."""
+    """One method of one path, under a tag.
 
+    ``errors`` are the statuses of its errors beside those that every operation has.
+    """
+
+    tag: str
     method: Method
     path: str
     handler: Handler
@@ -126,9 +130,14 @@ class Operation:
 
 
 class Operations:
-    """Collects the operations of a module, by decorators."""
+    """Collects the operations of a module, by decorators.
 
-    def __init__(self) -> None:
+    Args:
+        tag: Under which the document lists them.
+    """
+
+    def __init__(self, tag: str) -> None:
+        self._tag = tag
         self._operations: list[Operation] = []
 
     def __iter__(self) -> Iterator[Operation]:
@@ -155,7 +164,8 @@ class Operations:
     ) -> Callable[[H], H]:
         def declare(handler: H) -> H:
             inputs = inputs_of(handler, path)
-            self._operations.append(Operation(method, path, handler, answers, errors, inputs, _returned(handler)))
+            returned = _returned(handler)
+            self._operations.append(Operation(self._tag, method, path, handler, answers, errors, inputs, returned))
             return handler
 
         return declare

@@ -3,16 +3,16 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from longrun.gateway.http.errors import FieldError, RequestError
+from longrun.gateway.http.errors import FieldError, RequestError, wrong
 from longrun.gateway.http.inputs import validate
 from longrun.gateway.http.operations import Answer, Operations, Reply
 from longrun.gateway.native.schemas import AgentBody, AgentPatch
-from longrun.gateway.service.errors import UnknownToolsError
+from longrun.gateway.service.errors import UnknownProviderError, UnknownToolsError
 from longrun.gateway.services import Services
 from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.views import AgentList, AgentView, ToolList
 
-operations = Operations()
+operations = Operations("agents")
 
 
 def spec_of(agent: AgentView) -> AgentSpec:
@@ -21,18 +21,23 @@ def spec_of(agent: AgentView) -> AgentSpec:
 
 
 @contextmanager
-def tools_named(field: str) -> Generator[None]:
-    """Refuse in the block an agent with unknown tools by the path of its list of tools.
+def fields_named(agent: str = "") -> Generator[None]:
+    """Refuse in the block an agent with unknown tools or an unknown provider by the path of the field.
+
+    Args:
+        agent: What stands before the fields of the agent.
 
     Raises:
-        RequestError: Names each unknown tool, and the known ones.
+        RequestError: Names what is unknown, and what is known.
     """
     try:
         yield
+    except UnknownProviderError as error:
+        raise wrong(f"{agent}model", str(error)) from error
     except UnknownToolsError as error:
         known = ", ".join(error.known)
         errors = [
-            FieldError(field=f"{field}.{index}", message=f"there is no tool {name!r}; there are {known}")
+            FieldError(field=f"{agent}tools.{index}", message=f"there is no tool {name!r}; there are {known}")
             for index, name in error.unknown
         ]
         detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
@@ -45,7 +50,7 @@ async def create_agent(services: Services, body: AgentBody) -> Reply[AgentView]:
 
     Keep an agent under its name.
     """
-    with tools_named("tools"):
+    with fields_named():
         agent = await services.agents.create(body.spec(services.settings.model))
     return Reply(agent, 201, {"Location": f"/api/agents/{agent.id}"})
 
@@ -77,7 +82,7 @@ async def change_agent(services: Services, agent_id: str, body: AgentPatch) -> A
     agent = await services.agents.get(agent_id)
     merged = {**spec_of(agent).model_dump(), **body.model_dump(exclude_unset=True)}
     spec = validate(AgentBody, merged, "body").spec(services.settings.model)
-    with tools_named("tools"):
+    with fields_named():
         return await services.agents.replace(agent.id, spec)
 
 

@@ -1,37 +1,63 @@
 """Approvals: the calls that wait for a person, and the person's decision."""
 
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
 from longrun.gateway.http.errors import wrong
 from longrun.gateway.http.operations import Answer, Operations, Reply
 from longrun.gateway.native.schemas import DecideBody, Id
+from longrun.gateway.service.decisions import ApprovalFilter, Requested
 from longrun.gateway.services import Services
 from longrun.runtime.ids import new_id
 from longrun.workflows.contract.runs import Decision
-from longrun.workflows.contract.views import ApprovalList, ApprovalStatus, ApprovalView, Delivered
+from longrun.workflows.contract.views import ApprovalChoice, ApprovalPage, ApprovalView, Delivered
 
-operations = Operations()
+operations = Operations("approvals")
 
 CallId = Annotated[str, Field(max_length=256 + len("~9999"))]
+_NO_CURSOR = "is not the `next` of a page"
+_POSITION = TypeAdapter(tuple[AwareDatetime, str, str])
 
 
 class ApprovalsQuery(BaseModel):
-    """Which approvals, oldest first."""
+    """Which approvals, newest first; ``before`` is the ``next`` of the page before."""
 
-    status: ApprovalStatus | None = None
+    status: ApprovalChoice = "pending"
     run_id: Id | None = None
     limit: int = Field(default=100, ge=1, le=500)
+    before: str | None = Field(default=None, max_length=1000)
 
 
-@operations.get("/api/approvals", Answer(200, "Approvals"))
-async def list_approvals(services: Services, query: ApprovalsQuery) -> ApprovalList:
+@operations.get("/api/approvals", Answer(200, "A page of approvals"))
+async def list_approvals(services: Services, query: ApprovalsQuery) -> ApprovalPage:
     """List approvals.
 
-    List the calls that wait, or waited, for a person.
+    List the calls that wait for a person, newest first. With ``status`` those that were decided, expired or cancelled;
+    ``any`` for all.
     """
-    return ApprovalList(approvals=await services.decisions.find(query.status, query.run_id, query.limit))
+    status = None if query.status == "any" else query.status
+    before = _position(query.before) if query.before else None
+    found = await services.decisions.page(ApprovalFilter(status, query.run_id, before, query.limit))
+    return ApprovalPage(approvals=found, next=_cursor(found[-1]) if len(found) == query.limit else None)
+
+
+def _cursor(last: ApprovalView) -> str:
+    """The position of an approval, as a caller gives it back."""
+    position = [last.requested_at.isoformat(), last.run_id, last.call_id]
+    return urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+def _position(cursor: str) -> Requested:
+    try:
+        position = _POSITION.validate_json(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError as error:
+        raise wrong("before", _NO_CURSOR) from error
+    if "\0" in "".join(position[1:]):  # PostgreSQL can neither keep nor look for it
+        raise wrong("before", _NO_CURSOR)
+    return Requested(*position)
 
 
 @operations.post(

@@ -4,7 +4,7 @@ from longrun.gateway.http.operations import Answer, Operations, Reply
 from longrun.gateway.services import Services
 from longrun.workflows.contract.views import Health, Readiness
 
-operations = Operations()
+operations = Operations("server")
 
 
 @operations.get("/api/health", Answer(200, "It lives"))

@@ -7,7 +7,7 @@ from longrun.gateway.http.operations import Answer, Operations
 from longrun.gateway.native.schemas import Id
 from longrun.gateway.services import Services
 
-operations = Operations()
+operations = Operations("runs")
 
 
 @operations.get("/api/runs/{run_id}/results/{call_id}", Answer(200, "The whole text", text=True), errors=(404, 410))

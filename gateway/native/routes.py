@@ -20,7 +20,7 @@ INFO = openapi.Info(
     "A run's log is one dense sequence of events; `seq` is the cursor everywhere. Every error is a problem document "
     "(RFC 9457) that names the wrong fields.",
 )
-_own = Operations()
+_own = Operations("server")
 
 
 @_own.get("/openapi.json", Answer(200, "An OpenAPI document", dict))

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from longrun.gateway.http.errors import wrong
 from longrun.gateway.http.inputs import Header
 from longrun.gateway.http.operations import Answer, Operations, Reply
-from longrun.gateway.native.agents import spec_of, tools_named
+from longrun.gateway.native.agents import fields_named, spec_of
 from longrun.gateway.native.schemas import CancelBody, CreateRun, Id, SayBody
 from longrun.gateway.native.stream import EVENTS, event_frame, start_of
 from longrun.gateway.native.views import run_details, run_view
@@ -25,7 +25,7 @@ from longrun.workflows.contract.agents import AgentSpec
 from longrun.workflows.contract.runs import Cancel, RunOrder, RunStatus, Said
 from longrun.workflows.contract.views import Delivered, RunDetails, RunPage
 
-operations = Operations()
+operations = Operations("runs")
 
 _MOST_KEY = 255
 
@@ -96,8 +96,8 @@ async def _order(services: Services, body: CreateRun) -> RunOrder:
 async def _agent(services: Services, body: CreateRun) -> AgentSpec:
     if not isinstance(body.agent, str):
         spec = body.agent.spec(services.settings.model)
-        with tools_named("agent.tools"):
-            await services.agents.check_tools(spec)
+        with fields_named("agent."):
+            await services.agents.check(spec)
         return spec
     try:
         agent = await services.agents.get(body.agent)

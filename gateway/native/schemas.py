@@ -1,10 +1,20 @@
 """What the API takes, as pydantic models; the OpenAPI document is made from them."""
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, JsonValue, Tag, WithJsonSchema, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import to_json
 
 from longrun.workflows.contract.agents import AgentSpec
@@ -64,8 +74,21 @@ class InputMessage(BaseModel):
         return Message(id=message_id, role="user", parts=tuple(TextPart(text=part.text) for part in self.parts))
 
 
+_AGENT: dict[str, Any] = {
+    "model": "openai/gpt-5",
+    "system": "You keep the books.",
+    "tools": [
+        "read_file",
+        {"name": "write_file", "approval": "always"},
+        {"name": "send_invoice", "approval": {"when": [{"argument": "cents", "operator": "greater", "value": 10000}]}},
+    ],
+}
+
+
 class AgentBody(AgentSpec):
     """An agent to keep. Without ``model`` it gets the server's."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "bookkeeper", **_AGENT}]})
 
     model: str = ""
 
@@ -76,6 +99,8 @@ class AgentBody(AgentSpec):
 
 class InlineAgent(AgentBody):
     """An agent for one run."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_AGENT]})
 
     name: str = Field(default="inline", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 
@@ -105,6 +130,20 @@ class CreateRun(BaseModel):
     conversation: the run sees the messages of the thread's earlier runs and waits until they have ended, unless
     ``on_busy`` is ``reject``.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"agent": {"model": "scripted/hello"}, "input": "hi"},
+                {
+                    "agent": "bookkeeper",
+                    "input": "Which invoices are open?",
+                    "thread_id": "office",
+                    "limits": {"max_steps": 20},
+                },
+            ]
+        }
+    )
 
     agent: Annotated[
         Annotated[str, Field(min_length=1, max_length=100), Tag("<name>")] | Annotated[InlineAgent, Tag("<inline>")],
@@ -165,6 +204,16 @@ class DecideBody(BaseModel):
     ``run_id`` is needed where two runs wait with the same call id, and for a decision before the call is known.
     ``id`` makes a repeat harmless: the same decision with the same id is one.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"decision": "approve", "by": "ann"},
+                {"decision": "deny", "reason": "The customer has paid.", "by": "ann"},
+                {"decision": "edit", "args": {"customer": "ACME", "cents": 9900}, "by": "ann"},
+            ]
+        }
+    )
 
     decision: Verdict
     args: dict[str, JsonValue] | None = None

@@ -16,7 +16,7 @@ from longrun.gateway.streaming.logs import Position
 from longrun.workflows.contract.events import EVENT, Event, type_of
 from longrun.workflows.contract.views import LogView
 
-operations = Operations()
+operations = Operations("runs")
 
 _LONGEST_ID = 19
 

@@ -1,7 +1,10 @@
 """Keeping agents that runs can be started with, and the tools that they may use."""
 
-from longrun.gateway.service.errors import UnknownAgentError, UnknownToolsError
+from collections.abc import Iterable
+
+from longrun.gateway.service.errors import UnknownAgentError, UnknownProviderError, UnknownToolsError
 from longrun.runtime.clock import now
+from longrun.runtime.hosts import OURS
 from longrun.store.agents import Agents
 from longrun.store.db.tables import AgentRow
 from longrun.workflows.contract.agents import AgentSpec, ToolSpec
@@ -13,19 +16,22 @@ class AgentService:
 
     Args:
         agents: The store's agents and tools.
+        hosts: The names of the hosts of models in the settings file, besides the providers that are always there.
     """
 
-    def __init__(self, agents: Agents) -> None:
+    def __init__(self, agents: Agents, hosts: Iterable[str] = ()) -> None:
         self._agents = agents
+        self._providers = (*OURS, *hosts)
 
     async def create(self, spec: AgentSpec) -> AgentView:
         """Keep an agent under its name.
 
         Raises:
             NameTakenError: There is an agent of this name.
+            UnknownProviderError: There is no such provider.
             UnknownToolsError: The agent names tools that no worker offers.
         """
-        await self.check_tools(spec)
+        await self.check(spec)
         return _view(await self._agents.create(spec, now()))
 
     async def all(self) -> tuple[AgentView, ...]:
@@ -49,9 +55,10 @@ class AgentService:
         Raises:
             NameTakenError: Another agent has the new name.
             UnknownAgentError: It was deleted meanwhile.
+            UnknownProviderError: There is no such provider.
             UnknownToolsError: The agent names tools that no worker offers.
         """
-        await self.check_tools(spec)
+        await self.check(spec)
         await self._agents.update(agent_id, spec, now())
         return await self.get(agent_id)
 
@@ -67,12 +74,16 @@ class AgentService:
         """The tools that workers offer, by name; none before the first worker started."""
         return tuple(await self._agents.tools())
 
-    async def check_tools(self, spec: AgentSpec) -> None:
-        """Check the tools of an agent, if any worker has said yet what it offers.
+    async def check(self, spec: AgentSpec) -> None:
+        """Check the provider of an agent, and its tools if any worker has said yet what it offers.
 
         Raises:
+            UnknownProviderError: There is no such provider.
             UnknownToolsError: The agent names tools that no worker offers.
         """
+        provider = spec.model.partition("/")[0]
+        if provider not in self._providers:
+            raise UnknownProviderError(f"there is no provider {provider!r}; there are {', '.join(self._providers)}")
         known = [tool.name for tool in await self._agents.tools()] if spec.tools else []
         unknown = [(index, tool.name) for index, tool in enumerate(spec.tools) if known and tool.name not in known]
         if unknown:

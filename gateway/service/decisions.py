@@ -8,15 +8,18 @@ from longrun.gateway.service.errors import AlreadyDecidedError, AmbiguousCallErr
 from longrun.gateway.service.run import Run
 from longrun.gateway.streaming.hub import Hub
 from longrun.runtime.failpoints import reached
-from longrun.store.approvals import Approvals
+from longrun.store.approvals import ApprovalFilter, Approvals, Requested
 from longrun.store.db.tables import ApprovalRow
 from longrun.store.log import LogReader
 from longrun.store.outbox import Signal
 from longrun.workflows.contract.runs import Decision
-from longrun.workflows.contract.views import ApprovalStatus, ApprovalView
+from longrun.workflows.contract.views import ApprovalView
 
 CONFIRMED_WITHIN = 5.0
 """Seconds that a decision's caller waits for the run to confirm which decision counts."""
+
+_MOST_NAMED = 10
+__all__ = ["ApprovalFilter", "Decisions", "Requested"]
 
 
 class Decisions:
@@ -37,11 +40,9 @@ class Decisions:
         self._log = log
         self._hub = hub
 
-    async def find(
-        self, status: ApprovalStatus | None = None, run_id: str | None = None, most: int = 100
-    ) -> tuple[ApprovalView, ...]:
-        """Approvals that match all that is given, oldest first."""
-        return tuple(map(_view, await self._approvals.find(status=status, run_id=run_id, most=most)))
+    async def page(self, which: ApprovalFilter) -> tuple[ApprovalView, ...]:
+        """Approvals, newest first."""
+        return tuple(map(_view, await self._approvals.page(which)))
 
     async def run_waiting_for(self, call_id: str, decision_id: str) -> str:
         """The one run that waits for a decision on a call, or has got this decision.
@@ -51,9 +52,9 @@ class Decisions:
             AlreadyDecidedError: There is none any more.
             UnknownCallError: There is none.
         """
-        pending = await self._approvals.find(call_id=call_id, status="pending", most=10)
+        pending = await self._approvals.find(call_id=call_id, status="pending")
         if len(pending) > 1:
-            runs = ", ".join(each.run_id for each in pending)
+            runs = ", ".join(each.run_id for each in pending[:_MOST_NAMED])
             raise AmbiguousCallError(f"the call {call_id} waits in several runs; name one of {runs}")
         if pending:
             return pending[0].run_id

@@ -21,6 +21,7 @@ __all__ = [
     "ThreadBusyError",
     "UnknownAgentError",
     "UnknownCallError",
+    "UnknownProviderError",
     "UnknownResultError",
     "UnknownRunError",
     "UnknownToolsError",
@@ -63,6 +64,10 @@ class UnknownToolsError(Exception):
         super().__init__(f"there are no tools {', '.join(name for _, name in unknown)}")
         self.unknown = unknown
         self.known = known
+
+
+class UnknownProviderError(Exception):
+    """An agent's model is of a provider that this server does not know."""
 
 
 class AlreadyDecidedError(Exception):

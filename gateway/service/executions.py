@@ -6,7 +6,6 @@ from longrun.gateway.service.workflows import Execution, ExecutionStatus, Workfl
 from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.runs import Cancel, Outcome, StopReason
 
-_MOST = 1000
 _RUNNING = "ExecutionStatus = 'Running'"
 _ABRUPT = "('Terminated', 'TimedOut', 'Failed', 'Canceled')"
 _ENDS: dict[ExecutionStatus, tuple[StopReason, str]] = {
@@ -53,7 +52,7 @@ class Executions:
 
     async def _list(self, condition: str) -> list[Execution]:
         queue = self._queue.replace("\\", r"\\").replace("'", r"\'")
-        return await self._workflows.find(f"TaskQueue = '{queue}' AND {condition}", _MOST)
+        return await self._workflows.find(f"TaskQueue = '{queue}' AND {condition}")
 
     async def of(self, run_id: str) -> Outcome | None:
         """The outcome of a run, as its workflow's last event tells it; ``None`` while that is under way."""

@@ -10,6 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from longrun.gateway.history.reader import HistoryReader, Tip
 from longrun.gateway.service.confirmation import confirmed
 from longrun.gateway.service.workflows import Execution, Workflows, connect
+from longrun.runtime.plain import PlainError
 from longrun.workflows.contract.results import Recorded
 from longrun.workflows.contract.runs import Decision, PendingApproval, Snapshot
 
@@ -21,8 +22,12 @@ _PAUSE = 0.05
 """Seconds between two queries for the confirmation."""
 
 
-class ReviewError(Exception):
+class ReviewError(PlainError):
     """The decision cannot be given; the message is for a person."""
+
+
+class UnknownRunWaitingError(ReviewError):
+    """No run waits for the call, as far as Temporal's list of waiting runs knows already."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ class Reviews:
         """The one run that waits for a decision on a call.
 
         Raises:
-            ReviewError: There is none, or more than one.
+            UnknownRunWaitingError: There is none.
+            ReviewError: There is more than one.
             TemporalUnavailableError: Temporal did not answer.
         """
         waiting = await self.waiting()
@@ -118,7 +124,7 @@ class Reviews:
             raise ReviewError(f"the call {call_id} waits in several runs; name one by --run: {', '.join(found)}")
         silent = sum(each.snapshot is None for each in waiting)
         unanswered = f" (no worker answers for {silent} waiting runs)" if silent else ""
-        raise ReviewError(
+        raise UnknownRunWaitingError(
             f"no waiting run asks for the call {call_id}{unanswered}; "
             "the list of waiting runs may lag by a second or two: try again, or name the run by --run RUN"
         )

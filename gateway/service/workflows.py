@@ -16,7 +16,7 @@ from temporalio.client import (
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from longrun.gateway.history.reader import WORKFLOW_TYPE
-from longrun.runtime.temporal import RPC_TIMEOUT, TemporalUnavailableError, answered, temporal_connection
+from longrun.runtime.temporal import RPC_TIMEOUT, TemporalUnavailableError, answered, temporal_connection, unreachable
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.runs import Cancel, Decision, RunOrder, Said, Snapshot
 from longrun.workflows.search_attributes import AGENT_NAME
@@ -79,12 +79,18 @@ class Workflows:
             await self._client.get_workflow_handle(run_id).signal(name, argument, rpc_timeout=RPC_TIMEOUT)
 
     async def status(self, run_id: str) -> Snapshot | None:
-        """The answer of a run's workflow to the query ``status``; ``None`` if no worker gives it."""
+        """The answer of a run's workflow to the query ``status``; ``None`` if no worker gives it.
+
+        Raises:
+            TemporalUnavailableError: There is no connection to Temporal.
+        """
         handle = self._client.get_workflow_handle_for(AgentRun.run, run_id)
         try:
             return await handle.query(AgentRun.status, rpc_timeout=QUERY_TIMEOUT)
         except (RPCError, WorkflowQueryFailedError):
             return None
+        except RuntimeError as error:
+            raise unreachable(error) from error
 
     async def describe(self, run_id: str) -> Execution | None:
         """The newest execution of a run; ``None`` if Temporal knows no such run."""
@@ -97,11 +103,11 @@ class Workflows:
             raise
         return _execution(found)
 
-    async def find(self, condition: str, most: int | None = None) -> list[Execution]:
-        """The executions of runs for which a condition holds, as far as Temporal's visibility knows already."""
+    async def find(self, condition: str) -> list[Execution]:
+        """All executions of runs for which a condition holds, as far as Temporal's visibility knows already."""
         query = f"WorkflowType = '{WORKFLOW_TYPE}' AND {condition}"
         with answered():
-            found = self._client.list_workflows(query, limit=most, rpc_timeout=RPC_TIMEOUT)
+            found = self._client.list_workflows(query, rpc_timeout=RPC_TIMEOUT)
             return [_execution(each) async for each in found]
 
     async def closing_reason(self, execution: Execution) -> str:

@@ -16,13 +16,14 @@ from longrun.dev.ports import Wanted, choose_ports
 from longrun.dev.temporal.config import SetupError, config_file, read_config
 from longrun.dev.temporal.find import TemporalFinder
 from longrun.dev.temporal.server import connect_when_up
+from longrun.runtime.dev_lock import running_dev
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import temporal_connection
 
 Verdict = Literal["ok", "note", "missing"]
 _MARKS: dict[Verdict, str] = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
 _PYTHON = (3, 11)
-_SQLITE = b"SQLite format 3\x00"
+_ANY_WIDTH = 10_000
 _PACKAGES = {  # by the name that installs it, the module that is imported
     "aiosqlite": "aiosqlite",
     "alembic": "alembic",
@@ -112,30 +113,15 @@ def _check_port(wanted: Wanted) -> Finding:
 
 
 def check_home(settings: Settings) -> list[Finding]:
-    """The data folder and the store in it."""
+    """The data folder, and what runs over it."""
     home = settings.home.absolute()
     nearest = next(folder for folder in (home, *home.parents) if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         return [Finding("home folder", "missing", f"{home} cannot be written", "set LONGRUN_HOME")]
     state = "is there" if nearest == home else "will be made"
-    return [Finding("home folder", "ok", f"{home} {state}"), _check_store(settings)]
-
-
-def _check_store(settings: Settings) -> Finding:
-    if not settings.database.startswith("sqlite"):
-        return Finding("store", "note", "another database than SQLite", "is tried when the gateway starts")
-    path = Path(settings.database.partition(":///")[2])
-    if not path.exists():
-        return Finding("store", "ok", f"{path} will be made")
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            sound = file.read(len(_SQLITE)) == _SQLITE or size == 0
-    except OSError as error:
-        return Finding("store", "missing", f"{path}: {error.strerror}", "make it readable")
-    if not sound:
-        return Finding("store", "missing", f"{path} is not SQLite", "move it away; what history keeps can be rebuilt")
-    return Finding("store", "ok", f"{path}, {size} bytes")
+    dev = running_dev(home)
+    running = [Finding("longrun dev", "ok", f"runs over it: {dev.api}, Temporal at {dev.temporal}")] if dev else []
+    return [Finding("home folder", "ok", f"{home} {state}"), *running]
 
 
 def check_keys(environ: Mapping[str, str]) -> list[Finding]:
@@ -151,18 +137,31 @@ def check_keys(environ: Mapping[str, str]) -> list[Finding]:
 async def examine(environ: Mapping[str, str], folder: Path) -> list[Finding]:
     """Everything, in the order of the report."""
     settings = Settings()
+    packages = check_packages()
     return [
         check_python(),
-        *check_packages(),
+        *packages,
         await check_temporal(TemporalFinder(environ, lambda _: None)),
         *check_ports(settings, environ, folder),
         *check_home(settings),
+        *_check_project(settings, packages),
         *check_keys(environ),
     ]
 
 
+def _check_project(settings: Settings, packages: Iterable[Finding]) -> list[Finding]:
+    """What the packages are needed for that are looked at before."""
+    if any(package.verdict == "missing" for package in packages):
+        return []
+    from longrun.cli.project import check_project
+
+    return check_project(settings)
+
+
 def report(findings: Iterable[Finding], console: Console) -> int:
     """Print the table; 1 when something is missing without which longrun cannot run."""
+    if not console.is_terminal:
+        console.width = _ANY_WIDTH  # whoever reads it through a pipe wants paths whole
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("", "what", "found", "how to get it"):
         table.add_column(title, overflow="fold")

@@ -7,12 +7,18 @@ from rich.console import Console
 
 from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.gateway.service.workflows import connect
+from longrun.runtime.plain import PlainError
 from longrun.runtime.settings import Settings
 from longrun.store.db.database import Database
+from longrun.store.db.engines import sqlite_file
 from longrun.store.db.schema import migrate
 from longrun.store.log import LogReader
 from longrun.store.notify.datagrams import DatagramNotifier
 from longrun.store.runs import Runs
+
+
+class NoStoreError(PlainError):
+    """There is no data folder: the command was given in another one."""
 
 
 async def rebuild(run_id: str, settings: Settings, console: Console) -> int:
@@ -22,9 +28,17 @@ async def rebuild(run_id: str, settings: Settings, console: Console) -> int:
         0 when the store has the log as history tells it now, 1 when it has not or history does not know the run.
 
     Raises:
+        NoStoreError: There is no data folder here; nothing was made.
         TemporalUnavailableError: Temporal did not answer.
         StoreUnavailableError: The store failed.
     """
+    file = sqlite_file(settings.database)
+    if file and not file.parent.is_dir():
+        raise NoStoreError(
+            f"there is no data folder {file.parent}: go to the folder that longrun runs in, or name it by LONGRUN_HOME"
+        )
+    if file and not file.exists():
+        console.print(f"there is no store any more: a new one is made in {file}")
     await asyncio.to_thread(migrate, settings.database)
     notifier = DatagramNotifier(settings.notify_folder)
     try:

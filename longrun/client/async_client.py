@@ -40,7 +40,7 @@ class AsyncClient:
     ``ClientError``. Interrupted requests are repeated where that is harmless.
 
     Args:
-        url: The server; by default ``LONGRUN_URL``, or the one of this machine.
+        url: The server; by default ``LONGRUN_URL``, else the ``longrun dev`` of this folder, else this machine's.
         headers: For every request: what a proxy before the server may want.
         retry: How often and when interrupted requests are sent again.
         on_interruption: Is given the reason when an interruption begins; by default it is logged.
@@ -54,7 +54,7 @@ class AsyncClient:
         retry: RetryPolicy | None = None,
         on_interruption: Callable[[str], None] = logger.warning,
     ) -> None:
-        self._http = httpx2.AsyncClient(**http_options(url or Settings().base_url, headers))
+        self._http = httpx2.AsyncClient(**http_options(url or Settings().client_url, headers))
         self._retries = Retries(retry or RetryPolicy(), on_interruption)
 
     async def __aenter__(self) -> Self:

@@ -39,7 +39,7 @@ class Client:
     ``ClientError``. Interrupted requests are repeated where that is harmless.
 
     Args:
-        url: The server; by default ``LONGRUN_URL``, or the one of this machine.
+        url: The server; by default ``LONGRUN_URL``, else the ``longrun dev`` of this folder, else this machine's.
         headers: For every request: what a proxy before the server may want.
         retry: How often and when interrupted requests are sent again.
         on_interruption: Is given the reason when an interruption begins; by default it is logged.
@@ -53,7 +53,7 @@ class Client:
         retry: RetryPolicy | None = None,
         on_interruption: Callable[[str], None] = logger.warning,
     ) -> None:
-        self._http = httpx2.Client(**http_options(url or Settings().base_url, headers))
+        self._http = httpx2.Client(**http_options(url or Settings().client_url, headers))
         self._retries = Retries(retry or RetryPolicy(), on_interruption)
 
     def __enter__(self) -> Self:

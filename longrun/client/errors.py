@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from longrun.runtime.plain import PlainError
 
-class ClientError(Exception):
+
+class ClientError(PlainError):
     """A request that failed; the message is for a person."""
 
 

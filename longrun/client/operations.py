@@ -20,8 +20,8 @@ from longrun.workflows.contract.shape import Shape
 from longrun.workflows.contract.views import (
     AgentList,
     AgentView,
-    ApprovalList,
-    ApprovalStatus,
+    ApprovalChoice,
+    ApprovalPage,
     ApprovalView,
     Delivered,
     Health,
@@ -116,10 +116,18 @@ def list_events(
 
 
 def list_approvals(
-    *, status: ApprovalStatus | None = None, run_id: str | None = None, limit: int | None = None
-) -> Request[ApprovalList]:
-    """The calls that wait, or waited, for a decision, oldest first."""
-    return Request("GET", _APPROVALS, _shape(ApprovalList), {"status": status, "run_id": run_id, "limit": limit})
+    *,
+    status: ApprovalChoice = "pending",
+    run_id: str | None = None,
+    limit: int | None = None,
+    before: str | None = None,
+) -> Request[ApprovalPage]:
+    """A page of the calls that wait for a decision, or with another ``status`` of those that did, newest first.
+
+    ``before`` is the ``next`` of the page before.
+    """
+    params = {"status": status, "run_id": run_id, "limit": limit, "before": before}
+    return Request("GET", _APPROVALS, _shape(ApprovalPage), params)
 
 
 def decide(decision: Decision, run_id: str | None = None) -> Request[ApprovalView | Delivered]:

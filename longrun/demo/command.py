@@ -38,6 +38,8 @@ _WIDTH = 100
 """Columns that are used where there are more, or where there is no terminal."""
 _NAMES = 22
 """Columns for the names of the proofs."""
+_LINES = 2
+"""Lines of a tool's result: the demo is about something else."""
 _LOOK_AROUND = 300.0
 """Seconds for which everything keeps running, for a person who looks at it."""
 
@@ -125,7 +127,7 @@ async def _demonstrate(options: DemoOptions, console: Console, home: Path) -> in
 
 async def _play(options: DemoOptions, console: Console, stack: Stack, *, attended: bool) -> Show:
     temporal = await Client.connect(stack.plan.temporal, data_converter=pydantic_data_converter, lazy=True)
-    with View(console, most=console.width - 4) as view:
+    with View(console, most=console.width - 4, lines=_LINES) as view:
         async with AsyncClient(stack.plan.api, on_interruption=view.retrying) as client:
             reviewer = Reviewer(Reviews(Workflows(temporal), HistoryReader(temporal)), view, attended, os_user())
             cues = SCRIPTED if options.model == MODEL else REAL

@@ -170,9 +170,12 @@ def from_history(wipe: Wipe, lines: Sequence[Line]) -> Proof:
     """The settled stream has the same bytes after its rows were deleted, and is what stood of what was read live."""
     digest = hashlib.sha256(wipe.after).hexdigest()
     same = hashlib.sha256(wipe.before).hexdigest() == digest
-    live = [line.data for line in settled(lines)] == data_of(wipe.before)
+    stands = settled(lines)
+    live = [line.data for line in stands] == data_of(wipe.before)
+    superseded = len(lines) - len(stands)
     figures = (
-        f"{wipe.rows} rows deleted, {wipe.remaining} left; {len(data_of(wipe.after))} events from Temporal's history, "
+        f"{wipe.rows} rows with {len(lines)} events deleted, {wipe.remaining} left; {len(data_of(wipe.after))} events, "
+        f"all but the {superseded} superseded ones, from Temporal's history, "
         f"{'the same' if same else 'OTHER'} {len(wipe.after):,} bytes, sha256 {digest[:_DIGITS]}…"
     )
     return Proof("log from history", same and live and wipe.rows > 0 and wipe.remaining == 0, figures)

@@ -67,7 +67,7 @@ async def running(home: Path, model: str, say: Callable[[str], None]) -> AsyncGe
     environ = surroundings(os.environ, home)
     found = await TemporalFinder(environ, say).find()
     plan = await make_plan(DevOptions(home, "127.0.0.1", 0, 0, 0, model), found, home)
-    with only_one(home), _log_file(home / "demo.log") as log:
+    with only_one(home, plan.api, plan.temporal), _log_file(home / "demo.log") as log:
         watchdog = Watchdog()
         await watchdog.start()
         try:

@@ -17,6 +17,7 @@ from longrun.dev.supervisor import Supervisor
 from longrun.dev.temporal.config import SetupError
 from longrun.dev.temporal.find import TemporalFinder
 from longrun.dev.temporal.server import connect_when_up
+from longrun.runtime.dev_lock import RunningDev, lock_file, write_dev
 from longrun.runtime.temporal import temporal_connection
 
 _COLOURS = {"longrun": "bold", "temporal": "magenta", "gateway": "cyan"}
@@ -25,15 +26,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def only_one(home: Path) -> Generator[None]:
-    """Lock the folder against a second ``longrun dev``.
+def only_one(home: Path, api: str, temporal: str) -> Generator[None]:
+    """Lock the folder against a second ``longrun dev``, and say in it where the servers of this one listen.
 
     Raises:
         SetupError: Another one holds the lock, or the folder cannot be written.
     """
     try:
         home.mkdir(parents=True, exist_ok=True)
-        lock = (home / "dev.lock").open("a")
+        lock = lock_file(home).open("a")
     except OSError as error:
         raise SetupError(f"the home folder {home} cannot be written ({error.strerror}): set --home") from error
     with lock:
@@ -41,7 +42,11 @@ def only_one(home: Path) -> Generator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise SetupError(f"another `longrun dev` runs over {home}: end it, or set --home") from error
-        yield
+        write_dev(lock, RunningDev(os.getpid(), api, temporal))
+        try:
+            yield
+        finally:
+            write_dev(lock, None)
 
 
 def listen_on(console: Console) -> Listener:
@@ -70,7 +75,7 @@ async def develop(options: DevOptions, console: Console, patience: float = _GIVE
     plan = await make_plan(options, found, Path.cwd())
     if plan.config is None:
         await _reach(plan, patience)
-    with only_one(plan.home):
+    with only_one(plan.home, plan.api, plan.temporal):
         watchdog = Watchdog()
         await watchdog.start()
         try:

@@ -14,6 +14,7 @@ from longrun.dev.ports import Wanted, choose_ports
 from longrun.dev.temporal.config import TemporalConfig, config_file, read_config
 from longrun.dev.temporal.find import Found
 from longrun.dev.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
+from longrun.runtime.hosts import load_hosts
 from longrun.runtime.settings import Settings
 
 WORKER_READY = "longrun worker ready"
@@ -83,8 +84,10 @@ async def make_plan(options: DevOptions, found: Found, folder: Path) -> Plan:
 
     Raises:
         SetupError: A setting or a port cannot be used.
+        HostsError: The file that names hosts of models cannot be used.
     """
     settings = Settings()
+    load_hosts(settings.providers)
     config = None if found.address else read_config(config_file(folder))
     host = options.host or settings.host
     wanted = [Wanted(host, settings.port if options.port is None else options.port, "the gateway", "--port")]

@@ -1,104 +1,68 @@
-"""The commands ``longrun review …``: the calls that wait for a reviewer, and the reviewer's decisions."""
+"""What ``longrun review …`` prints and does: the calls that wait for a reviewer, and the reviewer's decisions."""
 
-import asyncio
 import json
-from typing import Annotated
+from collections.abc import Mapping
 from uuid import uuid4
 
-import typer
 from rich.console import Console
 from rich.text import Text
 
-from longrun.gateway.service.reviews import Reviews, Ruling, Waiting
+from longrun.client import ApiError, AsyncClient, ClientError, RetryPolicy
+from longrun.gateway.service.reviews import ReviewError, Reviews, Ruling, UnknownRunWaitingError, Waiting
 from longrun.terminal.prompt import os_user
 from longrun.terminal.wording import clean, signature, whole
 from longrun.workflows.contract.runs import Decision, PendingApproval, Snapshot
+from longrun.workflows.contract.views import ApprovalView
 
+_CONFLICT = 409
 _HOW = "decide by `longrun review approve CALL`, `deny CALL --reason …`, `edit CALL --args …` or `answer CALL --text …`"
 
-app = typer.Typer(help="List the calls that wait for a person, and decide them by signal.")
 
-Call = Annotated[str, typer.Argument(metavar="CALL", help="The call's id.")]
-Run = Annotated[str | None, typer.Option("--run", help="The run that asks; else it is looked for.")]
-By = Annotated[str | None, typer.Option("--by", help="Who decides; by default the user of this system.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+async def decide(call_id: str, run_id: str | None, by: str | None, given: Mapping[str, object]) -> int:
+    """Decide a call by signal, and say what became of the decision; 1 if another one came first.
 
+    Args:
+        call_id: The call.
+        run_id: The run that asks for it; ``None`` to look for it.
+        by: Who decides; ``None`` for the user of this system.
+        given: The verdict, and what it needs.
 
-@app.callback(invoke_without_command=True)
-def list_waiting(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """List the calls that wait for a person, and decide them by signal: it works without the gateway."""
-    if context.invoked_subcommand is None:
-        asyncio.run(_list(as_json=as_json))
-
-
-@app.command("show")
-def show(run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]) -> None:
-    """Show the calls of a run that wait, with all their arguments."""
-    asyncio.run(_show(run))
-
-
-@app.command("approve")
-def approve(call: Call, *, run: Run = None, by: By = None) -> None:
-    """Approve a call as the model wrote it."""
-    _decide(_decision(call, by, {"decision": "approve"}), run)
-
-
-@app.command("deny")
-def deny(
-    call: Call,
-    *,
-    reason: Annotated[str | None, typer.Option(help="Why; the model is told.")] = None,
-    run: Run = None,
-    by: By = None,
-) -> None:
-    """Do not let a call run, and tell the model why."""
-    _decide(_decision(call, by, {"decision": "deny", "reason": reason}), run)
-
-
-@app.command("edit")
-def edit(
-    call: Call,
-    *,
-    args: Annotated[str, typer.Option(help="All arguments, as a JSON object.")],
-    run: Run = None,
-    by: By = None,
-) -> None:
-    """Approve a call with other arguments."""
-    try:
-        value = json.loads(args)
-    except ValueError as error:
-        raise typer.BadParameter(f"is not JSON: {error}", param_hint="--args") from error
-    if not isinstance(value, dict):
-        raise typer.BadParameter("is JSON, but no object", param_hint="--args")
-    _decide(_decision(call, by, {"decision": "edit", "args": value}), run)
-
-
-@app.command("answer")
-def answer(
-    call: Call,
-    *,
-    text: Annotated[str, typer.Option(help="What the model gets as the call's result.")],
-    run: Run = None,
-    by: By = None,
-) -> None:
-    """Answer a call in the tool's place."""
-    _decide(_decision(call, by, {"decision": "answer", "answer": text}), run)
-
-
-def _decision(call_id: str, by: str | None, given: dict[str, object]) -> Decision:
-    return Decision.model_validate({**given, "call_id": call_id, "by": by or os_user(), "id": str(uuid4())})
-
-
-def _decide(decision: Decision, run_id: str | None) -> None:
-    raise typer.Exit(asyncio.run(_decided(decision, run_id)))
-
-
-async def _decided(decision: Decision, run_id: str | None) -> int:
+    Raises:
+        ReviewError: No run asks for the call, or its run has ended.
+        TemporalUnavailableError: Temporal did not answer.
+    """
+    about = {"call_id": call_id, "by": by or os_user(), "id": str(uuid4())}
+    decision = Decision.model_validate({**given, **about})
     reviews = await Reviews.connect()
-    asking = run_id or await reviews.run_waiting_for(decision.call_id)
-    ruling = await reviews.decide(asking, decision)
+    try:
+        asking = run_id or await reviews.run_waiting_for(call_id)
+    except UnknownRunWaitingError as error:
+        asking, ruling = await _decided_over_http(decision, error)
+    else:
+        ruling = await reviews.decide(asking, decision)
     _print(_ruling_text(ruling, asking))
     return 1 if ruling.kind == "late" else 0
+
+
+async def _decided_over_http(decision: Decision, error: ReviewError) -> tuple[str, Ruling]:
+    """Let the gateway decide a call that no run waits for as far as Temporal's list says: it knows the others too.
+
+    Raises:
+        ReviewError: The gateway does not know the call either, or does not answer.
+    """
+    async with AsyncClient(retry=RetryPolicy(attempts=1)) as client:
+        try:
+            answer = await client.decide(decision)
+        except ApiError as refused:
+            if refused.status != _CONFLICT:
+                raise error from refused
+            first = refused.problem.get("decision")
+            return "", Ruling(
+                "late", Decision.model_validate({**first, "call_id": decision.call_id}) if first else None
+            )
+        except ClientError:
+            raise error from None
+    return answer.run_id, Ruling("counts" if isinstance(answer, ApprovalView) else "unconfirmed")
 
 
 def _ruling_text(ruling: Ruling, run_id: str) -> str:
@@ -115,7 +79,12 @@ def _ruling_text(ruling: Ruling, run_id: str) -> str:
     return f"too late: another decision came first: {ruling.first.decision} by {clean(ruling.first.by)}{reason}"
 
 
-async def _list(*, as_json: bool) -> None:
+async def list_waiting(*, as_json: bool) -> None:
+    """Print the calls that wait for a person.
+
+    Raises:
+        TemporalUnavailableError: Temporal did not answer.
+    """
     waiting = await (await Reviews.connect()).waiting()
     if as_json:
         _print(json.dumps([_as_dict(each, call) for each in waiting for call in each.open]))
@@ -145,7 +114,13 @@ def _until(snapshot: Snapshot) -> str:
     return f" · until {snapshot.expires_at:%Y-%m-%d %H:%M} UTC" if snapshot.expires_at else ""
 
 
-async def _show(run_id: str) -> None:
+async def show(run_id: str) -> None:
+    """Print the calls of a run that wait, with all their arguments.
+
+    Raises:
+        ReviewError: There is no such run, or no worker answers for it.
+        TemporalUnavailableError: Temporal did not answer.
+    """
     snapshot = await (await Reviews.connect()).of_run(run_id)
     _print(f"run {run_id} · {snapshot.phase}, step {snapshot.step}{_until(snapshot)}")
     decided = {decision.call_id: decision for decision in snapshot.decided}

@@ -62,12 +62,14 @@ class View:
         console: The console.
         hint: How a person can decide the calls of an approval, as a line to show with it; empty for none.
         most: Characters that are shown of a call, and of a line of a result if that is less.
+        lines: Lines that are shown of a result.
     """
 
-    def __init__(self, console: Console, hint: str = "", most: int = MOST_ARGUMENTS) -> None:
+    def __init__(self, console: Console, hint: str = "", most: int = MOST_ARGUMENTS, lines: int = _MOST_LINES) -> None:
         self._console = console
         self._hint = hint
         self._most = most
+        self._most_lines = lines
         self._inline: str | None = None
         self._streamed: set[tuple[str, int]] = set()
         self._from_start = False
@@ -235,11 +237,11 @@ class View:
         self._turn_tools()
 
     def _lines(self, lines: list[str]) -> None:
-        for line in lines[:_MOST_LINES]:
+        for line in lines[: self._most_lines]:
             most = min(self._most, _MOST_LINE)
             self.say(f"  {line if len(line) <= most else line[:most] + '…'}".rstrip())
-        if len(lines) > _MOST_LINES:
-            self.say(f"  … {len(lines) - _MOST_LINES} more lines")
+        if len(lines) > self._most_lines:
+            self.say(f"  … {len(lines) - self._most_lines} more lines")
 
     def _approval_requested(self, event: ApprovalRequested) -> None:
         self.pause()

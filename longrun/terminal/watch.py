@@ -15,6 +15,7 @@ from longrun.terminal.status import summary
 from longrun.terminal.view import View
 
 _HINT = "`longrun review` lists what waits and decides it"
+_ANY_WIDTH = 10_000
 _COMPLETED, _NOT_COMPLETED = 0, 1
 _STATUS = {"run.completed": _COMPLETED, "run.failed": _NOT_COMPLETED, "run.cancelled": _NOT_COMPLETED}
 
@@ -77,7 +78,9 @@ async def show(run_id: str, how: Watch) -> int:
     if how.as_json:
         _write(found.model_dump_json())
     else:
-        Console(highlight=False).print(summary(found), soft_wrap=True)
+        # Whoever reads it through a pipe wants ids whole, however wide the lines become.
+        width = None if sys.stdout.isatty() else _ANY_WIDTH
+        Console(highlight=False, width=width).print(summary(found), soft_wrap=True)
     return _COMPLETED
 
 

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from longrun.runtime.plain import PlainError
 
 PATIENCE = 10.0
 """Seconds that a transaction waits for a lock."""
@@ -15,25 +17,41 @@ UNAVAILABLE = (SQLAlchemyError, sqlite3.Error, OSError)
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY")
 
 
-class StoreUnavailableError(Exception):
+class StoreUnavailableError(PlainError):
     """The database did not answer, or refused; nothing was written."""
+
+
+class DatabaseUrlError(PlainError, ValueError):
+    """The URL names no database that we can use."""
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise DatabaseUrlError("LONGRUN_DATABASE_URL is no URL of a database, as postgresql://host/name is") from error
 
 
 def is_sqlite(url: str) -> bool:
     """Whether the URL names an SQLite database."""
-    return make_url(url).get_backend_name() == "sqlite"
+    return _parsed(url).get_backend_name() == "sqlite"
+
+
+def shown(url: str) -> str:
+    """The URL without its password."""
+    return _parsed(url).render_as_string()
 
 
 def sqlite_file(url: str) -> Path | None:
     """The file of an SQLite database; ``None`` for any other database."""
-    return Path(make_url(url).database or "") if is_sqlite(url) else None
+    return Path(_parsed(url).database or "") if is_sqlite(url) else None
 
 
 def driver(url: str) -> str:
     """The URL with the driver that we use for its database.
 
     Raises:
-        ValueError: It is neither SQLite nor PostgreSQL.
+        DatabaseUrlError: It is neither SQLite nor PostgreSQL.
     """
     return _with_driver(url, {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"})
 
@@ -42,16 +60,16 @@ def async_driver(url: str) -> str:
     """The URL with the driver that we use for its database on an event loop.
 
     Raises:
-        ValueError: It is neither SQLite nor PostgreSQL.
+        DatabaseUrlError: It is neither SQLite nor PostgreSQL.
     """
     return _with_driver(url, {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"})
 
 
 def _with_driver(url: str, drivers: Mapping[str, str]) -> str:
-    parsed = make_url(url)
+    parsed = _parsed(url)
     backend = parsed.get_backend_name()
     if backend not in drivers:
-        raise ValueError(f"LONGRUN_DATABASE_URL: {backend} is not supported; use sqlite or postgresql")
+        raise DatabaseUrlError(f"LONGRUN_DATABASE_URL: {backend} is not supported; use sqlite or postgresql")
     return parsed.set(drivername=drivers[backend]).render_as_string(hide_password=False)
 
 

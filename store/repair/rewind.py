@@ -15,9 +15,10 @@ from longrun.store.apply import apply, apply_order
 from longrun.store.attempts import give_up, is_under_way
 from longrun.store.db.database import Tx
 from longrun.store.db.sql import run_sql
-from longrun.store.journal import END, after, drop_after, find, rewinds, under
+from longrun.store.journal import after, drop_after, find, rewinds, under
 from longrun.store.log import FencedError, last_seq_of, lock, retract
 from longrun.store.outbox import release_signals
+from longrun.store.sources import END
 from longrun.store.step_attempts import charge_lost, load_attempt
 from longrun.store.traces import write
 from longrun.workflows import positions

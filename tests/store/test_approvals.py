@@ -52,7 +52,6 @@ async def test_a_pause_asks_ends_the_turn_and_sets_the_run_waiting(store: Stores
         *("c1", message.calls[0].arguments, "always", at(5), at(600)),
     )
     assert await store.approvals.find(call_id="c2") == [two]
-    assert await store.approvals.find(most=1) == [one]
 
 
 async def test_pausing_twice_gives_the_first_places_and_time(store: Stores) -> None:

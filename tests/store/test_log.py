@@ -15,7 +15,7 @@ from longrun.store.log import Append, FencedError, LogReader, Segment, append, r
 from longrun.store.runs import insert_run
 from longrun.workflows.contract.events import ToolProgress, type_of
 from longrun.workflows.contract.requests import ModelCall
-from longrun.workflows.contract.results import Span
+from longrun.workflows.contract.results import Span, Superseded
 from tests.build import START, Stores, finish, order, says
 from tests.patience import until_true
 
@@ -108,7 +108,9 @@ async def test_what_an_attempt_wrote_is_marked_and_left_out_of_the_settled_log(s
         *("run.accepted", "step.started", "text.delta", "text.delta", "attempt.superseded")
     ]
     assert seqs(settled) == [1, 2, 5]
-    assert (attempt.notices[0].first, attempt.notices[0].last, attempt.notices[0].stamp.first) == (3, 4, 5)
+    (notice,) = attempt.notices
+    assert isinstance(notice, Superseded)
+    assert (notice.first, notice.last, notice.stamp.first) == (3, 4, 5)
     notice = json.loads(raw[-1])
     assert (notice["from"], notice["to"], notice["attempt"]) == (3, 4, 1)
 

@@ -84,7 +84,7 @@ def test_an_approval_has_short_forms(given: object, expected: Approval | None) -
         (AgentSpec, {**AGENT, "name": "has spaces"}, ("name",)),
         (AgentSpec, {**AGENT, "name": ""}, ("name",)),
         (AgentSpec, {**AGENT, "model": "gpt"}, ("model",)),
-        (AgentSpec, {**AGENT, "model": "nobody/x"}, ("model",)),
+        (AgentSpec, {**AGENT, "model": "No Body/x"}, ("model",)),
         (AgentSpec, {**AGENT, "model": "openai/"}, ("model",)),
         (AgentSpec, {**AGENT, "system": "x" * 200_001}, ("system",)),
         (AgentSpec, {**AGENT, "tools": ["look", "look"]}, ("tools",)),

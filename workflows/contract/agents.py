@@ -1,5 +1,6 @@
 """What an agent is made of: a model, its instructions and the tools it may use."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
@@ -11,7 +12,7 @@ Operator = Literal["equals", "not_equals", "matches", "contains", "greater", "le
 Effect = Literal["read", "write"]
 OnInterrupt = Literal["retry", "ask", "fail"]
 
-_PROVIDERS = ("openai", "openai-chat", "anthropic", "scripted")
+_MODEL = re.compile(r"[a-z0-9][a-z0-9_-]*/.+", re.DOTALL)
 
 
 class ArgumentRule(Shape):
@@ -43,6 +44,12 @@ class Approval(Shape):
     rules: tuple[ArgumentRule, ...] = ()
 
 
+class ApprovalWhen(Shape):
+    """The short form of an approval that is needed when one of the rules holds."""
+
+    when: tuple[ArgumentRule, ...]
+
+
 def _approval(given: object) -> object:
     """Take the short forms: ``"always"`` and ``{"when": [rule, …]}``."""
     if isinstance(given, str):
@@ -52,19 +59,26 @@ def _approval(given: object) -> object:
     return given  # pyright: ignore[reportUnknownVariableType] # pydantic checks it next
 
 
-ApprovalRule = Annotated[Approval, BeforeValidator(_approval)]
+_GivenApproval = Literal["never", "always"] | ApprovalWhen | Approval
+ApprovalRule = Annotated[Approval, BeforeValidator(_approval, json_schema_input_type=_GivenApproval)]
+
+
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class ToolUse(Shape):
     """A tool that an agent may use; ``approval`` adds to when the tool asks."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    name: ToolName
     approval: ApprovalRule | None = None
 
 
 def _tool_use(given: object) -> object:
     """Take the short form: the tool's name."""
     return {"name": given} if isinstance(given, str) else given
+
+
+GivenTool = Annotated[ToolUse, BeforeValidator(_tool_use, json_schema_input_type=ToolName | ToolUse)]
 
 
 class ModelParams(Shape):
@@ -79,21 +93,21 @@ class ModelParams(Shape):
 class AgentSpec(Shape):
     """An agent as a run uses it: a snapshot of when the run was accepted.
 
-    ``model`` is ``provider/name``: ``openai/…`` (Responses), ``openai-chat/…``, ``anthropic/…`` or ``scripted/…``.
+    ``model`` is ``provider/name``: ``openai/…`` (Responses), ``openai-chat/…``, ``anthropic/…``, ``scripted/…``, or the
+    name of a host in the server's settings file. Which providers there are, a contract cannot know.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
     model: str
     system: str = Field(default="", max_length=200_000)
-    tools: tuple[Annotated[ToolUse, BeforeValidator(_tool_use)], ...] = Field(default=(), max_length=128)
+    tools: tuple[GivenTool, ...] = Field(default=(), max_length=128)
     params: ModelParams = ModelParams()
 
     @field_validator("model")
     @classmethod
-    def _known_provider(cls, model: str) -> str:
-        provider, _, name = model.partition("/")
-        if provider not in _PROVIDERS or not name:
-            raise ValueError(f"is not of the form provider/name with a provider of {', '.join(_PROVIDERS)}")
+    def _of_a_provider(cls, model: str) -> str:
+        if not _MODEL.fullmatch(model):
+            raise ValueError("is not of the form provider/name")
         return model
 
     @field_validator("tools")

@@ -13,6 +13,8 @@ from longrun.workflows.contract.runs import Decision, Limits, PendingApproval, R
 from longrun.workflows.contract.shape import Shape
 
 ApprovalStatus = Literal["pending", "approved", "denied", "edited", "answered", "expired", "cancelled"]
+ApprovalChoice = Literal[ApprovalStatus, "any"]
+"""Which approvals of a list are wanted."""
 LogView = Literal["settled", "raw"]
 """Which events of a log: all of them, or all but the superseded ones."""
 Availability = Literal["ok", "unavailable"]
@@ -87,10 +89,11 @@ class ApprovalView(Shape):
     decided_at: datetime | None
 
 
-class ApprovalList(Shape):
-    """Approvals, oldest first."""
+class ApprovalPage(Shape):
+    """Approvals, newest first. ``next`` is the cursor of the next page, if there may be one."""
 
     approvals: tuple[ApprovalView, ...]
+    next: str | None = None
 
 
 class Delivered(Shape):

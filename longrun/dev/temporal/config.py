@@ -8,13 +8,15 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from longrun.runtime.plain import PlainError
+
 FILE_NAME = "temporal-dev.yaml"
 _PACKAGE = Path(__file__).parents[2]
 
 AttributeType = Literal["Text", "Keyword", "Int", "Double", "Bool", "Datetime", "KeywordList"]
 
 
-class SetupError(Exception):
+class SetupError(PlainError):
     """The surroundings do not let longrun start; the message says what to do."""
 
 
@@ -82,7 +84,9 @@ def read_config(path: Path) -> TemporalConfig:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SetupError(f"{path}: is not YAML: {error}") from error
     except ValidationError as error:
-        wrong = "".join(f"\n  {_key(found['loc'])}: {found['msg']}" for found in error.errors())
+        wrong = "".join(
+            f"\n  {_key(found['loc'])}: {found['msg'].removeprefix('Value error, ')}" for found in error.errors()
+        )
         raise SetupError(f"{path}: {error.error_count()} wrong:{wrong}") from error
 
 

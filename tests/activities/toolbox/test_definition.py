@@ -167,6 +167,20 @@ def test_a_timeout_must_be_positive() -> None:
         tool(timeout=0)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"approval": "ask"}, "approval of a tool: Input should be 'never', 'always' or 'when', not 'ask'"),
+        ({"effect": "delete"}, "effect of a tool: Input should be 'read' or 'write', not 'delete'"),
+        ({"on_interrupted": "skip"}, "on_interrupted of a tool: Input should be 'retry', 'ask' or 'fail', not 'skip'"),
+    ],
+)
+def test_a_property_that_there_is_not_is_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        tool(**given)
+    assert str(refused.value) == message
+
+
 def test_a_tool_without_parameters_takes_an_empty_text() -> None:
     @tool()
     async def now() -> str:

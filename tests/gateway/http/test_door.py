@@ -18,7 +18,7 @@ from longrun.gateway.http.errors import ErrorShape, RequestError
 from longrun.gateway.http.inputs import Header
 from longrun.gateway.http.operations import Answer, Operations, Reply
 
-operations = Operations()
+operations = Operations("colours")
 
 
 class Filter(BaseModel):
@@ -180,6 +180,6 @@ def test_a_handler_that_takes_what_no_request_has_is_refused_at_once() -> None:
         """Ask for a colour."""
 
     with pytest.raises(TypeError, match="colour is neither in the path nor a header"):
-        Operations().get("/colours/{number}", Answer(204, "Nothing"))(ask)
+        Operations("colours").get("/colours/{number}", Answer(204, "Nothing"))(ask)
     with pytest.raises(TypeError, match="ask does not take"):
-        Operations().get("/colours/{number}/{other}", Answer(204, "Nothing"))(ask)
+        Operations("colours").get("/colours/{number}/{other}", Answer(204, "Nothing"))(ask)

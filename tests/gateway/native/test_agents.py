@@ -1,8 +1,12 @@
 """Agents over HTTP."""
 
+from pathlib import Path
+
 from longrun.runtime.clock import now
+from longrun.runtime.settings import Settings
 from longrun.workflows.contract.agents import ToolSpec
 from tests.gateway.native.conftest import Stand
+from tests.running import serving
 
 SPEC = {"name": "writer", "model": "scripted/hello", "system": "Be brief.", "tools": ["list_files"]}
 
@@ -66,3 +70,20 @@ async def test_a_tool_that_no_worker_offers_is_named_with_those_that_there_are(s
         (error,) = response.json()["errors"]
         assert error["field"] == field
         assert "clock, dig" in error["message"]
+
+
+async def test_a_model_of_a_provider_that_nobody_knows_is_refused_with_those_that_there_are(stand: Stand) -> None:
+    refused = await stand.front.http.post("/api/agents", json={"name": "lost", "model": "opnai/gpt"})
+    started = await stand.front.http.post("/api/runs", json={"agent": {"model": "opnai/gpt"}, "input": "hi"})
+    known = "there is no provider 'opnai'; there are openai, openai-chat, anthropic, scripted"
+    for response, field in ((refused, "model"), (started, "agent.model")):
+        assert response.status_code == 422
+        assert response.json()["errors"] == [{"field": field, "message": known}]
+
+
+async def test_a_host_of_the_settings_file_is_a_provider(tmp_path: Path) -> None:
+    file = tmp_path / "hosts.toml"
+    file.write_text('[providers.mine]\nkind = "openai-chat"\nbase_url = "http://localhost:1/v1"\n')
+    async with serving(Settings(home=tmp_path, providers=file)) as front:
+        made = await front.http.post("/api/agents", json={"name": "own", "model": "mine/llama"})
+        assert made.status_code == 201, made.text

@@ -150,6 +150,7 @@ BAD = [
         json={"decision": "edit", "args": {"a": "x" * MIB}}),
     Bad("a decision on an unknown call", 404, "call_id", "POST", "/api/approvals/nothing", json={"decision": "deny"}),
     Bad("approvals of a bad run id", 422, "run_id", "GET", "/api/approvals?run_id=x"),
+    Bad("approvals from no page's end on", 422, "before", "GET", "/api/approvals?before=eA"),
     Bad("approvals in an unknown state", 422, "status", "GET", "/api/approvals?status=open"),
 ]  # fmt: skip
 

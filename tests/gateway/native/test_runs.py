@@ -1,6 +1,7 @@
 """Starting, listing and steering runs while Temporal is unavailable: they are accepted and kept."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -126,11 +127,29 @@ async def test_a_waiting_run_shows_what_it_waits_for(stand: Stand) -> None:
     assert (run["status"], pending["call_id"], pending["arguments"]) == ("waiting", "call-1", '{"q": "é"}')
 
 
-async def test_approvals_are_listed_by_state_and_run(stand: Stand) -> None:
-    listed = (await stand.front.http.get("/api/approvals?status=pending")).json()["approvals"]
+async def test_what_waits_is_listed_newest_first_and_other_approvals_by_their_state(stand: Stand) -> None:
+    listed = (await stand.front.http.get("/api/approvals")).json()["approvals"]
+    assert {each["status"] for each in listed} == {"pending"}
     assert [each["call_id"] for each in listed].count("twin-1") == 2
+    times = [each["requested_at"] for each in listed]
+    assert times == sorted(times, reverse=True)
     own = (await stand.front.http.get(f"/api/approvals?run_id={stand.waiting}")).json()["approvals"]
     assert [each["call_id"] for each in own] == ["call-1"]
+    assert (await stand.front.http.get("/api/approvals?status=denied")).json() == {"approvals": [], "next": None}
+    every = (await stand.front.http.get("/api/approvals?status=any&limit=500")).json()["approvals"]
+    assert {each["run_id"] for each in listed} <= {each["run_id"] for each in every}
+
+
+async def test_pages_of_approvals_joined_are_the_list(stand: Stand) -> None:
+    whole = (await stand.front.http.get("/api/approvals")).json()
+    joined: list[Any] = []
+    page = {"next": ""}
+    while page["next"] is not None:
+        query = {"limit": 1, **({"before": page["next"]} if page["next"] else {})}
+        page = (await stand.front.http.get("/api/approvals", params=query)).json()
+        joined += page["approvals"]
+    assert joined == whole["approvals"]
+    assert len(joined) >= 3
 
 
 async def test_a_decision_before_the_call_is_kept_and_the_second_is_told_of_it(stand: Stand) -> None:

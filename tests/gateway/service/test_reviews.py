@@ -16,6 +16,7 @@ from longrun.gateway.service.reviews import ReviewError, Reviews
 from longrun.gateway.service.workflows import Workflows
 from longrun.runtime.temporal import TemporalUnavailableError, temporal_connection
 from longrun.workflows.contract.runs import Decision
+from tests.harness import until
 from tests.patience import PATIENCE
 from tests.running import NO_TEMPORAL, Front, running, serving, working
 
@@ -125,6 +126,34 @@ async def test_the_second_of_two_decisions_is_told_the_first_even_when_the_run_i
     await front.ended(run_id)
     status, output = await longrun_review("approve", call_id, "--run", run_id)
     assert (status, output) == (1, "too late: another decision came first: deny by bob (no\ufffd)\n")
+
+
+@pytest.mark.server
+async def test_the_second_is_told_the_first_without_naming_the_run(
+    front: Front, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, call_id = await waiting_call(front)
+    assert (await longrun_review("deny", call_id, "--run", run_id, "--by", "bob"))[0] == 0
+    await front.ended(run_id)
+    monkeypatch.setenv("LONGRUN_URL", front.base_url)
+
+    async def unlisted() -> bool:
+        return call_id not in (await longrun_review())[1]
+
+    await until(unlisted, "the end of the wait in Temporal's list")
+    late = (1, "too late: another decision came first: deny by bob\n")
+    assert await longrun_review("approve", call_id, "--by", "ann") == late
+
+
+@pytest.mark.server
+async def test_a_call_that_the_list_of_waiting_runs_does_not_have_yet_is_decided_by_the_gateway(
+    front: Front, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, call_id = await waiting_call(front)
+    monkeypatch.setenv("LONGRUN_URL", front.base_url)
+    done = (0, f"done: run {run_id} follows this decision\n")
+    assert await longrun_review("approve", call_id, "--by", "ann") == done
+    assert await decided(front, run_id) == [("approve", "ann")]
 
 
 @pytest.mark.server

@@ -1,9 +1,9 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from contextlib import aclosing
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx2
@@ -18,7 +18,11 @@ from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 OWN_TOOL = """
+import os
+
 from longrun import tool
+
+assert os.environ["GREETING"] == "from the file"
 
 
 @tool()
@@ -59,7 +63,7 @@ def status_of_main(*arguments: str) -> object:
 def test_help_lists_the_commands() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
-    for command in ("dev", "worker", "gateway", "doctor"):
+    for command in ("dev", "worker", "gateway", "run", "list", "agents", "tools", "review", "doctor"):
         assert f" {command} " in result.output
 
 
@@ -78,6 +82,18 @@ def test_a_bad_setting_is_one_line_that_names_it(
     error = capsys.readouterr().err
     assert error.startswith("longrun: LONGRUN_PORT: Input should be a valid integer")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [("gateway",), ("worker",), ("dev", "--port", "0")])
+def test_a_wrong_file_of_hosts_is_one_line(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "longrun.toml").write_text("[providers.mine]\nkind = 'openai'\n")
+    before = signal.getsignal(signal.SIGTERM)
+    assert status_of_main(*command) == 2
+    signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == "longrun: longrun.toml: [providers.mine] base_url: is missing\n"
 
 
 def test_what_the_surroundings_lack_is_told_with_status_2(
@@ -103,15 +119,29 @@ def test_the_values_of_a_dotenv_file_count_but_the_environment_wins(
     assert os.environ["OPENAI_API_KEY"] == "from-outside"
 
 
-def test_no_command_waits_for_a_library_that_few_need() -> None:
-    code = "import sys, longrun.cli.main; print({'prompt_toolkit', 'openai', 'anthropic'} & sys.modules.keys())"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"  # noqa: S603 - our own command
+@pytest.mark.parametrize("command", [(), ("show", "RUN"), ("approve", "CALL"), ("deny", "CALL", "--run", "RUN")])
+def test_a_reviewer_without_a_temporal_server_is_told_so_in_one_line(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
+    assert status_of_main("review", *command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("longrun: Temporal cannot be reached: 127.0.0.1:9: Connection refused; `longrun dev` starts")
+
+
+def test_the_version_is_the_packages() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"longrun {version('longrun-server')}\n")
 
 
 @pytest.mark.server
-async def test_a_worker_loads_the_tools_of_its_folder_and_no_package_of_it(temporal: str, tmp_path: Path) -> None:
+async def test_a_worker_loads_the_tools_of_its_folder_with_its_dotenv_and_no_package(
+    temporal: str, tmp_path: Path
+) -> None:
     (tmp_path / "activities.py").write_text("raise RuntimeError('not longrun.activities')")
     (tmp_path / "my_tools.py").write_text(OWN_TOOL)
+    (tmp_path / ".env").write_text("GREETING='from the file'\n")
     environ = {**os.environ, "LONGRUN_TOOLS": "my_tools", "TEMPORAL_ADDRESS": temporal}
     process = await asyncio.create_subprocess_exec(
         *(Path(sys.executable).with_name("longrun"), "worker"),
@@ -136,7 +166,7 @@ def test_a_worker_without_a_temporal_server_says_so(
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
     assert status_of_main("worker") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("longrun: Temporal cannot be reached: ")
+    assert line.startswith("longrun: Temporal cannot be reached: 127.0.0.1:9: Connection refused; `longrun dev` starts")
 
 
 @pytest.mark.server

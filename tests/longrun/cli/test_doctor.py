@@ -17,9 +17,12 @@ from longrun.cli.doctor import (
     examine,
     report,
 )
+from longrun.cli.project import check_project, check_store
+from longrun.dev.command import only_one
 from longrun.dev.temporal.config import FILE_NAME
 from longrun.dev.temporal.find import TemporalFinder
 from longrun.runtime.settings import Settings
+from longrun.store.db.schema import migrate, newest
 
 EMPTY = {"TEMPORAL_CONFIG_FILE": os.devnull}
 
@@ -62,6 +65,12 @@ def test_a_note_does_not_stop_longrun() -> None:
     assert "longrun can run." in text
 
 
+def test_what_is_read_through_a_pipe_is_not_folded() -> None:
+    console = Console(file=(out := io.StringIO()), width=40)
+    report([Finding("store", "ok", "/a/long/path/" * 20)], console)
+    assert "/a/long/path/" * 20 in out.getvalue()
+
+
 async def test_a_server_that_does_not_answer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
     server = await check_temporal(finder(TEMPORAL_ADDRESS="127.0.0.1:9"))
@@ -97,16 +106,49 @@ def test_a_taken_port_and_a_broken_file_are_told(tmp_path: Path) -> None:
 
 def test_the_home_folder_and_the_store_in_it_are_looked_at(tmp_path: Path) -> None:
     home = settings(tmp_path / "new" / "home")
-    assert [finding.verdict for finding in check_home(home)] == ["ok", "ok"]
+    assert [finding.verdict for finding in (*check_home(home), check_store(home))] == ["ok", "ok"]
     store = tmp_path / "longrun.db"
-    store.write_bytes(b"SQLite format 3\x00 and more")
-    assert check_home(settings(tmp_path))[1].found == f"{store}, 25 bytes"
+    migrate(settings(tmp_path).database)
+    assert check_store(settings(tmp_path)).found == f"{store}, schema {newest()}"
     store.write_bytes(b"something else altogether")
-    assert check_home(settings(tmp_path))[1].verdict == "missing"
+    assert check_store(settings(tmp_path)).verdict == "missing"
     store.unlink()
     store.mkdir()
-    assert check_home(settings(tmp_path))[1].verdict == "missing"
-    assert check_home(settings(tmp_path, database_url="postgresql://db/longrun"))[1].verdict == "note"
+    assert check_store(settings(tmp_path)).verdict == "missing"
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:secret@127.0.0.1:9/longrun", "mysql://db/longrun", "no url"])
+def test_a_database_that_cannot_be_used_is_missing(url: str, tmp_path: Path) -> None:
+    found = check_store(settings(tmp_path, database_url=url))
+    assert found.verdict == "missing"
+    assert "secret" not in found.found + found.advice
+
+
+def test_the_tools_scripts_and_hosts_of_the_settings_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LONGRUN_SCRIPTS", str(tmp_path))
+    (tmp_path / "good.yaml").write_text("turns: [[{text: hi}]]")
+    (tmp_path / "longrun.toml").write_text(
+        "[providers.mine]\nkind = 'openai'\nbase_url = 'http://x'\napi_key_env = 'MINE'"
+    )
+    found = {finding.what: finding for finding in check_project(settings(tmp_path))}
+    assert "run_python" in found["tools"].found
+    assert found["scripts"].found == f"{tmp_path}: good"
+    assert (found["mine/…"].verdict, found["mine/…"].advice) == ("note", "set MINE for mine/… models")
+    (tmp_path / "bad.yaml").write_text("turns: 1")
+    (tmp_path / "longrun.toml").write_text("[providers.mine]")
+    wrong = verdicts(check_project(settings(tmp_path, tools="no_such_tools")))
+    assert wrong == {"store": "ok", "tools": "missing", "scripts": "note", "hosts of models": "missing"}
+    monkeypatch.setenv("LONGRUN_SCRIPTS", str(tmp_path / "nowhere"))
+    assert verdicts(check_project(settings(tmp_path)))["scripts"] == "missing"
+
+
+def test_what_runs_over_the_home_folder_is_told(tmp_path: Path) -> None:
+    with only_one(tmp_path, "http://127.0.0.1:5", "127.0.0.1:6"):
+        assert verdicts(check_home(settings(tmp_path))) == {"home folder": "ok", "longrun dev": "ok"}
+    assert verdicts(check_home(settings(tmp_path))) == {"home folder": "ok"}
 
 
 def test_a_home_that_is_a_file_is_missing(tmp_path: Path) -> None:

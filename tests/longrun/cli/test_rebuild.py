@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from sqlalchemy import delete, update
 
-from longrun.cli.rebuild import rebuild
+from longrun.cli.rebuild import NoStoreError, rebuild
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import TemporalUnavailableError
@@ -63,6 +63,13 @@ async def test_it_fails_for_a_run_that_temporal_does_not_know(
     async with harnessed(temporal, tmp_path, DONE) as harness:
         status, out = await rebuilt(harness, new_id(), monkeypatch)
         assert (status, "no history" in out) == (1, True)
+
+
+async def test_it_makes_no_second_store_in_another_folder(tmp_path: Path) -> None:
+    home = tmp_path / ".longrun"
+    with pytest.raises(NoStoreError, match=f"there is no data folder {home}: go to the folder that longrun runs in"):
+        await rebuild(new_id(), Settings(home=home), Console(file=StringIO()))
+    assert not home.exists()
 
 
 async def test_it_says_so_when_temporal_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

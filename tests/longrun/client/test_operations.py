@@ -66,7 +66,7 @@ async def test_a_run_is_started_decided_read_and_its_result_got(client: Driver, 
     run = await client.ask(operations.get_run, run_id)
     assert (run.status, run.limits.max_steps, run.metadata) == ("waiting", 3, {"by": "test"})
     assert [each.call_id for each in run.pending_approvals] == ["c1"]
-    (approval,) = (await client.ask(operations.list_approvals, status="pending", run_id=run_id)).approvals
+    (approval,) = (await client.ask(operations.list_approvals, run_id=run_id)).approvals
     assert (approval.name, approval.arguments) == ("pay", '{"amount": 5}')
     decided = await client.ask(operations.decide, Decision(call_id="c1", decision="approve", by="ann"), run_id)
     assert isinstance(decided, ApprovalView)

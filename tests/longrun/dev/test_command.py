@@ -68,6 +68,17 @@ def children(pattern: str) -> list[int]:
     return found
 
 
+async def started_beside(home: Path) -> int:
+    """The status of commands that are told nothing but the folder."""
+    environ = {name: value for name, value in os.environ.items() if name not in ("LONGRUN_URL", "TEMPORAL_ADDRESS")}
+    for arguments in (("run", "hi", "--no-watch"), ("review",)):
+        command = [sys.executable, "-m", "longrun.cli.main", *arguments]
+        process = await asyncio.create_subprocess_exec(*command, env={**environ, "LONGRUN_HOME": str(home)}, cwd=ROOT)
+        if status := await process.wait():
+            return status
+    return 0
+
+
 @pytest.mark.server
 @pytest.mark.usefixtures("needs_a_server")
 async def test_dev_runs_everything_revives_a_killed_worker_and_stops_on_sigterm(tmp_path: Path) -> None:
@@ -78,6 +89,7 @@ async def test_dev_runs_everything_revives_a_killed_worker_and_stops_on_sigterm(
     async with httpx2.AsyncClient(trust_env=False) as client:
         assert (await client.get(f"{screen.after('API')}/api/ready")).status_code == 200
         assert (await client.get(screen.after("Web UI"))).status_code == 200
+    assert await started_beside(tmp_path) == 0
 
     (worker,) = children("longrun.activities.worker")
     os.kill(worker, signal.SIGKILL)
@@ -147,7 +159,7 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(SetupError, match=r"file/home cannot be written .*: set --home"),
-        only_one(tmp_path / "file" / "home"),
+        only_one(tmp_path / "file" / "home", "http://127.0.0.1:1", "127.0.0.1:2"),
     ):
         pytest.fail("the folder cannot be there")
 

@@ -1,16 +1,16 @@
 """What anybody may send to a run: it goes on, says what it did not understand, and stays in its reviewers' hands."""
 
-import asyncio
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from longrun.workflows.contract.events import SignalIgnored
+from longrun.workflows.contract.events import ApprovalDecided, SignalIgnored, ToolCompleted
 from longrun.workflows.contract.messages import ToolCallPart
 from longrun.workflows.inbox import MOST_NOTES
-from tests.harness import Harness, harnessed, order, until
+from tests.harness import Harness, harnessed, order, unserved, until, worker
 from tests.logcheck import of_type
 from tests.provider_fake import Speech, call, in_turn, turn
 from tests.tools import TOOLS, noted
@@ -59,10 +59,11 @@ async def test_an_update_decides_what_waits_and_says_at_once_what_it_cannot_deci
         handle = await harness.start(order("pay"))
         await harness.phase(handle, "waiting")
         await harness.seen(handle.id, "run.waiting")
+        update = cast("Any", handle).execute_update
         for wrong in ({"call_id": "c9", "decision": "approve"}, {"call_id": "c1", "decision": "edit"}, "approve"):
             with pytest.raises(WorkflowUpdateFailedError):
-                await handle.execute_update("decide", wrong)
-        said = await handle.execute_update("decide", {"call_id": "c1", "decision": "approve", "by": "ann"})
+                await update("decide", wrong)
+        said = await update("decide", {"call_id": "c1", "decision": "approve", "by": "ann"})
         outcome, _ = await harness.ended(handle)
         assert noted(harness.settings.workspace_folder) == ["5"]
     assert said == "approve: c1"
@@ -94,7 +95,7 @@ async def test_a_run_that_waits_takes_any_number_of_signals(impatient_temporal: 
     assert len(harness.provider.requests) == 2
     assert [message.text for message in last if message.role == "user"] == ["hello", "and then?"]
     assert len(of_type(events, "approval.requested")) == 1
-    assert [event.by for event in of_type(events, "approval.decided")] == ["first", "last"]
+    assert [event.by for event in events if isinstance(event, ApprovalDecided)] == ["first", "last"]
     assert len(of_type(events, "signal.ignored")) == MOST_NOTES
 
 
@@ -122,15 +123,23 @@ async def test_a_run_that_has_gone_on_waiting_in_another_execution_can_be_cancel
 
 
 async def test_an_activity_that_is_completed_by_hand_is_performed_again(temporal: str, tmp_path: Path) -> None:
-    script = in_turn(turn("Hello"))
-    async with harnessed(temporal, tmp_path, script, activities=[]) as harness:  # nobody performs it yet
-        handle = await harness.start(order())
-        await harness.phase(handle, "model")
-        by_hand = harness.client.get_async_activity_handle(workflow_id=handle.id, run_id=None, activity_id="1")
-        await by_hand.complete({"nothing": "of ours"})
-        await asyncio.sleep(0)
-        await harness.phase(handle, "model")
-        await handle.signal("cancel")
+    async with unserved(temporal, tmp_path, in_turn(turn("Hello"))) as harness:
+        lifecycle = [each for each in harness.process.activities if each.__name__ != "call_model"]
+        async with worker(harness, activities=lifecycle):  # nobody performs it yet
+            handle = await harness.start(order())
+            await harness.phase(handle, "model")
+            by_hand = harness.client.get_async_activity_handle(workflow_id=handle.id, run_id=None, activity_id="1")
+            await by_hand.complete({"nothing": "of ours"})
+            await until(partial(_asks_again, harness, handle.id), "the model to be asked again")
+        async with worker(harness):
+            outcome, events = await harness.ended(handle)
+        assert await rebuilt_log(harness, handle.id) == events
+    assert outcome.status == "completed"
+
+
+async def _asks_again(harness: Harness, run_id: str) -> bool:
+    found = await harness.handle(run_id).describe()
+    return any(pending.activity_id != "1" for pending in found.raw_description.pending_activities)
 
 
 async def test_a_call_that_the_models_limit_has_cut_is_answered_and_the_model_goes_on_once(
@@ -145,4 +154,4 @@ async def test_a_call_that_the_models_limit_has_cut_is_answered_and_the_model_go
         told = harness.provider.requests[1].messages
     assert (outcome.status, outcome.stop_reason) == ("completed", "end_turn")
     assert [message.role for message in told] == ["user", "assistant", "tool"]
-    assert [event.status for event in of_type(events, "tool.completed")] == ["error"]
+    assert [event.status for event in events if isinstance(event, ToolCompleted)] == ["error"]
