@@ -95,7 +95,7 @@ class ModelActivities(ModelSteps):
     async def _answer(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> ModelReply:
         """The reply, before Temporal would give the attempt up without a word of it in the log."""
         limit = activity.info().start_to_close_timeout
-        seconds = limit.total_seconds() - _MARGIN if limit else None
+        seconds = max(limit.total_seconds() - _MARGIN, 0.9 * limit.total_seconds()) if limit else None
         try:
             async with asyncio.timeout(seconds):
                 return await self._answering.answer(await self._question(call, order, attempt), attempt)

@@ -220,7 +220,7 @@ def later(given: RunOrder, seconds: float) -> RunOrder:
 
 
 def retold(run_id: str, *results: Result, text: str = "", arguments: Mapping[str, str] | None = None) -> list[Event]:
-    """The events of results and of those that they carry along, in the order of the log.
+    """The events of results and of those that they carry along.
 
     Args:
         run_id: The run.
@@ -228,7 +228,7 @@ def retold(run_id: str, *results: Result, text: str = "", arguments: Mapping[str
         text: The text of the run's last message.
         arguments: What the model has written for each call.
     """
-    events = [
+    return [
         event
         for carrying in results
         for result in positions.unfolded(carrying)
@@ -236,4 +236,3 @@ def retold(run_id: str, *results: Result, text: str = "", arguments: Mapping[str
             result, run_id, (arguments or {}).get(result.call_id, "") if isinstance(result, CallStarted) else text
         )
     ]
-    return sorted(events, key=lambda event: event.seq)

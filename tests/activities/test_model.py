@@ -132,7 +132,8 @@ async def test_a_model_is_asked_with_what_the_agent_says_and_the_thread_has_said
 
 
 async def test_a_reply_tells_the_run_what_it_must_know_of_the_tools_it_calls(stores: Stores) -> None:
-    one = await desk(stores, turn(call("c1", "pay", {"amount": 1}), call("c2", "dance"), call("c3", "look")))
+    calls = turn(call("c1", "pay", {"amount": 1}), call("c2", "dance"), call("c3", "look"))
+    one = await desk(stores, calls, spec=agent(tools=["pay", "look"]))
     plans = (await one.ask()).plans
     assert {call_id: plan.ask for call_id, plan in plans.items()} == {"c1": "pay always asks", "c3": None}
 
@@ -252,9 +253,9 @@ async def test_an_attempt_that_was_overtaken_does_not_say_that_it_failed(stores:
 
 async def test_an_answer_that_does_not_end_in_time_counts_as_a_failure(stores: Stores) -> None:
     one = await desk(stores, turn(text("Hello ", Gate())))
-    one.environment.info = replace(one.environment.info, start_to_close_timeout=timedelta(seconds=30, milliseconds=50))
+    one.environment.info = replace(one.environment.info, start_to_close_timeout=timedelta(milliseconds=100))
     error = await failure(asyncio.ensure_future(one.ask()))
-    assert error == ("llm_api_error", False, "scripted/echo: no end of the answer after 0:00:30.050000")
+    assert error == ("llm_api_error", False, "scripted/echo: no end of the answer after 0:00:00.100000")
 
 
 async def test_a_step_over_which_too_many_workers_die_fails(stores: Stores) -> None:

@@ -31,7 +31,21 @@ def test_every_call_has_its_one_result_right_after_its_message(conversation: lis
 def test_nothing_that_can_be_sent_is_lost(conversation: list[Message]) -> None:
     sent = paired(conversation)
     assert "".join(each.text for each in sent) == "".join(each.text for each in conversation)
-    assert [call for each in sent for call in each.calls] == [call for each in conversation for call in each.calls]
+    results = {part.call_id for each in conversation for part in each.parts if isinstance(part, ToolResultPart)}
+    calls = [part for each in conversation for part in each.parts if isinstance(part, ToolCallPart)]
+    assert [call.call_id for each in sent for call in each.calls] == [
+        call.call_id for call in calls if not call.cut or call.call_id in results
+    ]
+
+
+def test_a_call_is_sent_as_it_was_run() -> None:
+    calls = [ToolCallPart(call_id=call_id, name="look", arguments="{}") for call_id in ("a", "b")]
+    results = (
+        ToolResultPart(call_id="a", name="look", content="", arguments='{"by":"ann"}'),
+        ToolResultPart(call_id="b", name="look", content=""),
+    )
+    sent = paired([message("assistant", *calls), message("tool", *results)])
+    assert [call.arguments for call in sent[0].calls] == ['{"by":"ann"}', "{}"]
 
 
 def test_results_follow_the_order_of_the_calls() -> None:

@@ -86,7 +86,7 @@ BAD = [
     }),
     create("a rule that repeats too often", 422, "agent.tools.0.approval.rules.0", agent={
         "model": "scripted/x",
-        "tools": [{"name": "a", "approval": {"when": [{"argument": "b", "value": "a{99999999999}"}]}}],
+        "tools": [{"name": "a", "approval": {"when": [{"argument": "b", "value": "a{1001}"}]}}],
     }),
     create("a rule of too many brackets", 422, "agent.tools.0.approval.rules.0", agent={
         "model": "scripted/x",
