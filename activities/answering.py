@@ -114,9 +114,10 @@ class Answering:
             if not cancelled_by_run():
                 await writer.stop()
                 raise
+            usage = Usage()
             if writer.resume_point:
-                await cancel_answer(question.provider, writer.resume_point.response_id)
-            writer.completed = writer.completed or Completed("cancelled", Usage())
+                usage = await cancel_answer(question.provider, writer.resume_point.response_id)
+            writer.completed = writer.completed or Completed("cancelled", usage)
         except BaseException:
             await writer.stop()
             raise
@@ -157,14 +158,15 @@ class Answering:
         return await self._steps.complete(attempt, events, seal, reply)
 
 
-async def cancel_answer(provider: Provider, response_id: str) -> None:
-    """Cancel an answer at the provider, where it can be cancelled, so that it is not paid for."""
+async def cancel_answer(provider: Provider, response_id: str) -> Usage:
+    """Cancel an answer at the provider, where it can be cancelled, so that it is not paid for; what it has cost."""
     if not isinstance(provider, Resumable):
-        return
+        return Usage()
     try:
-        await provider.cancel(response_id)
+        return await provider.cancel(response_id)
     except ProviderFailure as failure:
         logger.warning("%s could not be cancelled: %s", response_id, failure)
+        return Usage()
 
 
 def _named(attempt: StepAttempt) -> Attempt:

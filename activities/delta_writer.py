@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Protocol
 
 from longrun.activities.failures import ProviderFailure
@@ -13,10 +14,17 @@ from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.events import Event, ReasoningDelta, TextDelta, ToolCallDelta
 from longrun.workflows.contract.messages import Message, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
 from longrun.workflows.contract.results import Span
+from longrun.workflows.contract.sizes import size_of
 from longrun.workflows.deltas import PART_DONE, Attempt, PartEvent, part_of, text_of
 
 LARGEST_MESSAGE = 1024 * 1024
 """Characters of a message's parts together."""
+LARGEST_OPAQUE = 8 * 1024 * 1024
+"""Bytes of what a message has for its provider alone."""
+MOST_PARTS = 1000
+"""Parts of a message."""
+_LONGEST_ID = 1000
+"""Bytes of a call's id; databases have keys of two or three times as much, with the run's id."""
 
 
 class Appender(Protocol):
@@ -68,6 +76,7 @@ class DeltaWriter:
         self._waiting: list[tuple[int, str | None]] = []
         self._news = asyncio.Event()
         self._size = 0
+        self._opaque = 0
         self._part = -1
         self._batches = 0
         self._stopping = False
@@ -124,6 +133,8 @@ class DeltaWriter:
     def _start(self, delta: PartStarted) -> None:
         if delta.part in self._drafts:
             return  # an earlier attempt has seen it begin
+        if len(self._drafts) >= MOST_PARTS:
+            raise ProviderFailure("fatal", f"the model's message has more than {MOST_PARTS} parts")
         heads: dict[str, Callable[[], Part]] = {
             "text": lambda: TextPart(text=""),
             "reasoning": lambda: ReasoningPart(text=""),
@@ -132,6 +143,8 @@ class DeltaWriter:
         self._drafts[delta.part] = _Draft(heads[delta.kind]())
 
     def _fresh(self, call_id: str) -> str:
+        if len(call_id.encode()) > _LONGEST_ID:
+            call_id = f"{call_id[:40]}_{sha256(call_id.encode()).hexdigest()[:24]}"
         if not call_id or call_id in self._taken:
             call_id = f"{call_id or 'call'}_{self.attempt.message_id[-12:]}_{len(self._drafts)}"
         self._taken.add(call_id)
@@ -146,6 +159,9 @@ class DeltaWriter:
             self._wait(delta.part, delta.text)
 
     def _complete(self, delta: PartCompleted) -> None:
+        self._opaque += size_of(delta.value) if isinstance(delta.value, OpaquePart) else 0
+        if self._opaque > LARGEST_OPAQUE:
+            raise ProviderFailure("fatal", f"the model's message hides more than {LARGEST_OPAQUE} bytes")
         if isinstance(delta.value, OpaquePart):
             self._drafts[delta.part] = _Draft(delta.value, whole=delta.value)
             return

@@ -12,6 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, FailureError
 
 from longrun.store.db.database import StoreUnavailableError
+from longrun.store.db.engines import StoreRefusedError
 from longrun.store.log import LostRunError
 from longrun.workflows.contract.characters import clean
 from longrun.workflows.contract.errors import ErrorType
@@ -136,9 +137,11 @@ def store_failures() -> Generator[None]:
     """
     try:
         yield
+    except StoreRefusedError as error:
+        raise ApplicationError(str(error), type="store_refused", non_retryable=True) from None
     except (StoreUnavailableError, LostRunError) as error:
         delay = min(backoff(activity.info().attempt), _STORE_PATIENCE)
-        raise ApplicationError(str(error), type="store_unavailable", next_retry_delay=delay) from error
+        raise ApplicationError(str(error), type="store_unavailable", next_retry_delay=delay) from None
 
 
 @contextmanager

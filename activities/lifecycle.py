@@ -8,13 +8,15 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
 from longrun.activities.failures import bounded, store_failures
+from longrun.activities.fitting import fit, fit_all
 from longrun.activities.identity import origin_of
 from longrun.runtime.clock import now
 from longrun.runtime.failpoints import reached
 from longrun.store.approvals import Approvals
+from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
 from longrun.store.log import FencedError
-from longrun.store.runs import Runs
+from longrun.store.runs import Runs, UnheardError
 from longrun.workflows.contract.requests import Answers, Finish, Ignore, Pause, Verdicts
 from longrun.workflows.contract.results import Answered, Finished, Ignored, Paused, Recorded
 from longrun.workflows.contract.runs import RunOrder
@@ -39,19 +41,23 @@ class LifecycleActivities(LifecycleSteps):
         approvals: The approvals.
         start: Starts the workflow of a run that may start; harmless to repeat.
         cancel: Ends an answer that nobody waits for any more, by model and response id; harmless to repeat.
+        blobs: What is kept whole.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each part of the store that it uses
         self,
         runs: Runs,
         calls: Calls,
         approvals: Approvals,
         start: Callable[[RunOrder], Awaitable[None]],
         cancel: Callable[[str, str], Awaitable[None]],
+        *,
+        blobs: Blobs,
     ) -> None:
         self._runs = runs
         self._calls = calls
         self._approvals = approvals
+        self._blobs = blobs
         self._start = start
         self._cancel = cancel
 
@@ -60,7 +66,8 @@ class LifecycleActivities(LifecycleSteps):
     async def answer_calls(self, answers: Answers) -> Answered:
         with bounded(), store_failures(), _ended_runs_refused():
             await self._runs.admit(origin_of(answers.run_id, answers.step), now())
-            return Answered(outcomes=await self._calls.answer(answers.run_id, answers.answers, now()))
+            outcomes = await self._calls.answer(answers.run_id, answers.answers, now())
+            return await fit_all(Answered(outcomes=outcomes), self._blobs)
 
     @override
     @activity.defn
@@ -91,9 +98,13 @@ class LifecycleActivities(LifecycleSteps):
     @activity.defn
     async def finish_run(self, finish: Finish) -> Finished:
         reached("finishing")
-        with store_failures(), _ended_runs_refused():
+        with bounded(), store_failures(), _ended_runs_refused():
             await self._runs.admit(origin_of(finish.run_id, finish.acknowledged, finish.turn), now())
-            finished, following = await self._runs.finish(finish, now())
+            try:
+                finished, following = await self._runs.finish(finish, now())
+            except UnheardError as error:
+                raise ApplicationError(str(error), type="unheard", non_retryable=True) from None
+            fitting = await fit(finished, self._blobs)
         reached("finished")
         if following:
             reached("thread passed on")
@@ -101,4 +112,4 @@ class LifecycleActivities(LifecycleSteps):
         for last in (step.attempts[-1] for step in finished.open_steps if step.attempts):
             if last.provider and last.response_id:
                 await self._cancel(last.provider, last.response_id)
-        return finished
+        return fitting

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from longrun.activities.answering import Answering, Question
 from longrun.activities.failures import ProviderFailure, bounded, handed_over, store_failures, unforeseen
+from longrun.activities.fitting import fit
 from longrun.activities.heartbeat import heartbeats
 from longrun.activities.identity import origin_of, worker_name
 from longrun.activities.plans import plans
@@ -17,6 +18,7 @@ from longrun.activities.providers.provider import ModelRequest, Provider
 from longrun.activities.toolbox.registry import Toolbox
 from longrun.runtime.clock import now
 from longrun.runtime.failpoints import reached
+from longrun.store.blobs import Blobs
 from longrun.store.db.database import StoreUnavailableError
 from longrun.store.log import FencedError
 from longrun.store.messages import Messages
@@ -48,12 +50,15 @@ class Catalog(Protocol):
 class ModelActivities(ModelSteps):
     """Implements the port with real providers and the store."""
 
-    def __init__(self, catalog: Catalog, toolbox: Toolbox, runs: Runs, steps: Steps, messages: Messages) -> None:
+    def __init__(  # noqa: PLR0913 - one argument for each part of the store that it uses
+        self, catalog: Catalog, toolbox: Toolbox, runs: Runs, steps: Steps, messages: Messages, *, blobs: Blobs
+    ) -> None:
         self._catalog = catalog
         self._toolbox = toolbox
         self._runs = runs
         self._steps = steps
         self._messages = messages
+        self._blobs = blobs
         self._answering = Answering(steps)
 
     @override
@@ -70,7 +75,7 @@ class ModelActivities(ModelSteps):
                 raise ApplicationError(str(error), type="fenced", non_retryable=True) from error
             except LostWorkersError as error:
                 raise ApplicationError(str(error), type="workers_lost", non_retryable=True) from error
-            return attempt.reply or await self._attempt(call, order, attempt)
+            return await fit(attempt.reply or await self._attempt(call, order, attempt), self._blobs)
 
     async def _attempt(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> ModelReply:
         try:

@@ -16,8 +16,13 @@ from longrun.workflows.contract.agents import AgentSpec, Approval
 from longrun.workflows.contract.messages import Message, ToolCallPart
 from longrun.workflows.contract.requests import CallPlan
 
+_LONGEST_REFUSAL = 2000
+
 logger = logging.getLogger(__name__)
 
+MOST_CALLS = 128
+"""Calls of one message that are run."""
+TOO_MANY = f"This call was not run: of the calls of one message, only the first {MOST_CALLS} are."
 UNREADABLE = "This call was not run, because its arguments are not a JSON object:"
 
 
@@ -25,10 +30,14 @@ def plans(toolbox: Toolbox, agent: AgentSpec, message: Message) -> dict[str, Cal
     """The plan of each call of a tool that there is and that the agent may use, by the call's id."""
     own = {use.name: use.approval for use in agent.tools}
     return {
-        call.call_id: _plan(tool, call, own[call.name])
-        for call in message.calls
+        call.call_id: _plan(tool, call, own[call.name]) if number < MOST_CALLS else _one_too_many(tool)
+        for number, call in enumerate(message.calls)
         if call.name in own and (tool := toolbox.find(call.name)) is not None
     }
+
+
+def _one_too_many(tool: Tool) -> CallPlan:
+    return CallPlan(timeout=tool.spec.timeout, refusal=TOO_MANY)
 
 
 def _plan(tool: Tool, call: ToolCallPart, own: Approval | None) -> CallPlan:
@@ -40,7 +49,7 @@ def _plan(tool: Tool, call: ToolCallPart, own: Approval | None) -> CallPlan:
     try:
         given = tool.check(call.arguments)
     except ToolFailure as error:
-        return CallPlan(timeout=timeout, refusal=str(error))
+        return CallPlan(timeout=timeout, refusal=str(error)[:_LONGEST_REFUSAL])
     return CallPlan(timeout=timeout, ask=reason_to_ask(call.name, given, tool.spec.approval, own))
 
 

@@ -6,18 +6,20 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pydantic import JsonValue
+from pydantic_core import to_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from longrun.activities.failures import bounded, handed_over, store_failures
+from longrun.activities.failures import MOST_FAILURES, backoff, bounded, handed_over, store_failures
+from longrun.activities.fitting import fit
 from longrun.activities.heartbeat import cancelled_by_run, heartbeats
 from longrun.activities.identity import origin_of, worker_name
 from longrun.activities.toolbox.registry import Tool, Toolbox, ToolResult
 from longrun.activities.toolbox.tool import ToolContext
 from longrun.runtime.clock import now
 from longrun.runtime.failpoints import reached
-from longrun.store.blobs import MOST_BYTES
+from longrun.store.blobs import MOST_BYTES, Blobs
 from longrun.store.calls import MOST_LOST, CallAttempt, Calls, UnknownCallError
 from longrun.store.log import FencedError
 from longrun.store.runs import Runs
@@ -33,16 +35,22 @@ INTERRUPTED = (
 )
 CANCELLED = "Cancelled while it was running."
 GIVEN_UP = f"This call was given up after its worker died {MOST_LOST} times."
+LARGEST_REPORT = 256 * 1024
+"""Bytes of one report of progress."""
+LARGEST_REPORTS = 8 * 1024 * 1024
+"""Bytes of the reports of one attempt that are kept, the first ones."""
+MOST_REPORTS = 10_000
 _MAY_HAVE = "It may have had its effect."
 
 
 class ToolActivities(ToolSteps):
     """Implements the port with the toolbox and the ledger."""
 
-    def __init__(self, toolbox: Toolbox, runs: Runs, calls: Calls, workspace: Path) -> None:
+    def __init__(self, toolbox: Toolbox, runs: Runs, calls: Calls, workspace: Path, *, blobs: Blobs) -> None:
         self._toolbox = toolbox
         self._runs = runs
         self._calls = calls
+        self._blobs = blobs
         self._workspace = workspace
 
     @override
@@ -56,7 +64,7 @@ class ToolActivities(ToolSteps):
         """
         with bounded(), store_failures():
             try:
-                return await self._outcome(call, self._toolbox.find(call.name))
+                return await fit(await self._outcome(call, self._toolbox.find(call.name)), self._blobs)
             except FencedError as error:
                 raise ApplicationError(str(error), type="fenced") from error
             except UnknownCallError as error:  # the store has lost the run, and gets it back from history
@@ -64,6 +72,14 @@ class ToolActivities(ToolSteps):
                 raise ApplicationError(str(error), type="internal_error", next_retry_delay=wait) from error
 
     async def _outcome(self, call: ToolCall, tool: Tool | None) -> ToolOutcome:
+        if tool is None:  # the worker that planned the call had it: this one may be older, or newer
+            tries = activity.info().attempt
+            raise ApplicationError(
+                f"this worker has no tool named {call.name}",
+                type="no_such_tool",
+                non_retryable=tries >= MOST_FAILURES,
+                next_retry_delay=backoff(tries),
+            )
         if_interrupted = _if_interrupted(tool)
         attempt, cancelled = await shielded.ended(self._begin(call, repeats=if_interrupted == "retry"))
         if attempt.outcome:
@@ -118,11 +134,17 @@ class ToolActivities(ToolSteps):
         return outcome
 
     def _context(self, call: ToolCall, attempt: int) -> ToolContext:
-        reported = 0
+        reported = written = 0
 
         async def progress(data: JsonValue) -> None:
-            nonlocal reported
+            nonlocal reported, written
+            size = len(to_json(data))
+            if size > LARGEST_REPORT:
+                data = f"[cut: a report of {size} bytes, of which at most {LARGEST_REPORT} are kept]"
             reported += 1
+            written += min(size, LARGEST_REPORT)
+            if reported > MOST_REPORTS or written > LARGEST_REPORTS:
+                return
             await self._calls.progress(call, attempt, reported, data, now())
 
         self._workspace.mkdir(parents=True, exist_ok=True)

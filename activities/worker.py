@@ -30,6 +30,7 @@ from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import RPC_TIMEOUT, answered, temporal_connection
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
+from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
 from longrun.store.db.database import Database
 from longrun.store.db.schema import migrate
@@ -90,16 +91,18 @@ class Process:
         self._grace = timedelta(seconds=settings.grace)
         self._runs = Runs(self._database)
         calls = Calls(self._database)
+        blobs = Blobs(self._database)
         model = ModelActivities(
             self._catalog,
             self._toolbox,
             self._runs,
             Steps(self._database, settings.most_lost_workers),
             Messages(self._database),
+            blobs=blobs,
         )
-        tools = ToolActivities(self._toolbox, self._runs, calls, settings.workspace_folder)
+        tools = ToolActivities(self._toolbox, self._runs, calls, settings.workspace_folder, blobs=blobs)
         approvals = Approvals(self._database)
-        lifecycle = LifecycleActivities(self._runs, calls, approvals, self._start, self._cancel)
+        lifecycle = LifecycleActivities(self._runs, calls, approvals, self._start, self._cancel, blobs=blobs)
         self.activities: tuple[Callable[..., Awaitable[Shape]], ...] = (
             model.call_model,
             tools.run_tool,

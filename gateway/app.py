@@ -106,15 +106,15 @@ async def _wire(settings: Settings, database: Database) -> tuple[Services, Hub, 
     workflows = Workflows(client)
     log, runs, approvals = LogReader(database), Runs(database), Approvals(database)
     rebuilder = Rebuilder(client, database, runs, log)
-    hub = Hub(log)
+    hub, agents = Hub(log), Agents(database)
     delivery = Delivery(workflows, runs, Outbox(database))
     service = RunService(workflows, settings.task_queue, runs, delivery)
     services = Services(
         settings=settings,
-        agents=AgentService(Agents(database), load_hosts(settings.providers)),
+        agents=AgentService(agents, load_hosts(settings.providers)),
         runs=service,
         reader=RunReader(runs, approvals, Attempts(database), Blobs(database), rebuilder),
-        decisions=Decisions(approvals, delivery, log, hub),
+        decisions=Decisions(approvals, delivery, log, hub, agents),
         logs=Logs(log, Tail(log, hub, rebuilder.repair), settings.keep_alive),
         probe=ReadinessProbe(workflows, runs),
     )

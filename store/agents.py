@@ -8,7 +8,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from longrun.runtime.ids import new_id
-from longrun.store.db.database import Database, StoreUnavailableError, Tx
+from longrun.store.db.database import Database, Tx
+from longrun.store.db.engines import StoreRefusedError
 from longrun.store.db.sql import find_row, insert_row
 from longrun.store.db.tables import AgentRow, ToolRow
 from longrun.workflows.contract.agents import AgentSpec, ToolSpec
@@ -86,7 +87,7 @@ class Agents:
     async def _write_unique(self, job: Callable[[Tx], object], name: str) -> None:
         try:
             await self._database.write(job)
-        except StoreUnavailableError as error:
+        except StoreRefusedError as error:
             if isinstance(error.__cause__, IntegrityError):
                 raise NameTakenError(f"there is an agent named {name!r}") from error
             raise

@@ -34,10 +34,27 @@ def keep_blob(tx: Tx, text: str, now: datetime) -> str:
 
 
 class Blobs:
-    """Reads what is kept whole."""
+    """Reads and writes what is kept whole."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def keep(self, text: str, now: datetime) -> str:
+        """Keep a text, or its first ``MOST_BYTES``; its id.
+
+        Raises:
+            StoreUnavailableError: The database failed.
+        """
+        return await self._database.write(lambda tx: keep_blob(tx, text, now))
+
+    async def get(self, blob_id: str) -> bytes | None:
+        """What is kept under an id.
+
+        Raises:
+            StoreUnavailableError: The database failed.
+        """
+        async with self._database.session() as session:
+            return (await session.exec(select(col(BlobRow.body)).where(col(BlobRow.id) == blob_id))).first()
 
     async def result(self, run_id: str, call_id: str) -> KeptResult | None:
         """The result of a call; ``None`` if there is no such call, or it has none.

@@ -10,8 +10,23 @@ from sqlmodel import col, select
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import find_row, insert_row, run_sql
 from longrun.store.db.tables import OutboxRow
+from longrun.store.log import lock
+from longrun.workflows.contract.runs import FINAL
+from longrun.workflows.inbox import MOST_MESSAGES
 
 SignalKind = Literal["decide", "cancel", "say"]
+
+
+MOST_CHARS = 250_000
+"""Characters of the messages that wait for a run's next step; it keeps a million bytes."""
+
+
+class TooManySaidError(Exception):
+    """So many messages wait for a run's next step that it would drop another one."""
+
+
+class TooLateError(Exception):
+    """The run has ended."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,24 @@ def release_signals(tx: Tx, run_id: str, first: int) -> None:
     run_sql(tx, release, f"rewind:{first}:", run_id, run_id)
 
 
+def unheard(tx: Tx, run_id: str) -> int:
+    """How many users' messages were accepted that no step of a run has."""
+    query = "SELECT COUNT(*) FROM outbox WHERE run_id = ? AND kind = 'say' AND NOT heard"
+    return run_sql(tx, query, run_id).scalar_one()
+
+
+def _make_room(tx: Tx, signal: Signal) -> None:
+    lock(tx, signal.run_id)
+    status = run_sql(tx, "SELECT status FROM runs WHERE id = ?", signal.run_id).scalar()
+    if status in FINAL:
+        raise TooLateError(f"run {signal.run_id} is {status}")
+    query = "SELECT COUNT(*) AS count, SUM(LENGTH(body)) AS chars FROM outbox WHERE run_id = ? AND kind = 'say' AND NOT heard"
+    waiting = run_sql(tx, query, signal.run_id).mappings().one()
+    count, chars = int(waiting["count"]), int(waiting["chars"] or 0)
+    if count >= MOST_MESSAGES or chars + len(signal.body) > MOST_CHARS:
+        raise TooManySaidError(f"{count} messages wait for the next step of run {signal.run_id}; no more fit")
+
+
 class Outbox:
     """Reads and writes the outbox."""
 
@@ -44,6 +77,8 @@ class Outbox:
         """Keep a signal; the one that stands under its key, which is an earlier one if there was one.
 
         Raises:
+            TooLateError: The run has ended; a message to it would be lost.
+            TooManySaidError: Too many messages wait for the run's next step.
             StoreUnavailableError: The database failed.
         """
 
@@ -51,7 +86,11 @@ class Outbox:
             known = find_row(tx, OutboxRow, col(OutboxRow.key) == signal.key)
             if known is not None:
                 return Signal(known.run_id, known.key, signal.kind, known.body)
-            row = OutboxRow(run_id=signal.run_id, key=signal.key, kind=signal.kind, body=signal.body, created_at=now)
+            if signal.kind == "say":
+                _make_room(tx, signal)
+            row = OutboxRow(
+                run_id=signal.run_id, key=signal.key, kind=signal.kind, body=signal.body, created_at=now, heard=False
+            )
             insert_row(tx, row)
             return signal
 

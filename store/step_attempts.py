@@ -9,7 +9,7 @@ from longrun.store.db.sql import run_sql
 from longrun.store.journal import find, notices
 from longrun.workflows.contract.attempts import AttemptOutcome, ResumePoint
 from longrun.workflows.contract.events import EVENT, Event
-from longrun.workflows.contract.messages import Usage
+from longrun.workflows.contract.messages import Message, Usage
 from longrun.workflows.contract.results import ModelReply, Notice, StepOpened
 
 _CHARS_PER_TOKEN = 4
@@ -94,6 +94,12 @@ def charge_lost(tx: Tx, known: StepAttempt, number: int) -> None:
     if chars or run_sql(tx, query, known.run_id, known.step, number).first() is None:
         usage = Usage(output_tokens=-(-chars // _CHARS_PER_TOKEN))
         charge(tx, known.key, number, usage, estimated=True)
+
+
+def charge_guess(tx: Tx, key: CallKey, number: int, message: Message) -> None:
+    """Charge an attempt with what has come of a message whose cost nobody has said."""
+    chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in message.parts)
+    charge(tx, key, number, Usage(output_tokens=-(-chars // _CHARS_PER_TOKEN)), estimated=True)
 
 
 def estimated_input(tx: Tx, key: CallKey) -> int:

@@ -23,6 +23,7 @@ from longrun.store.log import Append, append, check, lock, lock_open, step_fence
 from longrun.store.repair.rewind import Origin, admit
 from longrun.store.step_attempts import (
     StepAttempt,
+    charge_guess,
     charge_lost,
     count_attempts,
     estimated_input,
@@ -283,8 +284,12 @@ def _supersede(tx: Tx, attempt: StepAttempt, now: datetime) -> tuple[Notice, ...
 def _keep(tx: Tx, attempt: StepAttempt, reply: ModelReply, last: int) -> ModelReply:
     outcome = "cancelled" if reply.finish_reason == "cancelled" else "completed"
     end_attempt(tx, attempt.key, attempt.number, outcome, reply.completed_at)
-    charge(tx, attempt.key, attempt.number, reply.usage)
-    if attempt.number > attempt.opened.attempt:
+    guessed = outcome == "cancelled" and reply.usage.output_tokens is None  # no provider says what it has cut off cost
+    if guessed:
+        charge_guess(tx, attempt.key, attempt.number, reply.message)
+    else:
+        charge(tx, attempt.key, attempt.number, reply.usage)
+    if guessed or attempt.number > attempt.opened.attempt:
         charge_same_input(tx, attempt.key, reply.usage.input_tokens or estimated_input(tx, attempt.key))
     reply = reply.model_copy(update={"attempts": entries_of(tx, attempt.key)})
     settle(tx, attempt.run_id, reply, last)

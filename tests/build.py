@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from longrun.runtime.ids import new_id
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
+from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
 from longrun.store.db.database import Committed, Database
 from longrun.store.db.tables import MessageRow
@@ -126,6 +127,7 @@ class Stores:
     approvals: Approvals
     messages: Messages
     log: LogReader
+    blobs: Blobs
 
     @classmethod
     def over(cls, url: str, committed: Committed | None = None) -> "Stores":
@@ -140,6 +142,7 @@ class Stores:
             Approvals(database),
             Messages(database),
             LogReader(database),
+            Blobs(database),
         )
 
     async def accept(self, given: RunOrder | None = None) -> RunOrder:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,12 +23,36 @@ from longrun.workflows.contract.messages import FinishReason, OpaquePart, Reason
 USAGE = Usage(input_tokens=10, output_tokens=5)
 
 
+class Flag:
+    """An event between a test and what it tests, whose tools run on another thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Let it have happened."""
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether it has."""
+        return self._event.is_set()
+
+    def blocking(self, seconds: float) -> bool:
+        """Block this thread until it has; whether it has by then."""
+        return self._event.wait(seconds)
+
+    async def wait(self) -> None:
+        """Wait until it has."""
+        while not self._event.is_set():  # noqa: ASYNC110 - no event of asyncio reaches another thread's loop
+            await asyncio.sleep(0.002)
+
+
 class Gate:
     """A place in a stream, or in a tool, where somebody waits."""
 
     def __init__(self) -> None:
-        self.reached = asyncio.Event()
-        self._opened = asyncio.Event()
+        self.reached = Flag()
+        self._opened = Flag()
 
     async def passed(self) -> None:
         """Arrive, and go on when the gate is open."""

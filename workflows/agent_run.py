@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -20,6 +21,9 @@ from longrun.workflows.steps.people import ask_people
 from longrun.workflows.steps.stop import stopped
 from longrun.workflows.steps.tools import call_tools
 
+_HEARS_WITHIN = 60.0
+"""Seconds that a run waits for a message that was accepted for it."""
+
 
 @workflow.defn(name="AgentRun")
 class AgentRun:
@@ -33,15 +37,28 @@ class AgentRun:
     @workflow.run
     async def run(self, _state: RunState) -> Outcome:
         """Step until there is an outcome, write it, and return it."""
-        try:
-            outcome = await self._until_outcome()
-        except continuation.Due:
-            outcome = stopped(self._run)
+        while True:
+            try:
+                outcome = await self._until_outcome()
+            except continuation.Due:
+                outcome = stopped(self._run)
+                if outcome is None:
+                    workflow.continue_as_new(continuation.carried(self._run, waiting=True))
             if outcome is None:
-                workflow.continue_as_new(continuation.carried(self._run, waiting=True))
-        if outcome is None:
-            workflow.continue_as_new(continuation.carried(self._run))
-        return await finish(self._run, outcome)
+                workflow.continue_as_new(continuation.carried(self._run))
+            if written := await self._finished(outcome):
+                return written
+
+    async def _finished(self, outcome: Outcome) -> Outcome | None:
+        """The outcome as it is written; ``None`` to go on with what was said meanwhile."""
+        run = self._run
+        if written := await finish(run, outcome, hears=outcomes.may_go_on(outcome)):
+            return written
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: bool(run.inbox.messages or stopped(run)), timeout=_HEARS_WITHIN)
+        if run.inbox.messages and not stopped(run):
+            return None
+        return await finish(run, stopped(run) or outcome)
 
     @workflow.signal(dynamic=True)
     def receive(self, name: str, given: Sequence[RawValue]) -> None:

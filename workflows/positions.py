@@ -30,7 +30,9 @@ def unfolded(result: Result | OpenStep) -> Iterator[Result]:
 
 def first_seq(result: Result) -> int:
     """The position of a result's first event."""
-    return result.spans[0].first if isinstance(result, ModelReply) else result.stamp.first
+    if not isinstance(result, ModelReply):
+        return result.stamp.first
+    return result.spans[-1].last if result.kept else result.spans[0].first
 
 
 def last_seq(result: Result, run_id: str) -> int:
@@ -40,7 +42,7 @@ def last_seq(result: Result, run_id: str) -> int:
 
 def seqs(result: Result, count: int) -> list[int]:
     """The positions of a result's ``count`` events."""
-    if isinstance(result, ModelReply):
+    if isinstance(result, ModelReply) and not result.kept:
         return [seq for span in result.spans for seq in range(span.first, span.last + 1)]
     return list(range(first_seq(result), first_seq(result) + count))
 

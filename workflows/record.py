@@ -70,6 +70,11 @@ def said_message(run_id: str, step: int, index: int, said: Said) -> Message:
     return Message(id=str(uuid.UUID(bytes=digest, version=4)), role="user", parts=(TextPart(text=said.text),))
 
 
+def say_key(run_id: str, said: Said) -> str:
+    """What makes two signals with a user's message one."""
+    return f"say:{run_id}:{said.id}"
+
+
 def accepted(order: RunOrder) -> RunAccepted:
     """The run's first event."""
     return RunAccepted(
@@ -136,6 +141,8 @@ def _(result: Failed, run_id: str, _text: str = "") -> list[Event]:
 
 @events.register
 def _(result: ModelReply, run_id: str, _text: str = "") -> list[Event]:
+    if result.kept:
+        return [message_completed(run_id, result)]
     attempt = Attempt(run_id, result.step, result.attempt, result.attempt_at, result.message.id)
     return [*played(attempt, result.message, result.marks), message_completed(run_id, result)]
 

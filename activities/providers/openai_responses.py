@@ -13,7 +13,7 @@ from longrun.activities.failures import MismatchFailure
 from longrun.activities.providers.assembly import drain
 from longrun.activities.providers.errors import ended_early, provider_failures
 from longrun.activities.providers.fields import Object
-from longrun.activities.providers.openai_responses_reader import EVENT, RESPONSE, Reader
+from longrun.activities.providers.openai_responses_reader import EVENT, RESPONSE, Reader, usage_of
 from longrun.activities.providers.openai_responses_request import responses_body
 from longrun.activities.providers.provider import (
     Delta,
@@ -26,6 +26,7 @@ from longrun.activities.providers.provider import (
 )
 from longrun.activities.providers.wire import chunks
 from longrun.workflows.contract.attempts import ResumePoint
+from longrun.workflows.contract.messages import Usage
 
 _POLL = 0.5
 _LONGEST_POLL = 4.0
@@ -114,9 +115,11 @@ class OpenAIResponses(Resumable):
             pause = min(2 * pause, _LONGEST_POLL)
 
     @override
-    async def cancel(self, response_id: str) -> None:
+    async def cancel(self, response_id: str) -> Usage:
         with provider_failures(response_id):
-            await self._client.responses.cancel(response_id, timeout=_CANCEL_TIMEOUT)
+            raw = await self._client.responses.with_raw_response.cancel(response_id, timeout=_CANCEL_TIMEOUT)
+            async with aclosing(chunks(raw.http_response, response_id, RESPONSE)) as found:
+                return usage_of((await anext(found)).value)
 
     @override
     async def aclose(self) -> None:

@@ -254,7 +254,7 @@ class Reader:
             part = self._parts.find(key)
             if part and (part.complete or part.kind != "tool_call"):
                 yield from self._parts.complete(key)
-        self.completed = Completed(self._finish_reason(response), _usage(response))
+        self.completed = Completed(self._finish_reason(response), usage_of(response))
 
     def _finish_reason(self, response: Object) -> FinishReason:
         if response.get("status") == "incomplete":
@@ -269,7 +269,8 @@ class Reader:
         raise reported(self.provider_model, response.get("error") or f"the model {status}")
 
 
-def _usage(response: Object) -> Usage:
+def usage_of(response: Object) -> Usage:
+    """What a response says that it has cost."""
     used = response.get("usage")
     return Usage(
         input_tokens=count(used, "input_tokens"),

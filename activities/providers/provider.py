@@ -146,8 +146,11 @@ class Resumable(Provider):
         """
 
     @abstractmethod
-    async def cancel(self, response_id: str) -> None:
+    async def cancel(self, response_id: str) -> Usage:
         """Stop the generation of an answer, so that no more of it is charged. Does nothing if the answer is complete.
+
+        Returns:
+            What the provider says that it has cost.
 
         Raises:
             ProviderFailure: The provider refused, or did not answer.

@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import logging
 import traceback
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from longrun.activities.toolbox.builtin import builtin_tools
 from longrun.activities.toolbox.definition import MAX_RETURN_CHARS, Tool, tool
 from longrun.activities.toolbox.faults import explain
+from longrun.activities.toolbox.loop import ToolLoop
 from longrun.activities.toolbox.tool import ToolContext, ToolFailure
 from longrun.runtime.plain import PlainError
 from longrun.workflows.contract.agents import ToolSpec
@@ -50,6 +51,7 @@ class Toolbox:
     """
 
     def __init__(self, tools: Iterable[Tool]) -> None:
+        self._loop = ToolLoop()
         self._tools: dict[str, Tool] = {}
         for each in tools:
             if each.spec.name in self._tools:
@@ -99,7 +101,8 @@ class Toolbox:
             return _result("error", no_tool, MAX_RETURN_CHARS)
         limit = found.spec.return_char_limit
         try:
-            value = await _within_time(found, _parse(found, arguments), context)
+            values = _parse(found, arguments)
+            value = await _within_time(found, lambda: self._loop.run(lambda: found.call(values, context)))
             return _result("ok", value if isinstance(value, str) else to_json(value).decode(), limit)
         except ToolFailure as exc:
             return _result("error", str(exc), limit)
@@ -136,11 +139,11 @@ def _parse(found: Tool, arguments: str) -> dict[str, object]:
         raise ToolFailure(explain(exc, found.spec.name)) from exc
 
 
-async def _within_time(found: Tool, values: dict[str, object], context: ToolContext) -> object:
+async def _within_time(found: Tool, call: Callable[[], Awaitable[object]]) -> object:
     scope = asyncio.timeout(found.spec.timeout)
     try:
         async with scope:
-            return await found.call(values, context)
+            return await call()
     except TimeoutError as exc:
         if not scope.expired():
             raise  # the tool's own

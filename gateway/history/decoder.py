@@ -1,10 +1,11 @@
 """Takes the results of a run's activities out of the events of one execution of its history."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
+from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import (
     ActivityTaskCompletedEventAttributes,
@@ -23,6 +24,7 @@ from longrun.workflows.contract.shape import Shape
 from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
 
 S = TypeVar("S", bound=Shape)
+BlobReader = Callable[[str], Awaitable[bytes | None]]
 _LOCAL_ACTIVITY = "core_local_activity"  # the marker that the SDK's core writes for one
 _REQUESTS: dict[str, type[ModelCall | ToolCall]] = {
     ModelSteps.call_model.__name__: ModelCall,
@@ -43,11 +45,13 @@ class ExecutionDecoder:
     Args:
         converter: Decodes payloads of this run.
         results: Gets what is found.
+        blobs: Finds what is too large for history; without it, of that only the digest counts.
     """
 
-    def __init__(self, converter: DataConverter, results: Results) -> None:
+    def __init__(self, converter: DataConverter, results: Results, blobs: BlobReader | None) -> None:
         self._converter = converter
         self._results = results
+        self._blobs = blobs
         self._kinds: dict[int, type[ModelReply | ToolOutcome]] = {}
 
     async def take(self, event: HistoryEvent) -> None:
@@ -82,7 +86,7 @@ class ExecutionDecoder:
     async def _completed(self, attributes: ActivityTaskCompletedEventAttributes) -> None:
         if kind := self._kinds.get(attributes.scheduled_event_id):
             with suppress(ValueError):  # completed by hand with what is no result of ours; the run had it done again
-                self._results.add(await self._one(attributes.result.payloads, kind))
+                self._results.add(await self._whole(await self._one(attributes.result.payloads, kind)))
 
     async def _marker(self, attributes: MarkerRecordedEventAttributes) -> None:
         if attributes.marker_name != _LOCAL_ACTIVITY or "result" not in attributes.details:
@@ -93,7 +97,15 @@ class ExecutionDecoder:
             return
         result = await self._one(attributes.details["result"].payloads, kind)
         for each in result.outcomes if isinstance(result, Answered) else (result,):
-            self._results.add(each)
+            self._results.add(await self._whole(each))
+
+    async def _whole(self, result: S) -> S:
+        """A result with what was too large for history; as it is, if that is lost."""
+        kept = getattr(result, "kept", None)
+        body = await self._blobs(kept) if kept and self._blobs else None
+        with suppress(ValidationError):  # more than a blob holds
+            return type(result).model_validate_json(body) if body else result
+        return result
 
     async def _one(self, payloads: Iterable[Payload], kind: type[S]) -> S:
         values = await self._converter.decode(list(payloads), [kind])

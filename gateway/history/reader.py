@@ -9,7 +9,7 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.converter import WorkflowSerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
-from longrun.gateway.history.decoder import ExecutionDecoder
+from longrun.gateway.history.decoder import BlobReader, ExecutionDecoder
 from longrun.gateway.history.results import Results
 from longrun.runtime.temporal import RPC_TIMEOUT, answered
 
@@ -36,10 +36,16 @@ class Tip:
 
 
 class HistoryReader:
-    """Reads histories of runs."""
+    """Reads histories of runs.
 
-    def __init__(self, client: Client) -> None:
+    Args:
+        client: The connection to Temporal.
+        blobs: Finds what is too large for history.
+    """
+
+    def __init__(self, client: Client, blobs: BlobReader | None = None) -> None:
         self._client = client
+        self._blobs = blobs
 
     async def tip(self, run_id: str) -> Tip | None:
         """The newest execution of a run's chain; ``None`` if Temporal knows no such run.
@@ -68,7 +74,7 @@ class HistoryReader:
         converter = self._client.data_converter.with_context(context)
         results.executions = await self._chain(run_id, tip)
         for execution in results.executions:
-            decoder = ExecutionDecoder(converter, results)
+            decoder = ExecutionDecoder(converter, results, self._blobs)
             async with aclosing(self._events(run_id, execution)) as events:
                 async for event in events:
                     await decoder.take(event)

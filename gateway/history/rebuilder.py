@@ -12,6 +12,7 @@ from longrun.gateway.history.log import history_from
 from longrun.gateway.history.reader import HistoryReader, Tip
 from longrun.gateway.history.results import Results
 from longrun.runtime.clock import now
+from longrun.store.blobs import Blobs
 from longrun.store.db.database import Database
 from longrun.store.journal import Journal
 from longrun.store.log import LogReader
@@ -59,7 +60,7 @@ class Rebuilder:
     """
 
     def __init__(self, client: Client, database: Database, runs: Runs, log: LogReader) -> None:
-        self._reader = HistoryReader(client)
+        self._reader = HistoryReader(client, Blobs(database).get)
         self._database = database
         self._runs = runs
         self._log = log

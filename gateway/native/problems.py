@@ -15,13 +15,17 @@ from longrun.gateway.http.errors import ErrorShape, FieldError, RequestError, wr
 from longrun.gateway.service.errors import (
     AlreadyDecidedError,
     AmbiguousCallError,
+    InvalidEditError,
     KeyReusedError,
     NameTakenError,
     PrunedError,
     RunOverError,
+    StoreRefusedError,
     StoreUnavailableError,
     TemporalUnavailableError,
     ThreadBusyError,
+    TooLargeError,
+    TooManySaidError,
     UnknownAgentError,
     UnknownCallError,
     UnknownResultError,
@@ -50,6 +54,8 @@ _FIELDS: Mapping[type[Exception], tuple[str, int]] = {
     KeyReusedError: ("Idempotency-Key", 422),
     NameTakenError: ("name", 409),
     RunOverError: ("run_id", 409),
+    StoreRefusedError: ("body", 422),
+    TooManySaidError: ("text", 429),
     UnknownAgentError: ("agent_id", 404),
     UnknownCallError: ("call_id", 404),
     UnknownResultError: ("call_id", 404),
@@ -99,6 +105,10 @@ def _of_decision(error: AlreadyDecidedError) -> Response:
     return _named(error, 409, "call_id", call_status=error.status, decision=decision)
 
 
+def _of_field(error: TooLargeError | InvalidEditError) -> Response:
+    return _refused(wrong(error.field, str(error)))
+
+
 def _of_range(error: PrunedError) -> Response:
     return _named(error, 410, "starting_after", first=error.first)
 
@@ -114,6 +124,8 @@ _RENDERERS: Mapping[type[Exception], Callable[[Any], Response]] = {
     HTTPException: _of_http,
     ThreadBusyError: _of_thread,
     AlreadyDecidedError: _of_decision,
+    TooLargeError: _of_field,
+    InvalidEditError: _of_field,
     PrunedError: _of_range,
     StoreUnavailableError: _unavailable,
     TemporalUnavailableError: _unavailable,
@@ -131,6 +143,7 @@ PROBLEMS = ErrorShape(
         413: "The body is too large",
         415: "The body is not application/json",
         422: "A field is wrong",
+        429: "Too much waits already",
         503: "The store or Temporal is unavailable; try again after Retry-After",
     },
 )

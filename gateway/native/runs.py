@@ -151,7 +151,7 @@ async def cancel_run(services: Services, run_id: Id, body: CancelBody) -> Reply[
     "/api/runs/{run_id}/messages",
     Answer(200, "The run knows"),
     Answer(202, "It is kept until the run is available"),
-    errors=(404, 409),
+    errors=(404, 409, 429),
 )
 async def say_to_run(services: Services, run_id: Id, body: SayBody) -> Reply[Delivered]:
     """Say something to a run.

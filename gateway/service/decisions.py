@@ -4,10 +4,12 @@ from typing import Literal
 
 from longrun.gateway.service.confirmation import confirmed
 from longrun.gateway.service.delivery import Delivery
+from longrun.gateway.service.edits import check_arguments
 from longrun.gateway.service.errors import AlreadyDecidedError, AmbiguousCallError, RunOverError, UnknownCallError
 from longrun.gateway.service.run import Run
 from longrun.gateway.streaming.hub import Hub
 from longrun.runtime.failpoints import reached
+from longrun.store.agents import Agents
 from longrun.store.approvals import ApprovalFilter, Approvals, Requested
 from longrun.store.db.tables import ApprovalRow
 from longrun.store.log import LogReader
@@ -32,10 +34,12 @@ class Decisions:
         delivery: Delivers decisions.
         log: The store's logs.
         hub: News of them.
+        agents: The store's agents, and the tools that workers offer.
     """
 
-    def __init__(self, approvals: Approvals, delivery: Delivery, log: LogReader, hub: Hub) -> None:
+    def __init__(self, approvals: Approvals, delivery: Delivery, log: LogReader, hub: Hub, agents: Agents) -> None:
         self._approvals = approvals
+        self._agents = agents
         self._delivery = delivery
         self._log = log
         self._hub = hub
@@ -83,7 +87,10 @@ class Decisions:
 
         Raises:
             AlreadyDecidedError: Another decision came first.
+            InvalidEditError: The tool does not take the reviewer's arguments.
         """
+        if decision.decision == "edit":
+            await self._check_edit(run_id, decision)
         body = decision.model_dump_json(exclude_none=True)
         signal = await self._delivery.accept(Signal(run_id, f"decide:{run_id}:{decision.call_id}", "decide", body))
         if signal.body != body:
@@ -102,6 +109,13 @@ class Decisions:
 
             found = await confirmed(look, news.take, CONFIRMED_WITHIN)
         return found if isinstance(found, ApprovalView) else None
+
+    async def _check_edit(self, run_id: str, decision: Decision) -> None:
+        """Check the arguments of a call that waits; of one that is to come nobody knows the tool."""
+        waiting = await self._approvals.find(run_id=run_id, call_id=decision.call_id)
+        for tool in await self._agents.tools() if waiting else ():
+            if tool.name == waiting[0].name:
+                check_arguments(tool, decision.args)
 
 
 def _confirmation(approval: ApprovalRow, decision_id: str | None) -> ApprovalView:

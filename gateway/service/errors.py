@@ -6,19 +6,25 @@ from longrun.gateway.streaming.tail import PrunedError
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.agents import NameTakenError
 from longrun.store.db.database import StoreUnavailableError
+from longrun.store.db.engines import StoreRefusedError
+from longrun.store.outbox import TooManySaidError
 from longrun.store.runs import KeyReusedError, ThreadBusyError
 from longrun.workflows.contract.runs import Decision
 
 __all__ = [
     "AlreadyDecidedError",
     "AmbiguousCallError",
+    "InvalidEditError",
     "KeyReusedError",
     "NameTakenError",
     "PrunedError",
     "RunOverError",
+    "StoreRefusedError",
     "StoreUnavailableError",
     "TemporalUnavailableError",
     "ThreadBusyError",
+    "TooLargeError",
+    "TooManySaidError",
     "UnknownAgentError",
     "UnknownCallError",
     "UnknownProviderError",
@@ -26,6 +32,9 @@ __all__ = [
     "UnknownRunError",
     "UnknownToolsError",
 ]
+
+LARGEST_ORDER = 1_900_000
+"""Bytes of what a run is started with; Temporal refuses a payload of more than 2 MiB."""
 
 
 class UnknownRunError(Exception):
@@ -64,6 +73,32 @@ class UnknownToolsError(Exception):
         super().__init__(f"there are no tools {', '.join(name for _, name in unknown)}")
         self.unknown = unknown
         self.known = known
+
+
+class TooLargeError(Exception):
+    """A run is ordered with more than Temporal takes.
+
+    Args:
+        field: What is the largest part of it.
+        size: How many bytes all of it has.
+    """
+
+    def __init__(self, field: str, size: int) -> None:
+        super().__init__(f"the run is too large: {size} bytes of JSON, most of them here; at most {LARGEST_ORDER} fit")
+        self.field = field
+
+
+class InvalidEditError(Exception):
+    """A reviewer's arguments are not what the tool takes.
+
+    Args:
+        field: Where.
+        message: What is wrong there.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class UnknownProviderError(Exception):

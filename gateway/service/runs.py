@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from temporalio.service import RPCError
 
 from longrun.gateway.service.delivery import Delivery, Fate
-from longrun.gateway.service.errors import KeyReusedError, RunOverError
+from longrun.gateway.service.errors import LARGEST_ORDER, KeyReusedError, RunOverError, TooLargeError
 from longrun.gateway.service.executions import Executions
 from longrun.gateway.service.run import Run
 from longrun.gateway.service.workflows import Workflows
@@ -15,11 +15,13 @@ from longrun.runtime.clock import now
 from longrun.runtime.failpoints import reached
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.db.database import StoreUnavailableError
-from longrun.store.outbox import Signal
+from longrun.store.outbox import Signal, TooLateError
 from longrun.store.runs import Acceptance, Runs
+from longrun.workflows import record
 from longrun.workflows.contract.messages import Usage
 from longrun.workflows.contract.requests import Finish
-from longrun.workflows.contract.runs import Cancel, Outcome, RunOrder, Said
+from longrun.workflows.contract.runs import Cancel, Outcome, RunOrder, RunState, Said
+from longrun.workflows.contract.sizes import size_of
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +58,9 @@ class RunService:
         Raises:
             KeyReusedError: The idempotency key was used with another body.
             ThreadBusyError: The thread is busy, and the caller did not want to wait.
+            TooLargeError: It would not fit into Temporal.
         """
+        _fits(acceptance.order)
         accepted = await self._runs.accept(acceptance)
         reached("run accepted")
         if accepted.created:
@@ -108,11 +112,27 @@ class RunService:
         Raises:
             RunOverError: The run has ended.
             KeyReusedError: The message's id was used for another one.
+            TooManySaidError: Too many messages wait for its next step.
         """
         if run.over:
             raise RunOverError(f"run {run.id} is {run.status}")
         body = said.model_dump_json(exclude_none=True)
-        signal = await self._delivery.accept(Signal(run.id, f"say:{run.id}:{said.id}", "say", body))
+        try:
+            signal = await self._delivery.accept(Signal(run.id, record.say_key(run.id, said), "say", body))
+        except TooLateError as error:
+            raise RunOverError(str(error)) from error
         if signal.body != body:
             raise KeyReusedError(f"the id {said.id} was used for another message to run {run.id}")
         return await self._delivery.send(signal)
+
+
+def _fits(order: RunOrder) -> None:
+    size = size_of(RunState(order=order))
+    if size > LARGEST_ORDER:
+        agent = order.agent
+        parts = {
+            "input": size_of(order.input),
+            "agent.system": size_of(agent.system),
+            "agent.tools": size_of(agent.model_copy(update={"system": ""})),
+        }
+        raise TooLargeError(max(parts, key=lambda part: parts[part]), size)

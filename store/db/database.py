@@ -26,6 +26,7 @@ from longrun.store.db.engines import (
     FileWatch,
     StoreUnavailableError,
     driver,
+    failure,
     is_sqlite,
     prepare,
     sqlite_file,
@@ -59,9 +60,9 @@ class _Write:
 
     def reject(self, error: Exception) -> None:
         if isinstance(error, UNAVAILABLE):
-            unavailable = StoreUnavailableError(f"the store could not be written: {error}")
-            unavailable.__cause__ = error
-            error = unavailable
+            meant = failure(error, "written")
+            meant.__cause__ = error
+            error = meant
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._fail, error)
 
@@ -165,7 +166,7 @@ class Database:
             with self._read_engine.connect() as connection:
                 return job(connection)
         except UNAVAILABLE as error:
-            raise StoreUnavailableError(f"the store could not be read: {error}") from error
+            raise failure(error, "read") from error
 
     async def aclose(self) -> None:
         """Finish what waits and close the connections; from now on the store is unavailable."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, event, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, StatementError
 
 from longrun.runtime.plain import PlainError
 
@@ -21,8 +21,29 @@ class StoreUnavailableError(PlainError):
     """The database did not answer, or refused; nothing was written."""
 
 
+class StoreRefusedError(PlainError):
+    """The database did not take what was to be written, and never will; nothing was written."""
+
+
 class DatabaseUrlError(PlainError, ValueError):
     """The URL names no database that we can use."""
+
+
+_REFUSALS = ("22", "23", "54")
+"""Classes of PostgreSQL's codes: data, constraints, limits."""
+_LONGEST_REASON = 300
+
+
+def failure(error: Exception, doing: str) -> StoreUnavailableError | StoreRefusedError:
+    """What an error of the database means to whoever wrote or read; without what was to be written."""
+    cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
+    code = getattr(cause, "sqlstate", None) or ""
+    reason = str(cause).strip().partition("\n")[0][:_LONGEST_REASON]
+    refused = code.startswith(_REFUSALS) or isinstance(cause, sqlite3.DataError | sqlite3.IntegrityError)
+    bound = isinstance(error, StatementError) and not isinstance(error, DBAPIError)  # no database was asked
+    if refused or bound:
+        return StoreRefusedError(f"the store refused what was to be {doing}: {reason}")
+    return StoreUnavailableError(f"the store could not be {doing}: {reason}")
 
 
 def _parsed(url: str) -> URL:

@@ -241,7 +241,10 @@ class ApprovalRow(Row, table=True):
 
 
 class OutboxRow(Row, table=True):
-    """A signal that was accepted and must reach its workflow. ``key`` makes two of the same meaning one."""
+    """A signal that was accepted and must reach its workflow. ``key`` makes two of the same meaning one.
+
+    ``heard``: it is a user's message, and a step of the run has it.
+    """
 
     __tablename__ = "outbox"  # pyright: ignore[reportAssignmentType] # SQLAlchemy's way
 
@@ -252,3 +255,4 @@ class OutboxRow(Row, table=True):
     body: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=UtcTime)
     delivered_at: datetime | None = Field(default=None, sa_type=UtcTime, index=True)
+    heard: bool = False

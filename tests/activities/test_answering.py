@@ -97,7 +97,7 @@ async def desk_of(stores: Stores, server: Wire, catalog: ProviderCatalog) -> Des
     """A desk over a new run."""
     spec = agent().model_copy(update={"model": MODEL})
     run_id = (await stores.accept(order(spec=spec))).run_id
-    activities = ModelActivities(catalog, Toolbox([]), stores.runs, stores.steps, stores.messages)
+    activities = ModelActivities(catalog, Toolbox([]), stores.runs, stores.steps, stores.messages, blobs=stores.blobs)
     return Desk(stores, server, activities, run_id)
 
 

@@ -27,7 +27,9 @@ class Desk:
         self._environment = ActivityEnvironment()
         self.started: list[str] = []
         self.cancelled: list[tuple[str, str]] = []
-        self.activities = LifecycleActivities(stores.runs, stores.calls, stores.approvals, self._start, self._cancel)
+        self.activities = LifecycleActivities(
+            stores.runs, stores.calls, stores.approvals, self._start, self._cancel, blobs=stores.blobs
+        )
 
     async def run(self, write: Callable[[Given], Awaitable[Got]], given: Given) -> Got:
         """Run one of the activities."""

@@ -56,7 +56,9 @@ class Desk:
         self.provider = provider
         self.environment = activity_environment()
         catalog = FakeCatalog(provider)
-        self._activities = ModelActivities(catalog, Toolbox(TOOLS), stores.runs, stores.steps, stores.messages)
+        self._activities = ModelActivities(
+            catalog, Toolbox(TOOLS), stores.runs, stores.steps, stores.messages, blobs=stores.blobs
+        )
 
     async def ask(self, step: int = 1, run_id: str | None = None) -> ModelReply:
         """Run the activity."""

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from longrun.activities.failures import MOST_FAILURES
 from longrun.activities.identity import worker_name
 from longrun.activities.toolbox.registry import Toolbox, tool
 from longrun.activities.toolbox.tool import ToolContext
@@ -80,7 +82,7 @@ class Desk:
         self.gate = Gate()
         self.environment = ActivityEnvironment()
         tools = [look, search, pay, book, post, recite, shout, held(self.gate)]
-        self._activities = ToolActivities(Toolbox(tools), stores.runs, stores.calls, workspace)
+        self._activities = ToolActivities(Toolbox(tools), stores.runs, stores.calls, workspace, blobs=stores.blobs)
 
     async def called(self, name: str, call_id: str = "c1") -> ToolCall:
         """A run whose model has called a tool with ``{"q": "é"}``."""
@@ -260,12 +262,23 @@ async def test_an_interrupted_call_that_may_be_repeated_runs_again_with_its_id(d
     assert noted(desk.workspace) == ["c1"]
 
 
-@pytest.mark.parametrize("name", ["search", "dance"])
-async def test_an_interrupted_call_that_changes_nothing_runs_again(desk: Desk, name: str) -> None:
-    call = await desk.interrupted(name)
+async def test_a_call_waits_for_a_worker_that_has_its_tool(desk: Desk) -> None:
+    call = await desk.called("dance")
+    with pytest.raises(ApplicationError) as error:
+        await desk.run(call)
+    assert (error.value.type, error.value.non_retryable) == ("no_such_tool", False)
+    assert error.value.message == "this worker has no tool named dance"
+    desk.environment.info = replace(desk.environment.info, attempt=MOST_FAILURES)
+    with pytest.raises(ApplicationError) as error:
+        await desk.run(call)
+    assert error.value.non_retryable
+
+
+async def test_an_interrupted_call_that_changes_nothing_runs_again(desk: Desk) -> None:
+    call = await desk.interrupted("search")
     outcome = await desk.run(call)
     assert outcome.attempt == 2
-    assert outcome.content.startswith("found" if name == "search" else "There is no tool named 'dance'")
+    assert outcome.content.startswith("found")
     assert len([event for event in await desk.events(call) if isinstance(event, ToolStarted)]) == 1
 
 

@@ -105,7 +105,7 @@ class ServiceHarness:
         """Decide a call."""
         given = {"call_id": call_id, "decision": decision, "by": "ann", "id": new_id(), **more}
         hub = Hub(self.stores.log)
-        decisions = Decisions(self.stores.approvals, self.delivery, self.stores.log, hub)
+        decisions = Decisions(self.stores.approvals, self.delivery, self.stores.log, hub, self.stores.agents)
         async with serving(hub.serve()):
             await decisions.decide(run_id, Decision.model_validate(given))
 

@@ -54,7 +54,7 @@ async def results_of(executions: Sequence[WorkflowHistory]) -> Results:
     context = WorkflowSerializationContext(namespace="default", workflow_id=run_id)
     results = Results(run_id)
     for execution, following in zip(executions, [*executions[1:], None], strict=True):
-        decoder = ExecutionDecoder(pydantic_data_converter.with_context(context), results)
+        decoder = ExecutionDecoder(pydantic_data_converter.with_context(context), results, None)
         for event in execution.events:
             await decoder.take(event)
         end = execution.events[-1].workflow_execution_continued_as_new_event_attributes

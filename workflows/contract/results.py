@@ -87,7 +87,8 @@ class ModelReply(Shape):
     ``marks`` says how the deltas cut the message: ``n > 0`` is a delta of n characters of the current part, ``0`` its
     completion, ``-k`` turns to part ``k - 1``. ``spans`` are the seqs of these events and of ``message.completed``.
     ``attempt`` is the one that asked, in whose name all of it stands. ``attempts`` are those that it took.
-    ``plans`` has an entry for each call of a tool that the agent may use, by the call's id.
+    ``plans`` has an entry for each call of a tool that the agent may use, by the call's id. ``kept`` names the blob
+    that has all of a reply that is too large for history; what is here has ``message.completed`` alone then.
     """
 
     step: int
@@ -103,6 +104,7 @@ class ModelReply(Shape):
     completed_at: datetime
     attempts: tuple[AttemptEntry, ...] = ()
     plans: dict[str, CallPlan] = Field(default_factory=dict)
+    kept: str | None = None
 
     @property
     def cut_calls(self) -> tuple[ToolCallPart, ...]:
@@ -150,7 +152,8 @@ class ToolOutcome(Shape):
     """A call's one result. ``started`` is ``None`` for a call that never ran, ``stamp`` is that of the result.
 
     ``arguments`` is what the tool was first run with, ``None`` where that is the model's own text. ``whole`` names the
-    blob that has all of a result of which ``content`` is the beginning. ``attempts`` are those that it took.
+    blob that has all of a result of which ``content`` is the beginning. ``attempts`` are those that it took. ``kept``
+    names the blob that has all of an outcome that is too large for history.
     """
 
     step: int
@@ -165,6 +168,7 @@ class ToolOutcome(Shape):
     progress: tuple[Progress, ...] = ()
     stamp: Stamp
     attempts: tuple[AttemptEntry, ...] = ()
+    kept: str | None = None
 
 
 class Answered(Shape):
@@ -199,6 +203,7 @@ class Finished(Shape):
     """The end as it was written: open steps, answers to open calls, then ``turn.ended`` of ``turn_id`` and ``run.*``.
 
     ``rewinds`` are the resets until then; ``unacknowledged`` is what was committed before and the run may not know.
+    ``kept`` names the blob that has all of an end that is too large for history.
     """
 
     finish: Finish
@@ -208,6 +213,7 @@ class Finished(Shape):
     stamp: Stamp
     rewinds: tuple[Rewound, ...] = ()
     unacknowledged: tuple[ModelReply | ToolOutcome | Paused | Recorded, ...] = ()
+    kept: str | None = None
 
 
 Result = (

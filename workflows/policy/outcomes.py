@@ -37,6 +37,11 @@ def after_reply(reply: ModelReply, *, cut_before: bool = False) -> Outcome | Non
     return Outcome(status="completed", stop_reason=_UNFINISHED.get(reply.finish_reason, "end_turn"))
 
 
+def may_go_on(outcome: Outcome) -> bool:
+    """Whether a run that would end so goes on when somebody says something."""
+    return outcome.status == "completed" and outcome.stop_reason != "max_steps"
+
+
 def cancelled(cancel: Cancel) -> Outcome:
     """The end of a run that is cancelled."""
     return Outcome(status="cancelled", stop_reason="cancelled", cancel=cancel)

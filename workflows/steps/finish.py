@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from longrun.workflows import activity_options, shielded
 from longrun.workflows.contract.requests import Finish
@@ -14,8 +15,14 @@ from longrun.workflows.steps.display import enter, show_status
 from longrun.workflows.steps.ignored import note_ignored
 
 
-async def finish(run: Run, outcome: Outcome) -> Outcome:
-    """Write the end, whatever is cancelled meanwhile. The outcome that was written first is the one that counts."""
+async def finish(run: Run, outcome: Outcome, *, hears: bool = False) -> Outcome | None:
+    """Write the end, whatever is cancelled meanwhile. The outcome that was written first is the one that counts.
+
+    Args:
+        run: The run.
+        outcome: How it ends.
+        hears: It does not end if something was said to it that is still on its way; ``None`` is returned then.
+    """
     run.pause = None
     with suppress(asyncio.CancelledError):  # it has been written by then
         await note_ignored(run)
@@ -26,9 +33,15 @@ async def finish(run: Run, outcome: Outcome) -> Outcome:
         outcome=outcome,
         usage=run.usage,
         acknowledged=run.acknowledged,
+        hears=hears,
     )
     writing = workflow.execute_local_activity_method(LifecycleSteps.finish_run, end, **activity_options.WRITE)
-    finished, _too_late = await shielded.ended(writing)
+    try:
+        finished, _too_late = await shielded.ended(writing)
+    except ActivityError as error:
+        if hears and isinstance(error.cause, ApplicationError) and error.cause.type == "unheard":
+            return None
+        raise
     written = finished.finish.outcome
     run.phase = "finished"
     show_status(written.status, written.stop_reason)

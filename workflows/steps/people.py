@@ -10,7 +10,7 @@ from longrun.workflows.contract.steps import LifecycleSteps
 from longrun.workflows.inbox import Inbox
 from longrun.workflows.policy import continuation, limits
 from longrun.workflows.run import Run
-from longrun.workflows.steps.display import enter, show_status
+from longrun.workflows.steps.display import enter_waiting, show_status
 from longrun.workflows.steps.history import is_long
 from longrun.workflows.steps.ignored import note_ignored
 from longrun.workflows.steps.write import write
@@ -26,7 +26,7 @@ async def ask_people(run: Run, calls: tuple[PendingApproval, ...]) -> dict[str, 
         expires_at=workflow.now() + timedelta(seconds=run.order.limits.approval_timeout),
         usage=run.usage,
     )
-    enter(run, "waiting", f"waits for approval of {', '.join(call.name for call in calls)}")
+    enter_waiting(run, calls)
     show_status("waiting")
     paused = await write(LifecycleSteps.pause_run, run.pause)
     run.pause = paused.pause  # a pause that was written before a worker died keeps its expiry

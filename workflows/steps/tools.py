@@ -20,6 +20,9 @@ from longrun.workflows.steps.perform import perform
 from longrun.workflows.steps.stop import stopped
 from longrun.workflows.steps.write import write
 
+ANSWERED_AT_ONCE = 100
+"""Answers that go into one payload together."""
+
 
 async def call_tools(run: Run, reply: ModelReply, verdicts: Mapping[str, Decision | None]) -> bool:
     """Run or answer every call of a message. False if a decision did not come in time."""
@@ -58,6 +61,7 @@ async def _run_tool(run: Run, call: ToolCall, plan: CallPlan) -> Answer | Interr
 
 
 async def _answer(run: Run, answers: Sequence[Answer]) -> None:
-    if answers:
-        given = Answers(run_id=run.order.run_id, step=run.step, answers=tuple(answers))
+    for first in range(0, len(answers), ANSWERED_AT_ONCE):
+        batch = tuple(answers[first : first + ANSWERED_AT_ONCE])
+        given = Answers(run_id=run.order.run_id, step=run.step, answers=batch)
         await write(LifecycleSteps.answer_calls, given)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from longrun.activities.toolbox.registry import Toolbox, ToolboxError, ToolResult, tool
 from longrun.activities.toolbox.tool import ToolContext, ToolFailure
+from tests.provider_fake import Flag
 
 Run = Callable[[str, str], Awaitable[ToolResult]]
 
@@ -161,19 +162,48 @@ async def test_an_unexpected_exception_is_an_answer_and_logged(
 
 
 async def test_a_cancellation_goes_through(context: ToolContext) -> None:
-    started = asyncio.Event()
+    started, cleaned = Flag(), Flag()
 
     @tool()
     async def begin() -> None:
         """Begin and never end."""
         started.set()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.set()
 
     task = asyncio.create_task(Toolbox([begin]).run("begin", "{}", context))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert cleaned.is_set()
+
+
+async def test_a_tool_that_blocks_holds_nobody_else_up(context: ToolContext) -> None:
+    going_on = Flag()
+
+    @tool(timeout=20)
+    async def block() -> str:
+        """Block the loop it runs on until the rest of the process has gone on."""
+        return str(going_on.blocking(15))
+
+    running = asyncio.create_task(Toolbox([block]).run("block", "{}", context))
+    await asyncio.sleep(0.05)
+    going_on.set()
+    assert (await running).content == "True"
+
+
+async def test_a_tool_that_blocks_is_given_up_in_time(context: ToolContext) -> None:
+    never = Flag()
+
+    @tool(timeout=0.05)
+    async def block() -> str:
+        """Block."""
+        return str(never.blocking(1))
+
+    assert (await Toolbox([block]).run("block", "{}", context)).content == "block was ended after 0.05 s."
 
 
 def test_ours_are_there_and_what_changes_something_asks() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlmodel import col, select
 
 from longrun.store.db.database import Database, StoreUnavailableError, Tx, touch
-from longrun.store.db.engines import driver
+from longrun.store.db.engines import StoreRefusedError, driver
 from longrun.store.db.sql import find_row, insert_row
 from longrun.store.db.tables import ThreadRow
 from tests.build import START, Stores
@@ -85,7 +85,7 @@ async def test_a_write_that_fails_hurts_none_of_its_group(database: Database) ->
         LookupError,
         str,
         StoreUnavailableError,
-        StoreUnavailableError,
+        StoreRefusedError,
         str,
     ]
     assert await names(database) == {"a", "b", "c"}

@@ -129,7 +129,9 @@ class _HeldEnd(LifecycleActivities):
 
     def __init__(self, harness: Harness, gate: Gate) -> None:
         stores: Stores = harness.stores
-        super().__init__(stores.runs, stores.calls, stores.approvals, _start_nothing, _cancel_nothing)
+        super().__init__(
+            stores.runs, stores.calls, stores.approvals, _start_nothing, _cancel_nothing, blobs=stores.blobs
+        )
         self._gate = gate
 
     @override

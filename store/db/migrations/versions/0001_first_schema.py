@@ -228,6 +228,7 @@ def _people() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("delivered_at", _TIME, nullable=True),
+        sa.Column("heard", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("key"),
     )
