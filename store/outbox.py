@@ -60,7 +60,10 @@ def _make_room(tx: Tx, signal: Signal) -> None:
     status = run_sql(tx, "SELECT status FROM runs WHERE id = ?", signal.run_id).scalar()
     if status in FINAL:
         raise TooLateError(f"run {signal.run_id} is {status}")
-    query = "SELECT COUNT(*) AS count, SUM(LENGTH(body)) AS chars FROM outbox WHERE run_id = ? AND kind = 'say' AND NOT heard"
+    query = (
+        "SELECT COUNT(*) AS count, SUM(LENGTH(body)) AS chars FROM outbox"
+        " WHERE run_id = ? AND kind = 'say' AND NOT heard"
+    )
     waiting = run_sql(tx, query, signal.run_id).mappings().one()
     count, chars = int(waiting["count"]), int(waiting["chars"] or 0)
     if count >= MOST_MESSAGES or chars + len(signal.body) > MOST_CHARS:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 from longrun.workflows.contract.runs import Cancel, Decision, Outcome, RunState, Snapshot
 from longrun.workflows.policy import approvals, continuation, limits, outcomes
@@ -117,7 +117,7 @@ class AgentRun:
             if outcome := stopped(self._run):
                 return outcome
             raise  # pragma: no cover - only an eviction cancels unasked, and today's SDK then raises its own error
-        except ActivityError as error:
+        except FailureError as error:
             return stopped(self._run) or failed(error)
         finally:
             deadline.cancel()

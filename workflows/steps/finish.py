@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import FailureError
 
 from longrun.workflows import activity_options, shielded
 from longrun.workflows.contract.requests import Finish
@@ -12,6 +12,7 @@ from longrun.workflows.contract.runs import Outcome
 from longrun.workflows.contract.steps import LifecycleSteps
 from longrun.workflows.run import Run
 from longrun.workflows.steps.display import enter, show_status
+from longrun.workflows.steps.failures import application_error
 from longrun.workflows.steps.ignored import note_ignored
 
 
@@ -38,8 +39,9 @@ async def finish(run: Run, outcome: Outcome, *, hears: bool = False) -> Outcome 
     writing = workflow.execute_local_activity_method(LifecycleSteps.finish_run, end, **activity_options.WRITE)
     try:
         finished, _too_late = await shielded.ended(writing)
-    except ActivityError as error:
-        if hears and isinstance(error.cause, ApplicationError) and error.cause.type == "unheard":
+    except FailureError as error:
+        raised = application_error(error)
+        if hears and raised and raised.type == "unheard":
             return None
         raise
     written = finished.finish.outcome

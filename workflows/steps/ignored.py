@@ -1,7 +1,7 @@
 """Saying in the log which signals were ignored."""
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import FailureError
 
 from longrun.workflows.contract.requests import Ignore
 from longrun.workflows.contract.steps import LifecycleSteps
@@ -23,7 +23,7 @@ async def note_ignored(run: Run) -> None:
         )
         try:
             noted = (await write(LifecycleSteps.note_ignored, ignore)).ignore
-        except ActivityError as error:
+        except FailureError as error:
             workflow.logger.warning("what was ignored is not noted: %s", error)
             noted = ignore
         # A task of the workflow that was given up may have written the first ones of these: those count.
