@@ -64,7 +64,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
     hosts = (*_listed(chosen.allowed_hosts), chosen.host, urlsplit(chosen.url).hostname or chosen.host)
     origins = _listed(chosen.allowed_origins)
     guard = Middleware(StrangersRefused, hosts=hosts, origins=origins, refuse=PROBLEMS.render)
-    return Starlette(routes=native_routes(), middleware=[guard], exception_handlers=of_no_path, lifespan=lifespan)
+    app = Starlette(routes=native_routes(), middleware=[guard], exception_handlers=of_no_path, lifespan=lifespan)
+    app.router.redirect_slashes = False  # the routes themselves pass over a slash at the end
+    return app
 
 
 def _listed(text: str) -> tuple[str, ...]:

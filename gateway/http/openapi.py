@@ -118,9 +118,11 @@ def _parameters(operation: Operation) -> list[Json]:
     in_path = [_parameter(each) for each in parameters if each.location == "path"]
     in_headers = [_parameter(each) for each in parameters if each.location == "header"]
     query = operation.inputs.query
-    fields: Json = query.model_json_schema()["properties"] if query else {}
+    described: Json = query.model_json_schema() if query else {"properties": {}}
+    needed = described.get("required", [])
     in_query = [
-        {"name": name, "in": "query", "required": False, "schema": _not_null(schema)} for name, schema in fields.items()
+        {"name": name, "in": "query", "required": name in needed, "schema": _not_null(schema)}
+        for name, schema in described["properties"].items()
     ]
     return [*in_path, *in_query, *in_headers]
 

@@ -1,20 +1,16 @@
 """Approvals: the calls that wait for a person, and the person's decision."""
 
-from typing import Annotated
-
 from pydantic import BaseModel, Field
 
 from longrun.gateway.http.errors import wrong
 from longrun.gateway.http.operations import Answer, Operations, Reply
-from longrun.gateway.native.schemas import DecideBody, Id
+from longrun.gateway.native.schemas import CallId, DecideBody, DecideCallBody, Id
 from longrun.gateway.services import Services
 from longrun.runtime.ids import new_id
 from longrun.workflows.contract.runs import Decision
 from longrun.workflows.contract.views import ApprovalList, ApprovalStatus, ApprovalView, Delivered
 
 operations = Operations()
-
-CallId = Annotated[str, Field(max_length=256 + len("~9999"))]
 
 
 class ApprovalsQuery(BaseModel):
@@ -34,12 +30,23 @@ async def list_approvals(services: Services, query: ApprovalsQuery) -> ApprovalL
     return ApprovalList(approvals=await services.decisions.find(query.status, query.run_id, query.limit))
 
 
-@operations.post(
-    "/api/approvals/{call_id}",
+_DECIDED = (
     Answer(200, "The call, as decided", ApprovalView),
     Answer(202, "The decision is kept: the run does not wait for the call yet, or is unavailable now", Delivered),
-    errors=(404, 409),
 )
+
+
+@operations.post("/api/approvals", *_DECIDED, errors=(404, 409))
+async def decide_call(services: Services, body: DecideCallBody) -> ApprovalView | Reply[Delivered]:
+    """Decide a call that the body names.
+
+    The same as ``POST /api/approvals/{call_id}``, for ids that do not travel well in a path: some proxies and clients
+    decode ``%2F`` there, or resolve ``..``.
+    """
+    return await _decide(services, body.call_id, body)
+
+
+@operations.post("/api/approvals/{call_id}", *_DECIDED, errors=(404, 409))
 async def decide(services: Services, call_id: CallId, body: DecideBody) -> ApprovalView | Reply[Delivered]:
     """Decide a call.
 
@@ -47,10 +54,14 @@ async def decide(services: Services, call_id: CallId, body: DecideBody) -> Appro
 
     With ``run_id`` a decision may come before the run asks for it: it is kept until then.
     """
+    return await _decide(services, call_id, body)
+
+
+async def _decide(services: Services, call_id: str, body: DecideBody) -> ApprovalView | Reply[Delivered]:
     for field, needed in (("args", body.decision == "edit"), ("answer", body.decision == "answer")):
         if needed and getattr(body, field) is None:
             raise wrong(field, f"is needed for the decision {body.decision!r}")
-    given = {**body.model_dump(exclude={"run_id"}), "call_id": call_id, "id": body.id or new_id()}
+    given = {**body.model_dump(exclude={"run_id", "call_id"}), "call_id": call_id, "id": body.id or new_id()}
     run_id = await _run_of(services, call_id, given["id"], body.run_id)
     approval = await services.decisions.decide(run_id, Decision.model_validate(given))
     return approval or Reply(Delivered(run_id=run_id, delivery="accepted"), 202)

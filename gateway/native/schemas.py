@@ -19,6 +19,10 @@ MOST_METADATA = 16 * 1024
 _CALL_ID = r"^[\x21-\x7e]{1,256}$"
 
 
+CallId = Annotated[str, Field(min_length=1, max_length=4096)]
+"""The id of a call: whatever its model's host made up."""
+
+
 def _one_spelling(text: str) -> str:
     try:
         return str(UUID(text))
@@ -179,3 +183,9 @@ class DecideBody(BaseModel):
     def _not_too_long(cls, given: JsonValue) -> JsonValue:
         _fits(given)
         return given
+
+
+class DecideCallBody(DecideBody):
+    """A reviewer's decision, and the call that it is on."""
+
+    call_id: CallId
