@@ -1,6 +1,7 @@
 """Asking a model: its deltas go to the log while they come, its message comes back whole."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from temporalio import activity
@@ -41,14 +42,33 @@ class Catalog(Protocol):
 
 
 class ModelActivities(ModelSteps):
-    """Implements the port with real providers and the store."""
+    """Implements the port with real providers and the store.
 
-    def __init__(self, catalog: Catalog, toolbox: Toolbox, runs: Runs, steps: Steps, messages: Messages) -> None:
+    Args:
+        catalog: The models.
+        toolbox: The tools.
+        runs: The runs.
+        steps: Their steps.
+        messages: Their messages.
+        may_loosen: Whether the operator lets an agent run a tool with less approval than the tool asks for.
+    """
+
+    def __init__(  # noqa: PLR0913 - one argument for each thing that an answer needs
+        self,
+        catalog: Catalog,
+        toolbox: Toolbox,
+        runs: Runs,
+        steps: Steps,
+        messages: Messages,
+        *,
+        may_loosen: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._catalog = catalog
         self._toolbox = toolbox
         self._runs = runs
         self._steps = steps
         self._messages = messages
+        self._may_loosen = may_loosen
         self._answering = Answering(steps)
 
     @override
@@ -104,7 +124,7 @@ class ModelActivities(ModelSteps):
     def _plans(self, message: Message) -> dict[str, ToolPlan]:
         found = {part.name: self._toolbox.find(part.name) for part in message.calls}
         return {
-            name: ToolPlan(approval=tool.spec.approval, timeout=tool.spec.timeout)
+            name: ToolPlan(approval=tool.spec.approval, timeout=tool.spec.timeout, may_loosen=self._may_loosen(name))
             for name, tool in found.items()
             if tool is not None
         }

@@ -87,7 +87,12 @@ class Process:
         self._runs = Runs(self._database)
         calls = Calls(self._database)
         model = ModelActivities(
-            self._catalog, self._toolbox, self._runs, Steps(self._database), Messages(self._database)
+            self._catalog,
+            self._toolbox,
+            self._runs,
+            Steps(self._database),
+            Messages(self._database),
+            may_loosen=settings.may_loosen,
         )
         tools = ToolActivities(self._toolbox, self._runs, calls, settings.workspace_folder)
         approvals = Approvals(self._database)

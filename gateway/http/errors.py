@@ -35,6 +35,10 @@ class RequestError(Exception):
         self.headers = headers or {}
 
 
+Refuse = Callable[[Request, Exception], Awaitable[Response]]
+"""Makes the response for what was raised."""
+
+
 def wrong(field: str, message: str, status: int = 422) -> RequestError:
     """A refusal that names one field."""
     return RequestError(status, f"{field}: {message}", [FieldError(field=field, message=message)])
@@ -60,7 +64,7 @@ class ErrorShape:
     ``media_type`` describe its body, ``descriptions`` the meaning of each status.
     """
 
-    render: Callable[[Request, Exception], Awaitable[Response]]
+    render: Refuse
     model: type[BaseModel]
     media_type: str
     descriptions: Mapping[int, str]

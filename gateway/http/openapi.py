@@ -19,8 +19,14 @@ VERSION = "3.2.0"
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/"
-_OF_BODIES = (400, 413, 415)
-_OF_ALL = 503
+_OF_BODIES = (400, 408, 413, 415)
+_OF_ALL = (403, 503)
+_OF_KEYS = 401
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key, where the server has keys"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "The same"},
+}
+_NEEDED = [{name: list[str]()} for name in _SCHEMES]
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ def build(info: Info, operations: Sequence[Operation], errors: ErrorShape) -> Js
         "openapi": VERSION,
         "info": asdict(info),
         "paths": paths,
-        "components": {"schemas": shapes.definitions},
+        "components": {"schemas": shapes.definitions, "securitySchemes": _SCHEMES},
+        "security": _NEEDED,
     }
 
 
@@ -105,6 +112,7 @@ def _operation(operation: Operation, shapes: _Shapes, errors: ErrorShape) -> Jso
         "description": operation.description,
         "parameters": _parameters(operation),
         "responses": _responses(operation, shapes, errors),
+        **({"security": []} if operation.public else {}),
     }
     if body := operation.inputs.body:
         required = any(field.is_required() for field in body.model_fields.values())
@@ -145,7 +153,7 @@ def _not_null(schema: Json) -> Json:
 
 def _responses(operation: Operation, shapes: _Shapes, errors: ErrorShape) -> Json:
     error = {errors.media_type: {"schema": shapes.answered(errors.model)}}
-    statuses = {*operation.errors, *_statuses(operation), _OF_ALL}
+    statuses = {*operation.errors, *_statuses(operation), *_OF_ALL, *(() if operation.public else (_OF_KEYS,))}
     found: Json = {
         str(status): {"description": errors.descriptions[status], "content": error} for status in sorted(statuses)
     }

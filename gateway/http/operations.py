@@ -76,7 +76,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path. ``errors`` are the statuses of its errors beside those that every operation has."""
+    """One method of one path.
+
+    ``errors`` are the statuses of its errors beside those that every operation has; a ``public`` one needs no key.
+    """
 
     method: Method
     path: str
@@ -85,6 +88,7 @@ class Operation:
     errors: tuple[int, ...]
     inputs: Inputs
     model: Any
+    public: bool
 
     @property
     def name(self) -> str:
@@ -134,9 +138,9 @@ class Operations:
     def __iter__(self) -> Iterator[Operation]:
         return iter(self._operations)
 
-    def get(self, path: str, *answers: Answer, errors: tuple[int, ...] = ()) -> Callable[[H], H]:
-        """Declare a handler of GET and HEAD."""
-        return self._declare("GET", path, answers, errors)
+    def get(self, path: str, *answers: Answer, errors: tuple[int, ...] = (), public: bool = False) -> Callable[[H], H]:
+        """Declare a handler of GET and HEAD, which may be for those too who have no key."""
+        return self._declare("GET", path, answers, errors, public=public)
 
     def post(self, path: str, *answers: Answer, errors: tuple[int, ...] = ()) -> Callable[[H], H]:
         """Declare a handler of POST."""
@@ -151,11 +155,12 @@ class Operations:
         return self._declare("DELETE", path, answers, errors)
 
     def _declare(
-        self, method: Method, path: str, answers: tuple[Answer, ...], errors: tuple[int, ...]
+        self, method: Method, path: str, answers: tuple[Answer, ...], errors: tuple[int, ...], *, public: bool = False
     ) -> Callable[[H], H]:
         def declare(handler: H) -> H:
             inputs = inputs_of(handler, path)
-            self._operations.append(Operation(method, path, handler, answers, errors, inputs, _returned(handler)))
+            model = _returned(handler)
+            self._operations.append(Operation(method, path, handler, answers, errors, inputs, model, public))
             return handler
 
         return declare

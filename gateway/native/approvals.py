@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from longrun.gateway.http.caller import Caller
 from longrun.gateway.http.errors import wrong
 from longrun.gateway.http.operations import Answer, Operations, Reply
 from longrun.gateway.native.schemas import CallId, DecideBody, DecideCallBody, Id
@@ -37,31 +38,36 @@ _DECIDED = (
 
 
 @operations.post("/api/approvals", *_DECIDED, errors=(404, 409))
-async def decide_call(services: Services, body: DecideCallBody) -> ApprovalView | Reply[Delivered]:
+async def decide_call(services: Services, body: DecideCallBody, caller: Caller) -> ApprovalView | Reply[Delivered]:
     """Decide a call that the body names.
 
     The same as ``POST /api/approvals/{call_id}``, for ids that do not travel well in a path: some proxies and clients
     decode ``%2F`` there, or resolve ``..``.
     """
-    return await _decide(services, body.call_id, body)
+    return await _decide(services, body.call_id, body, caller)
 
 
 @operations.post("/api/approvals/{call_id}", *_DECIDED, errors=(404, 409))
-async def decide(services: Services, call_id: CallId, body: DecideBody) -> ApprovalView | Reply[Delivered]:
+async def decide(
+    services: Services, call_id: CallId, body: DecideBody, caller: Caller
+) -> ApprovalView | Reply[Delivered]:
     """Decide a call.
 
     Decide a call. The first decision wins; a later one is refused with the first.
 
     With ``run_id`` a decision may come before the run asks for it: it is kept until then.
     """
-    return await _decide(services, call_id, body)
+    return await _decide(services, call_id, body, caller)
 
 
-async def _decide(services: Services, call_id: str, body: DecideBody) -> ApprovalView | Reply[Delivered]:
+async def _decide(
+    services: Services, call_id: str, body: DecideBody, caller: Caller
+) -> ApprovalView | Reply[Delivered]:
     for field, needed in (("args", body.decision == "edit"), ("answer", body.decision == "answer")):
         if needed and getattr(body, field) is None:
             raise wrong(field, f"is needed for the decision {body.decision!r}")
-    given = {**body.model_dump(exclude={"run_id", "call_id"}), "call_id": call_id, "id": body.id or new_id()}
+    named = {"call_id": call_id, "id": body.id or new_id(), "by": caller.signs(body.by)}
+    given = {**body.model_dump(exclude={"run_id"}), **named}
     run_id = await _run_of(services, call_id, given["id"], body.run_id)
     approval = await services.decisions.decide(run_id, Decision.model_validate(given))
     return approval or Reply(Delivered(run_id=run_id, delivery="accepted"), 202)

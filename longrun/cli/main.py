@@ -22,6 +22,7 @@ from longrun.dev.plan import DevOptions
 from longrun.dev.temporal.config import SetupError
 from longrun.gateway.serve import serve
 from longrun.gateway.service.reviews import ReviewError
+from longrun.runtime.exposure import ExposedError
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.db.database import StoreUnavailableError
@@ -164,7 +165,14 @@ def main() -> None:
     load_dotenv(Path(".env"))
     try:
         app()
-    except (SetupError, ClientError, ReviewError, TemporalUnavailableError, StoreUnavailableError) as error:
+    except (
+        SetupError,
+        ExposedError,
+        ClientError,
+        ReviewError,
+        TemporalUnavailableError,
+        StoreUnavailableError,
+    ) as error:
         _refuse(str(error))
     except ValidationError as error:
         if error.title != Settings.__name__:

@@ -63,6 +63,7 @@ async def develop(options: DevOptions, console: Console, patience: float = _GIVE
 
     Raises:
         SetupError: It cannot be started; no child process runs any more.
+        ExposedError: The gateway would let anybody in from other machines.
     """
     listener = listen_on(console)
     environ = dict(os.environ)

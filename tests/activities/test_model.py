@@ -54,7 +54,9 @@ class Desk:
         self.provider = provider
         self.environment = ActivityEnvironment()
         catalog = FakeCatalog(provider)
-        self._activities = ModelActivities(catalog, Toolbox(TOOLS), stores.runs, stores.steps, stores.messages)
+        self._activities = ModelActivities(
+            catalog, Toolbox(TOOLS), stores.runs, stores.steps, stores.messages, may_loosen=lambda tool: tool == "look"
+        )
 
     async def ask(self, step: int = 1, run_id: str | None = None) -> ModelReply:
         """Run the activity."""
@@ -133,6 +135,7 @@ async def test_a_reply_tells_the_run_what_it_must_know_of_the_tools_it_calls(sto
     one = await desk(stores, turn(call("c1", "pay"), call("c2", "dance"), call("c3", "look")))
     plans = (await one.ask()).plans
     assert {name: plan.approval.mode for name, plan in plans.items()} == {"pay": "always", "look": "never"}
+    assert {name: plan.may_loosen for name, plan in plans.items()} == {"pay": False, "look": True}
 
 
 async def test_a_provider_that_repeats_a_call_id_of_the_thread_gets_another(stores: Stores) -> None:

@@ -21,10 +21,14 @@ class ModelCall(Shape):
 
 
 class ToolPlan(Shape):
-    """What the run must know of a called tool: who must agree, and how long it may take (seconds)."""
+    """What the run must know of a called tool: who must agree, and how long it may take (seconds).
+
+    ``may_loosen`` says that the operator lets an agent ask for less approval than ``approval``.
+    """
 
     approval: Approval
     timeout: float
+    may_loosen: bool = False
 
 
 class ToolCall(Shape):
