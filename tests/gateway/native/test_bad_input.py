@@ -1,5 +1,6 @@
 """What is refused, and that nothing comes of it."""
 
+import gzip
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,10 @@ BAD = [
     Bad("no body", 422, "agent", "POST", RUNS),
     Bad("another content type", 415, "Content-Type", "POST", RUNS, content=b"a=b", headers=CSV),
     Bad("a form of a page", 415, "Content-Type", "POST", RUNS, content=b"{}", headers={**FORM, **OWN_PAGE}),
+    Bad("a packed body", 415, "Content-Encoding", "POST", RUNS, content=gzip.compress(b" " * 50 * MIB),
+        headers={**JSON, "Content-Encoding": "gzip"}),
+    Bad("a body packed in another way", 415, "Content-Encoding", "POST", RUNS, content=b"{}",
+        headers={**JSON, "Content-Encoding": "br"}),
     Bad("no content type", 415, "Content-Type", "POST", RUNS, content=b"{}"),
     Bad("20 MB with a length", 413, "body", "POST", RUNS, content=b" " * 20 * MIB, headers=JSON),
     Bad("20 MB without a length", 413, "body", "POST", RUNS, content=endless, headers=JSON),
