@@ -14,7 +14,6 @@ from longrun.dev.ports import Wanted, choose_ports
 from longrun.dev.temporal.config import TemporalConfig, config_file, read_config
 from longrun.dev.temporal.find import Found
 from longrun.dev.temporal.server import connect_when_up, ensure_retention, ensure_search_attributes
-from longrun.runtime.exposure import refuse_exposed
 from longrun.runtime.settings import Settings
 
 WORKER_READY = "longrun worker ready"
@@ -84,12 +83,10 @@ async def make_plan(options: DevOptions, found: Found, folder: Path) -> Plan:
 
     Raises:
         SetupError: A setting or a port cannot be used.
-        ExposedError: The gateway would let anybody in from other machines.
     """
     settings = Settings()
     config = None if found.address else read_config(config_file(folder))
     host = options.host or settings.host
-    refuse_exposed(settings.model_copy(update={"host": host}))
     wanted = [Wanted(host, settings.port if options.port is None else options.port, "the gateway", "--port")]
     if config:
         port = config.port if options.temporal_port is None else options.temporal_port

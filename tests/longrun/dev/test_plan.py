@@ -20,7 +20,6 @@ async def test_options_win_over_settings_and_the_file(tmp_path: Path, monkeypatc
     monkeypatch.setenv("LONGRUN_HOME", str(tmp_path / "from settings"))
     monkeypatch.setenv("LONGRUN_PORT", "0")
     monkeypatch.setenv("LONGRUN_HOST", "0.0.0.0")  # noqa: S104 - bound for a moment, on a free port
-    monkeypatch.setenv("LONGRUN_API_KEY", "k")
     options = DevOptions(temporal_port=0, ui_port=0, workers=3)
 
     plan = await make_plan(options, OURS, ROOT)
