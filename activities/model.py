@@ -1,6 +1,7 @@
 """Asking a model: its deltas go to the log while they come, its message comes back whole."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -48,10 +49,28 @@ class Catalog(Protocol):
 
 
 class ModelActivities(ModelSteps):
-    """Implements the port with real providers and the store."""
+    """Implements the port with real providers and the store.
 
-    def __init__(  # noqa: PLR0913 - one argument for each part of the store that it uses
-        self, catalog: Catalog, toolbox: Toolbox, runs: Runs, steps: Steps, messages: Messages, *, blobs: Blobs
+    Args:
+        catalog: The models.
+        toolbox: The tools.
+        runs: The runs.
+        steps: Their steps.
+        messages: Their messages.
+        blobs: What is kept whole.
+        may_loosen: Whether the operator lets an agent run a tool with less approval than the tool asks for.
+    """
+
+    def __init__(  # noqa: PLR0913 - one argument for each thing that an answer needs
+        self,
+        catalog: Catalog,
+        toolbox: Toolbox,
+        runs: Runs,
+        steps: Steps,
+        messages: Messages,
+        *,
+        blobs: Blobs,
+        may_loosen: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._catalog = catalog
         self._toolbox = toolbox
@@ -59,6 +78,7 @@ class ModelActivities(ModelSteps):
         self._steps = steps
         self._messages = messages
         self._blobs = blobs
+        self._may_loosen = may_loosen
         self._answering = Answering(steps)
 
     @override
@@ -129,4 +149,5 @@ class ModelActivities(ModelSteps):
             step=call.step,
             attempt=attempt.number,
         )
-        return Question(provider, request, order.agent.model, partial(plans, self._toolbox, order.agent))
+        made = partial(plans, self._toolbox, order.agent, may_loosen=self._may_loosen)
+        return Question(provider, request, order.agent.model, made)

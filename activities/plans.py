@@ -4,7 +4,7 @@ It is found out here and not in the workflow: the tools are here, and whatever a
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pydantic import JsonValue
 
@@ -26,11 +26,22 @@ TOO_MANY = f"This call was not run: of the calls of one message, only the first 
 UNREADABLE = "This call was not run, because its arguments are not a JSON object:"
 
 
-def plans(toolbox: Toolbox, agent: AgentSpec, message: Message) -> dict[str, CallPlan]:
-    """The plan of each call of a tool that there is and that the agent may use, by the call's id."""
+def plans(
+    toolbox: Toolbox, agent: AgentSpec, message: Message, may_loosen: Callable[[str], bool] = lambda _: False
+) -> dict[str, CallPlan]:
+    """The plan of each call of a tool that there is and that the agent may use, by the call's id.
+
+    Args:
+        toolbox: The tools.
+        agent: The agent.
+        message: The model's message.
+        may_loosen: Whether the operator lets an agent run a tool with less approval than the tool asks for.
+    """
     own = {use.name: use.approval for use in agent.tools}
     return {
-        call.call_id: _plan(tool, call, own[call.name]) if number < MOST_CALLS else _one_too_many(tool)
+        call.call_id: _plan(tool, call, _approvals(tool, own[call.name], loose=may_loosen(call.name)))
+        if number < MOST_CALLS
+        else _one_too_many(tool)
         for number, call in enumerate(message.calls)
         if call.name in own and (tool := toolbox.find(call.name)) is not None
     }
@@ -40,7 +51,14 @@ def _one_too_many(tool: Tool) -> CallPlan:
     return CallPlan(timeout=tool.spec.timeout, refusal=TOO_MANY)
 
 
-def _plan(tool: Tool, call: ToolCallPart, own: Approval | None) -> CallPlan:
+def _approvals(tool: Tool, own: Approval | None, *, loose: bool) -> tuple[Approval, ...]:
+    """The tool's rule and the agent's; where the operator lets it, the agent's alone."""
+    if own is None:
+        return (tool.spec.approval,)
+    return (own,) if loose else (tool.spec.approval, own)
+
+
+def _plan(tool: Tool, call: ToolCallPart, approvals: tuple[Approval, ...]) -> CallPlan:
     timeout = tool.spec.timeout
     try:
         argument_rules.parse(call.arguments)
@@ -50,13 +68,13 @@ def _plan(tool: Tool, call: ToolCallPart, own: Approval | None) -> CallPlan:
         given = tool.check(call.arguments)
     except ToolFailure as error:
         return CallPlan(timeout=timeout, refusal=str(error)[:_LONGEST_REFUSAL])
-    return CallPlan(timeout=timeout, ask=reason_to_ask(call.name, given, tool.spec.approval, own))
+    return CallPlan(timeout=timeout, ask=reason_to_ask(call.name, given, *approvals))
 
 
-def reason_to_ask(name: str, given: Mapping[str, JsonValue], *approvals: Approval | None) -> str | None:
+def reason_to_ask(name: str, given: Mapping[str, JsonValue], *approvals: Approval) -> str | None:
     """Why a person must agree to a call, by any of these; ``None`` if nobody must."""
     for approval in approvals:
-        if approval is not None and approval.mode != "never" and (reason := _reason(name, given, approval)):
+        if approval.mode != "never" and (reason := _reason(name, given, approval)):
             return reason
     return None
 

@@ -99,6 +99,7 @@ class Process:
             Steps(self._database, settings.most_lost_workers),
             Messages(self._database),
             blobs=blobs,
+            may_loosen=settings.may_loosen,
         )
         tools = ToolActivities(self._toolbox, self._runs, calls, settings.workspace_folder, blobs=blobs)
         approvals = Approvals(self._database)

@@ -9,11 +9,16 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.gateway.http.caller import Caller
+from longrun.gateway.http.keys import KeysRequired
+from longrun.gateway.http.safe_headers import SafeHeaders
+from longrun.gateway.http.slow_bodies import SlowBodiesRefused
 from longrun.gateway.http.strangers import StrangersRefused
 from longrun.gateway.native.problems import PROBLEMS
-from longrun.gateway.native.routes import native_routes
+from longrun.gateway.native.routes import PUBLIC, native_routes
 from longrun.gateway.reconcile.reconciler import Reconciler
 from longrun.gateway.service.agents import AgentService
 from longrun.gateway.service.decisions import Decisions
@@ -41,6 +46,10 @@ from longrun.store.notify.postgres import NotifyListener
 from longrun.store.outbox import Outbox
 from longrun.store.runs import Runs
 
+_FROM_PAGES = ("Authorization", "Idempotency-Key", "Last-Event-ID", "X-Api-Key")
+_TO_PAGES = ("Content-Location", "Location", "Retry-After", "WWW-Authenticate", "X-Run-Id")
+"""The headers that pages of allowed origins may send and read."""
+
 
 class State(TypedDict):
     """What every request carries."""
@@ -62,10 +71,33 @@ def create_app(settings: Settings | None = None) -> Starlette:
             yield State(services=services)
 
     of_no_path = {HTTPException: PROBLEMS.render, Exception: PROBLEMS.render}
-    hosts = (*_listed(chosen.allowed_hosts), chosen.host, urlsplit(chosen.url).hostname or chosen.host)
-    origins = _listed(chosen.allowed_origins)
-    guard = Middleware(StrangersRefused, hosts=hosts, origins=origins, refuse=PROBLEMS.render)
-    return Starlette(routes=native_routes(), middleware=[guard], exception_handlers=of_no_path, lifespan=lifespan)
+    guards = _guards(chosen)
+    app = Starlette(routes=native_routes(), middleware=guards, exception_handlers=of_no_path, lifespan=lifespan)
+    app.router.redirect_slashes = False  # the routes themselves pass over a slash at the end
+    return app
+
+
+def _guards(settings: Settings) -> list[Middleware]:
+    """What every request goes through, the first one first."""
+    hosts = (*_listed(settings.allowed_hosts), settings.host, urlsplit(settings.url).hostname or settings.host)
+    origins = tuple(each.lower().rstrip("/") for each in _listed(settings.allowed_origins))
+    guards = [
+        Middleware(SafeHeaders),
+        Middleware(StrangersRefused, hosts=hosts, origins=origins, refuse=PROBLEMS.render),
+    ]
+    if origins:  # a preflight brings no key, and a page may read why it is refused
+        guards.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=origins,
+                allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+                allow_headers=_FROM_PAGES,
+                expose_headers=_TO_PAGES,
+            )
+        )
+    if keys := {key.secret: Caller(key.holder) for key in settings.keys}:
+        guards.append(Middleware(KeysRequired, keys=keys, public=PUBLIC, refuse=PROBLEMS.render))
+    return [*guards, Middleware(SlowBodiesRefused, seconds=settings.receive_timeout)]
 
 
 def _listed(text: str) -> tuple[str, ...]:

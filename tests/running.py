@@ -21,6 +21,7 @@ from longrun.activities.providers.settings import ProviderSettings
 from longrun.activities.toolbox.registry import Tool, Toolbox
 from longrun.activities.worker import Process
 from longrun.gateway.app import create_app
+from longrun.gateway.serve import http_options
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import temporal_connection
@@ -112,12 +113,9 @@ async def serving(settings: Settings, temporal_address: str = NO_TEMPORAL) -> As
         base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(
             create_app(settings),
-            http="httptools",
-            ws="none",
             lifespan="on",
             log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=3,
+            **http_options(settings),
         )
         server = _Server(config)
         served = asyncio.create_task(server.serve(sockets=[listening]))
@@ -127,7 +125,8 @@ async def serving(settings: Settings, temporal_address: str = NO_TEMPORAL) -> As
                     while not server.started:
                         assert not served.done(), served.exception()
                         await asyncio.sleep(0.01)
-            async with httpx2.AsyncClient(base_url=base_url, timeout=PATIENCE) as http:
+            headers = {"Authorization": f"Bearer {settings.own_key}"} if settings.own_key else {}
+            async with httpx2.AsyncClient(base_url=base_url, timeout=PATIENCE, headers=headers) as http:
                 yield Front(base_url, http, settings)
         finally:
             server.should_exit = True

@@ -31,6 +31,8 @@ async def read_json(request: Request) -> object:
     if not raw:
         return {}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if packing := request.headers.get("content-encoding", "").strip():
+        raise wrong("Content-Encoding", f"must not be {packing!r}: bodies are taken as they are", 415)
     # `curl -d` says form. A browser's form, which any page may send anywhere, says its origin too.
     if kind != "application/json" and (kind != CURLS_OWN or "origin" in request.headers):
         raise wrong("Content-Type", "must be application/json", 415)

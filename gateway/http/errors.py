@@ -37,6 +37,8 @@ class RequestError(Exception):
 
 _PREFIX = "Value error, "
 """With which pydantic begins the messages of our own checks."""
+Refuse = Callable[[Request, Exception], Awaitable[Response]]
+"""Makes the response for what was raised."""
 
 
 def wrong(field: str, message: str, status: int = 422) -> RequestError:
@@ -64,7 +66,7 @@ class ErrorShape:
     ``media_type`` describe its body, ``descriptions`` the meaning of each status.
     """
 
-    render: Callable[[Request, Exception], Awaitable[Response]]
+    render: Refuse
     model: type[BaseModel]
     media_type: str
     descriptions: Mapping[int, str]

@@ -1,7 +1,8 @@
 """The inputs of an operation: declared by the parameters of its handler, parsed from a request by pydantic.
 
 The first parameter gets the services of the gateway. Of the others, one with a name of the path is a path parameter,
-``query`` and ``body`` are pydantic models, and one that is annotated with a ``Header`` is that header.
+``query`` and ``body`` are pydantic models, ``caller`` is the ``Caller``, and one that is annotated with a ``Header`` is
+that header.
 """
 
 import inspect
@@ -14,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from longrun.gateway.http.body import read_json
+from longrun.gateway.http.caller import Caller
 from longrun.gateway.http.errors import invalid, wrong
 
 M = TypeVar("M", bound=BaseModel)
@@ -56,6 +58,7 @@ class Inputs:
 
     parameters: tuple[Parameter, ...] = ()
     models: Mapping[str, type[BaseModel]] = field(default_factory=dict[str, type[BaseModel]])
+    caller: bool = False
 
     @property
     def query(self) -> type[BaseModel] | None:
@@ -75,6 +78,8 @@ class Inputs:
         """
         _refuse_nul(request)
         arguments = {parameter.argument: parameter.parse(request) for parameter in self.parameters}
+        if self.caller:
+            arguments["caller"] = Caller.of(request)
         if self.query:
             arguments["query"] = validate(self.query, dict(request.query_params), "query")
         if self.body:
@@ -106,8 +111,9 @@ def inputs_of(handler: Callable[..., object], path: str) -> Inputs:
     if missing := set(in_path) - set(names):
         raise TypeError(f"{handler.__name__} does not take {missing} of {path}")
     models = {name: hints[name] for name in names if name in ("query", "body")}
-    others = [name for name in names if name not in models]
-    return Inputs(tuple(_parameter(name, hints[name], in_path=name in in_path) for name in others), models)
+    others = [name for name in names if name not in models and hints[name] is not Caller]
+    parameters = tuple(_parameter(name, hints[name], in_path=name in in_path) for name in others)
+    return Inputs(parameters, models, caller="caller" in names)
 
 
 def _parameter(name: str, hint: Any, *, in_path: bool) -> Parameter:  # noqa: ANN401 - an annotation

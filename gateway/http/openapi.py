@@ -21,8 +21,14 @@ STREAM_ITEM = "x-itemSchema"
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/"
-_OF_BODIES = (400, 413, 415)
-_OF_ALL = 503
+_OF_BODIES = (400, 408, 413, 415)
+_OF_ALL = (403, 503)
+_OF_KEYS = 401
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key, where the server has keys"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "The same"},
+}
+_NEEDED = [{name: list[str]()} for name in _SCHEMES]
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ def build(info: Info, operations: Sequence[Operation], errors: ErrorShape) -> Js
         "info": asdict(info),
         "tags": [{"name": tag} for tag in _unique(operation.tag for operation in operations)],
         "paths": paths,
-        "components": {"schemas": shapes.definitions},
+        "components": {"schemas": shapes.definitions, "securitySchemes": _SCHEMES},
+        "security": _NEEDED,
     }
 
 
@@ -109,6 +116,7 @@ def _operation(operation: Operation, shapes: _Shapes, errors: ErrorShape) -> Jso
         "description": operation.description,
         "parameters": _parameters(operation),
         "responses": _responses(operation, shapes, errors),
+        **({"security": []} if operation.public else {}),
     }
     if body := operation.inputs.body:
         required = any(field.is_required() for field in body.model_fields.values())
@@ -122,9 +130,11 @@ def _parameters(operation: Operation) -> list[Json]:
     in_path = [_parameter(each) for each in parameters if each.location == "path"]
     in_headers = [_parameter(each) for each in parameters if each.location == "header"]
     query = operation.inputs.query
-    fields: Json = query.model_json_schema()["properties"] if query else {}
+    described: Json = query.model_json_schema() if query else {"properties": {}}
+    needed = described.get("required", [])
     in_query = [
-        {"name": name, "in": "query", "required": False, "schema": _not_null(schema)} for name, schema in fields.items()
+        {"name": name, "in": "query", "required": name in needed, "schema": _not_null(schema)}
+        for name, schema in described["properties"].items()
     ]
     return [*in_path, *in_query, *in_headers]
 
@@ -147,7 +157,7 @@ def _not_null(schema: Json) -> Json:
 
 def _responses(operation: Operation, shapes: _Shapes, errors: ErrorShape) -> Json:
     error = {errors.media_type: {"schema": shapes.answered(errors.model)}}
-    statuses = {*operation.errors, *_statuses(operation), _OF_ALL}
+    statuses = {*operation.errors, *_statuses(operation), *_OF_ALL, *(() if operation.public else (_OF_KEYS,))}
     found: Json = {
         str(status): {"description": errors.descriptions[status], "content": error} for status in sorted(statuses)
     }

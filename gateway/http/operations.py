@@ -78,7 +78,7 @@ class Answer:
 class Operation:
     """One method of one path, under a tag.
 
-    ``errors`` are the statuses of its errors beside those that every operation has.
+    ``errors`` are the statuses of its errors beside those that every operation has; a ``public`` one needs no key.
     """
 
     tag: str
@@ -89,6 +89,7 @@ class Operation:
     errors: tuple[int, ...]
     inputs: Inputs
     model: Any
+    public: bool
 
     @property
     def name(self) -> str:
@@ -143,9 +144,9 @@ class Operations:
     def __iter__(self) -> Iterator[Operation]:
         return iter(self._operations)
 
-    def get(self, path: str, *answers: Answer, errors: tuple[int, ...] = ()) -> Callable[[H], H]:
-        """Declare a handler of GET and HEAD."""
-        return self._declare("GET", path, answers, errors)
+    def get(self, path: str, *answers: Answer, errors: tuple[int, ...] = (), public: bool = False) -> Callable[[H], H]:
+        """Declare a handler of GET and HEAD, which may be for those too who have no key."""
+        return self._declare("GET", path, answers, errors, public=public)
 
     def post(self, path: str, *answers: Answer, errors: tuple[int, ...] = ()) -> Callable[[H], H]:
         """Declare a handler of POST."""
@@ -160,12 +161,13 @@ class Operations:
         return self._declare("DELETE", path, answers, errors)
 
     def _declare(
-        self, method: Method, path: str, answers: tuple[Answer, ...], errors: tuple[int, ...]
+        self, method: Method, path: str, answers: tuple[Answer, ...], errors: tuple[int, ...], *, public: bool = False
     ) -> Callable[[H], H]:
         def declare(handler: H) -> H:
             inputs = inputs_of(handler, path)
-            returned = _returned(handler)
-            self._operations.append(Operation(self._tag, method, path, handler, answers, errors, inputs, returned))
+            model = _returned(handler)
+            found = Operation(self._tag, method, path, handler, answers, errors, inputs, model, public)
+            self._operations.append(found)
             return handler
 
         return declare

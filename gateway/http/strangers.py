@@ -4,16 +4,15 @@ A page whose name leads to this machine (DNS rebinding) names itself as the host
 form, and a browser names that origin with it. Programs that are no browsers are what they say.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from longrun.gateway.http.errors import RequestError
+from longrun.gateway.http.errors import Refuse, RequestError
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 ANY = "*"
@@ -29,13 +28,7 @@ class StrangersRefused:
         refuse: Renders the refusal.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        hosts: Iterable[str],
-        origins: Iterable[str],
-        refuse: Callable[[Request, Exception], Awaitable[Response]],
-    ) -> None:
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], origins: Iterable[str], refuse: Refuse) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)

@@ -2,13 +2,13 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
+from longrun.gateway.http.caller import Caller
 from longrun.gateway.http.errors import wrong
 from longrun.gateway.http.operations import Answer, Operations, Reply
-from longrun.gateway.native.schemas import DecideBody, Id
+from longrun.gateway.native.schemas import CallId, DecideBody, DecideCallBody, Id
 from longrun.gateway.service.decisions import ApprovalFilter, Requested
 from longrun.gateway.services import Services
 from longrun.runtime.ids import new_id
@@ -17,7 +17,6 @@ from longrun.workflows.contract.views import ApprovalChoice, ApprovalPage, Appro
 
 operations = Operations("approvals")
 
-CallId = Annotated[str, Field(max_length=256 + len("~9999"))]
 _NO_CURSOR = "is not the `next` of a page"
 _POSITION = TypeAdapter(tuple[AwareDatetime, str, str])
 
@@ -60,23 +59,43 @@ def _position(cursor: str) -> Requested:
     return Requested(*position)
 
 
-@operations.post(
-    "/api/approvals/{call_id}",
+_DECIDED = (
     Answer(200, "The call, as decided", ApprovalView),
     Answer(202, "The decision is kept: the run does not wait for the call yet, or is unavailable now", Delivered),
-    errors=(404, 409),
 )
-async def decide(services: Services, call_id: CallId, body: DecideBody) -> ApprovalView | Reply[Delivered]:
+
+
+@operations.post("/api/approvals", *_DECIDED, errors=(404, 409))
+async def decide_call(services: Services, body: DecideCallBody, caller: Caller) -> ApprovalView | Reply[Delivered]:
+    """Decide a call that the body names.
+
+    The same as ``POST /api/approvals/{call_id}``, for ids that do not travel well in a path: some proxies and clients
+    decode ``%2F`` there, or resolve ``..``.
+    """
+    return await _decide(services, body.call_id, body, caller)
+
+
+@operations.post("/api/approvals/{call_id}", *_DECIDED, errors=(404, 409))
+async def decide(
+    services: Services, call_id: CallId, body: DecideBody, caller: Caller
+) -> ApprovalView | Reply[Delivered]:
     """Decide a call.
 
     Decide a call. The first decision wins; a later one is refused with the first.
 
     With ``run_id`` a decision may come before the run asks for it: it is kept until then.
     """
+    return await _decide(services, call_id, body, caller)
+
+
+async def _decide(
+    services: Services, call_id: str, body: DecideBody, caller: Caller
+) -> ApprovalView | Reply[Delivered]:
     for field, needed in (("args", body.decision == "edit"), ("answer", body.decision == "answer")):
         if needed and getattr(body, field) is None:
             raise wrong(field, f"is needed for the decision {body.decision!r}")
-    given = {**body.model_dump(exclude={"run_id"}), "call_id": call_id, "id": body.id or new_id()}
+    named = {"call_id": call_id, "id": body.id or new_id(), "by": caller.signs(body.by)}
+    given = {**body.model_dump(exclude={"run_id"}), **named}
     run_id = await _run_of(services, call_id, given["id"], body.run_id)
     approval = await services.decisions.decide(run_id, Decision.model_validate(given))
     return approval or Reply(Delivered(run_id=run_id, delivery="accepted"), 202)

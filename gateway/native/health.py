@@ -7,7 +7,7 @@ from longrun.workflows.contract.views import Health, Readiness
 operations = Operations("server")
 
 
-@operations.get("/api/health", Answer(200, "It lives"))
+@operations.get("/api/health", Answer(200, "It lives"), public=True)
 async def health(_services: Services) -> Health:
     """Liveness.
 
@@ -16,7 +16,7 @@ async def health(_services: Services) -> Health:
     return Health()
 
 
-@operations.get("/api/ready", Answer(200, "All is there"), Answer(503, "Something is unavailable"))
+@operations.get("/api/ready", Answer(200, "All is there"), Answer(503, "Something is unavailable"), public=True)
 async def ready(services: Services) -> Readiness | Reply[Readiness]:
     """Readiness.
 

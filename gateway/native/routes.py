@@ -43,6 +43,10 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
+PUBLIC = tuple(operation.path for operation in OPERATIONS if operation.public)
+"""The paths of what needs no key."""
+
+
 @cache
 def _document() -> bytes:
     return json.dumps(openapi.build(INFO, OPERATIONS, PROBLEMS)).encode()

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
+from longrun.gateway.http.caller import Caller
 from longrun.gateway.http.errors import wrong
 from longrun.gateway.http.inputs import Header
 from longrun.gateway.http.operations import Answer, Operations, Reply
@@ -138,13 +139,13 @@ async def get_run(services: Services, run_id: Id) -> RunDetails:
     Answer(202, "It is kept until the run is available"),
     errors=(404,),
 )
-async def cancel_run(services: Services, run_id: Id, body: CancelBody) -> Reply[Delivered]:
+async def cancel_run(services: Services, run_id: Id, body: CancelBody, caller: Caller) -> Reply[Delivered]:
     """Cancel a run.
 
     End a run: what it does now is interrupted. A run that is over stays as it is.
     """
     run = await services.reader.get(run_id)
-    return _delivered(run.id, await services.runs.cancel(run, Cancel(reason=body.reason, by=body.by)))
+    return _delivered(run.id, await services.runs.cancel(run, Cancel(reason=body.reason, by=caller.signs(body.by))))
 
 
 @operations.post(
@@ -153,13 +154,13 @@ async def cancel_run(services: Services, run_id: Id, body: CancelBody) -> Reply[
     Answer(202, "It is kept until the run is available"),
     errors=(404, 409, 429),
 )
-async def say_to_run(services: Services, run_id: Id, body: SayBody) -> Reply[Delivered]:
+async def say_to_run(services: Services, run_id: Id, body: SayBody, caller: Caller) -> Reply[Delivered]:
     """Say something to a run.
 
     Send a user's message to a run that is under way: the model sees it at its next step.
     """
     run = await services.reader.get(run_id)
-    fate = await services.runs.say(run, Said(text=body.text, by=body.by, id=body.id or new_id()))
+    fate = await services.runs.say(run, Said(text=body.text, by=caller.signs(body.by), id=body.id or new_id()))
     if fate == "over":
         raise wrong("run_id", f"run {run.id} has ended", 409)
     return _delivered(run.id, fate)

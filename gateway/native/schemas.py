@@ -29,6 +29,13 @@ MOST_METADATA = 16 * 1024
 _CALL_ID = r"^[\x21-\x7e]{1,256}$"
 
 
+By = Annotated[
+    str, Field(min_length=1, max_length=200, description="Who does it. A key with a name is its holder's signature.")
+]
+CallId = Annotated[str, Field(min_length=1, max_length=4096)]
+"""The id of a call: whatever its model's host made up."""
+
+
 def _one_spelling(text: str) -> str:
     try:
         return str(UUID(text))
@@ -181,14 +188,14 @@ class CancelBody(BaseModel):
     """Why a run is cancelled, and by whom."""
 
     reason: str | None = Field(default=None, max_length=2000)
-    by: str = Field(default="api", min_length=1, max_length=200)
+    by: By = "api"
 
 
 class SayBody(BaseModel):
     """A user's message to a run that is under way. ``id`` makes a repeat harmless."""
 
     text: str = Field(min_length=1)
-    by: str = Field(default="api", min_length=1, max_length=200)
+    by: By = "api"
     id: str | None = Field(default=None, pattern=_CALL_ID)
 
     @field_validator("text")
@@ -219,7 +226,7 @@ class DecideBody(BaseModel):
     args: dict[str, JsonValue] | None = None
     answer: str | None = None
     reason: str | None = Field(default=None, max_length=20_000)
-    by: str = Field(default="api", min_length=1, max_length=200)
+    by: By = "api"
     run_id: Id | None = None
     id: str | None = Field(default=None, pattern=_CALL_ID)
 
@@ -228,3 +235,9 @@ class DecideBody(BaseModel):
     def _not_too_long(cls, given: JsonValue) -> JsonValue:
         _fits(given)
         return given
+
+
+class DecideCallBody(DecideBody):
+    """A reviewer's decision, and the call that it is on."""
+
+    call_id: CallId

@@ -30,7 +30,9 @@ EVENTS = EventSchema(
 
 
 def _seq(text: str | None) -> str | None:
-    if text is not None and not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_ID):
+    if not text:  # some clients send the header without a value before they have seen an event
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_ID):
         raise ValueError("is not the id of an event")
     return text
 

@@ -14,7 +14,6 @@ from longrun.client.errors import InterruptionError
 from longrun.client.log import MAX_EVENT_SIZE, AnyEvent, Line, Reading
 from longrun.client.request import Request
 from longrun.client.retries import Attempts, Retries, RetryPolicy
-from longrun.runtime.settings import Settings
 from longrun.workflows.contract.views import LogView
 
 P = ParamSpec("P")
@@ -41,6 +40,7 @@ class AsyncClient:
 
     Args:
         url: The server; by default ``LONGRUN_URL``, else the ``longrun dev`` of this folder, else this machine's.
+        api_key: The server's key; by default ``LONGRUN_API_KEY``.
         headers: For every request: what a proxy before the server may want.
         retry: How often and when interrupted requests are sent again.
         on_interruption: Is given the reason when an interruption begins; by default it is logged.
@@ -50,11 +50,12 @@ class AsyncClient:
         self,
         url: str | None = None,
         *,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         retry: RetryPolicy | None = None,
         on_interruption: Callable[[str], None] = logger.warning,
     ) -> None:
-        self._http = httpx2.AsyncClient(**http_options(url or Settings().client_url, headers))
+        self._http = httpx2.AsyncClient(**http_options(url, api_key, headers))
         self._retries = Retries(retry or RetryPolicy(), on_interruption)
 
     async def __aenter__(self) -> Self:

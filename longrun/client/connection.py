@@ -7,6 +7,8 @@ from typing import TypedDict
 import httpx2
 
 from longrun.client.errors import ClientError, InterruptionError
+from longrun.runtime.keys import first_key
+from longrun.runtime.settings import Settings
 
 _CONNECT_TIMEOUT = 10.0
 _READ_TIMEOUT = 45.0
@@ -24,12 +26,13 @@ class HttpOptions(TypedDict):
     trust_env: bool
 
 
-def http_options(url: str, headers: Mapping[str, str] | None) -> HttpOptions:
-    """The options for the server at ``url``.
+def http_options(url: str | None, api_key: str | None, headers: Mapping[str, str] | None) -> HttpOptions:
+    """The options for the server at ``url``; what is not given is in the settings.
 
     Raises:
-        ClientError: That is no address of a server.
+        ClientError: That is no address of a server, or no key.
     """
+    url = url or Settings().client_url
     try:
         base_url = httpx2.URL(url)
     except httpx2.InvalidURL as error:
@@ -38,13 +41,21 @@ def http_options(url: str, headers: Mapping[str, str] | None) -> HttpOptions:
         raise ClientError(f"{url} is no address of a server: it has to begin with http:// or https://")
     return HttpOptions(
         base_url=base_url,
-        headers=headers or {},
+        headers={**_with_key(api_key), **(headers or {})},
         timeout=httpx2.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT),
         # A connection for each stream that is read at once: under a limit the next request would wait for one's end.
         limits=httpx2.Limits(max_connections=None),
         # A proxy does not know the way to this machine's own loopback address.
         trust_env=base_url.host not in _LOOPBACK,
     )
+
+
+def _with_key(api_key: str | None) -> dict[str, str]:
+    try:
+        key = Settings().own_key if api_key is None else first_key(api_key)
+    except ValueError as error:
+        raise ClientError(f"the key of the API {error}") from error
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 @contextmanager

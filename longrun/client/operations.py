@@ -104,7 +104,8 @@ def say_to_run(run_id: str, text: str, by: str | None = None, message_id: str | 
 
 def get_result(run_id: str, call_id: str) -> Request[str]:
     """The whole result of a tool call, of which the log has only the beginning if it is long."""
-    return Request("GET", _path(_RUNS, run_id, "results", call_id), _text, media_type=TEXT)
+    # In the query and not in the path, where a slash or dots in an id may not survive the way.
+    return Request("GET", _path(_RUNS, run_id, "results"), _text, {"call_id": call_id}, media_type=TEXT)
 
 
 def list_events(
@@ -138,9 +139,9 @@ def decide(decision: Decision, run_id: str | None = None) -> Request[ApprovalVie
         run_id: Needed where two runs wait with the same call id, and before the run asks for the call: the answer is
             ``Delivered`` then, and the decision is kept.
     """
-    body = {**_given(decision.model_dump(mode="json", exclude={"call_id"})), **_given({"run_id": run_id})}
+    body = {**_given(decision.model_dump(mode="json")), **_given({"run_id": run_id})}
     body.setdefault("id", str(uuid4()))
-    return Request("POST", _path(_APPROVALS, decision.call_id), _decided, body=body)
+    return Request("POST", _APPROVALS, _decided, body=body)
 
 
 def create_agent(agent: AgentSpec | Json) -> Request[AgentView]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 
 from longrun.client import AnyEvent, AsyncClient, Line
+from longrun.client.connection import http_options
 from longrun.demo import proofs
 from longrun.demo.proofs import Cut, Kill, Proof, Wipe
 from longrun.demo.reviewer import BAR, Reviewer
@@ -209,9 +210,8 @@ class Show:
 
     async def _stream(self, view: str) -> bytes:
         """The stream of the run that is over, byte for byte as it is sent."""
-        url = f"{self.stack.plan.api}/api/runs/{self.run_id}/stream"
-        async with httpx2.AsyncClient(trust_env=False, timeout=_SILENCE) as http:
-            answer = await http.get(url, params={"view": view})
+        async with httpx2.AsyncClient(**http_options(self.stack.plan.api, None, None)) as http:
+            answer = await http.get(f"/api/runs/{self.run_id}/stream", params={"view": view}, timeout=_SILENCE)
         if not answer.is_success:
             raise DemoError(f"{answer.url} answers {answer.status_code}: {answer.text}")
         return answer.content

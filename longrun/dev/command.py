@@ -18,6 +18,8 @@ from longrun.dev.temporal.config import SetupError
 from longrun.dev.temporal.find import TemporalFinder
 from longrun.dev.temporal.server import connect_when_up
 from longrun.runtime.dev_lock import RunningDev, lock_file, write_dev
+from longrun.runtime.exposure import refuse_exposed
+from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import temporal_connection
 
 _COLOURS = {"longrun": "bold", "temporal": "magenta", "gateway": "cyan"}
@@ -68,7 +70,10 @@ async def develop(options: DevOptions, console: Console, patience: float = _GIVE
 
     Raises:
         SetupError: It cannot be started; no child process runs any more.
+        ExposedError: The gateway would let anybody in from other machines.
     """
+    settings = Settings()
+    refuse_exposed(settings.model_copy(update={"host": options.host or settings.host}))
     listener = listen_on(console)
     environ = dict(os.environ)
     found = await TemporalFinder(environ, lambda text: listener("longrun", text)).find()

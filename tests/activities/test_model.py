@@ -57,7 +57,12 @@ class Desk:
         self.environment = activity_environment()
         catalog = FakeCatalog(provider)
         self._activities = ModelActivities(
-            catalog, Toolbox(TOOLS), stores.runs, stores.steps, stores.messages, blobs=stores.blobs
+            catalog,
+            Toolbox(TOOLS),
+            stores.runs,
+            stores.steps,
+            stores.messages,
+            blobs=stores.blobs,
         )
 
     async def ask(self, step: int = 1, run_id: str | None = None) -> ModelReply:

@@ -32,10 +32,10 @@ async def ask(context: ToolContext) -> str:
     return ""
 
 
-def planned(name: str, arguments: str, *tools: object) -> CallPlan | None:
+def planned(name: str, arguments: str, *tools: object, loose: bool = False) -> CallPlan | None:
     """The plan of one call."""
     message = Message(id="m", role="assistant", parts=(ToolCallPart(call_id="c1", name=name, arguments=arguments),))
-    return plans(Toolbox([pay, ask]), spec(*(tools or ("pay", "ask"))), message).get("c1")
+    return plans(Toolbox([pay, ask]), spec(*(tools or ("pay", "ask"))), message, lambda _: loose).get("c1")
 
 
 def test_only_a_tool_that_there_is_and_that_the_agent_may_use_has_a_plan() -> None:
@@ -78,12 +78,18 @@ def test_an_agent_may_ask_more_often_than_the_tool_but_not_less() -> None:
     assert strict == CallPlan(timeout=7, ask="pay always asks")
 
 
+def test_an_agent_may_ask_less_where_the_operator_lets_it() -> None:
+    loose = planned("pay", '{"amount":5000}', {"name": "pay", "approval": "never"}, loose=True)
+    assert loose == CallPlan(timeout=7)
+    assert planned("ask", "{}", "ask", loose=True) == CallPlan(timeout=60, ask="ask always asks")
+
+
 def test_a_person_is_asked_with_the_first_reason() -> None:
     rules = when(ArgumentRule(argument="to", value="^bank"), ArgumentRule(argument="n", operator="greater", value=5))
     assert reason_to_ask("pay", {"to": "bank", "n": 9}, NEVER, rules) == "to matches ^bank"
-    assert reason_to_ask("pay", {"n": 9}, None, rules) == "n greater 5"
+    assert reason_to_ask("pay", {"n": 9}, rules) == "n greater 5"
     assert reason_to_ask("pay", {"n": 1}, rules) is None
-    assert reason_to_ask("pay", {}, NEVER, None) is None
+    assert reason_to_ask("pay", {}, NEVER) is None
 
 
 def test_what_cannot_be_decided_is_for_a_person() -> None:

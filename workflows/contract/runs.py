@@ -49,6 +49,7 @@ OnBusy = Literal["queue", "reject"]
 
 
 _LONGEST_ID = 300
+_LONGEST_CALL_ID = 5000
 _LONGEST_REASON = 20_000
 _MAX_SECONDS = 10 * 366 * 24 * 3600.0
 
@@ -80,7 +81,7 @@ class Decision(Shape):
     its result; ``deny`` does not run it and tells the model the ``reason``. ``id`` tells two equal decisions apart.
     """
 
-    call_id: str = Field(max_length=_LONGEST_ID)
+    call_id: str = Field(max_length=_LONGEST_CALL_ID)
     decision: Verdict
     args: dict[str, JsonValue] | None = None
     answer: str | None = None

@@ -6,15 +6,25 @@ import json
 import shutil
 import ssl
 import subprocess
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
+from typing_extensions import override
 
-from longrun.activities.toolbox.http import MAX_BYTES, PublicWeb, http_get_tool, is_public, resolve
+from longrun.activities.toolbox.http import (
+    MAX_BYTES,
+    CheckedTransport,
+    PublicWeb,
+    http_get_tool,
+    is_public,
+    resolve,
+)
 from longrun.activities.toolbox.registry import Toolbox, ToolResult
-from longrun.activities.toolbox.tool import ToolContext
+from longrun.activities.toolbox.tool import ToolContext, ToolFailure
 
 Get = Callable[[str], Awaitable[ToolResult]]
 
@@ -132,8 +142,20 @@ async def test_tls_is_checked_against_the_name(tmp_path: Path, context: ToolCont
         "http://localhost:{port}/",
         "http://127.1:{port}/",
         "http://2130706433:{port}/",
+        "http://0x7f000001:{port}/",
+        "http://0x7f.1:{port}/",
+        "http://0177.0.0.1:{port}/",
+        "http://①②⑦.⓪.⓪.①:{port}/",
+        "http://example.org@127.0.0.1:{port}/",
         "http://[::1]:{port}/",
         "http://[::ffff:127.0.0.1]:{port}/",
+        "http://[::ffff:7f00:1]:{port}/",
+        "http://[::127.0.0.1]:{port}/",
+        "http://[::ffff:0:127.0.0.1]:{port}/",
+        "http://[64:ff9b::7f00:1]:{port}/",
+        "http://[64:ff9b:1::7f00:1]:{port}/",
+        "http://[2002:7f00:1::]:{port}/",
+        "http://[fd00::1]:{port}/",
         "http://0.0.0.0:{port}/",
         "http://169.254.169.254/latest/meta-data",
     ],
@@ -142,7 +164,7 @@ async def test_an_address_that_is_not_public_is_refused(site: Site, context: Too
     site.page("/", b"secret")
     result = await getter(PublicWeb(), context)(url.format(port=site.port))
     assert result.status == "error"
-    assert "is refused: its address" in result.content
+    assert "is refused: its address" in result.content or "InvalidURL" in result.content, result.content
     assert not site.requests
 
 
@@ -167,6 +189,58 @@ async def test_a_redirect_is_checked_anew(site: Site, context: ToolContext) -> N
         "error", "the host inside.invalid has no address"
     )
     assert requests == ["site.invalid", "inside.invalid"]
+
+
+class Redirecting(httpx2.AsyncBaseTransport):
+    """A public site whose every page leads to another address."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self.connections: list[str] = []
+
+    @override
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.connections.append(request.url.host)
+        return httpx2.Response(302, headers={"location": self.location}, request=request)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1/",
+        "//[::1]/",
+        "http://[::ffff:10.0.0.1]/",
+        "http://169.254.169.254/latest/meta-data",
+        "https://2130706433/",
+        "http://inside.invalid/",
+        "http://[64:ff9b::a00:1]/",
+    ],
+)
+async def test_a_redirect_from_the_public_web_to_a_private_address_is_refused(location: str) -> None:
+    async def resolve_names(host: str, port: int) -> list[str]:
+        known = {"site.invalid": ["93.184.215.14"], "inside.invalid": ["10.0.0.1"]}
+        return known.get(host) or await resolve(host, port)
+
+    inner = Redirecting(location)
+    transport = CheckedTransport(inner, resolve_names, allow_private=False)
+    async with httpx2.AsyncClient(transport=transport, follow_redirects=True) as client:
+        with pytest.raises(ToolFailure, match="is refused: its address"):
+            await client.get("http://site.invalid/")
+    assert inner.connections == ["93.184.215.14"]
+
+
+async def test_a_name_that_answers_differently_the_second_time_is_not_asked_twice(
+    site: Site, context: ToolContext
+) -> None:
+    answers = [["127.0.0.1"], ["127.0.0.2"]]
+
+    async def rebinding(host: str, port: int) -> list[str]:
+        return answers.pop(0)
+
+    site.page("/", b"hello")
+    get = getter(PublicWeb(allow_private=True, resolve=rebinding), context)
+    assert await get(f"http://rebind.invalid:{site.port}/") == ToolResult("ok", "hello")
+    assert answers == [["127.0.0.2"]]
 
 
 async def test_redirects_are_followed_but_not_for_ever(site: Site, get: Get) -> None:
@@ -236,6 +310,13 @@ async def test_a_packed_page_is_unpacked_with_a_bound(site: Site, get: Get) -> N
     assert "is packed as 'gzip, gzip'" in (await get(f"{base}/other")).content
 
 
+@pytest.mark.parametrize("coding", ["deflate", "br", "zstd", "gzip, br", "compress", "x"])
+async def test_a_packing_that_was_not_asked_for_is_not_unpacked(site: Site, get: Get, coding: str) -> None:
+    site.page("/", zlib.compress(b"x" * 50_000_000), f"content-encoding: {coding}")
+    assert f"is packed as '{coding}', which was not asked for" in (await get(f"http://127.0.0.1:{site.port}/")).content
+    assert "\r\naccept-encoding: gzip\r\n" in site.requests[0].lower()
+
+
 @pytest.mark.parametrize(
     ("address", "public"),
     [
@@ -259,6 +340,15 @@ async def test_a_packed_page_is_unpacked_with_a_bound(site: Site, get: Get) -> N
         ("2002:7f00:1::", False),
         ("64:ff9b::7f00:1", False),
         ("2001:0:7f00:1::", False),
+        ("::127.0.0.1", False),
+        ("::ffff:0:7f00:1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("2002:a9fe:a9fe::", False),
+        ("192.0.0.1", False),
+        ("198.18.0.1", False),
+        ("240.0.0.1", False),
+        ("2001:db8::1", False),
     ],
 )
 def test_public_addresses_are_told_from_others(address: str, *, public: bool) -> None:

@@ -82,6 +82,12 @@ async def remove_item(shop: Shop, number: int) -> None:
     del shop.items[number]
 
 
+@operations.get("/open", Answer(200, "Whether it is open"), public=True)
+async def is_open(_shop: Shop) -> Item:
+    """Say whether the shop is open."""
+    return Item(number=0, name="open")
+
+
 async def render(request: Request, error: Exception) -> Response:
     """The errors of this API."""
     code = error.status if isinstance(error, RequestError) else 404 if isinstance(error, KeyError) else 500
@@ -89,7 +95,8 @@ async def render(request: Request, error: Exception) -> Response:
     return JSONResponse(Refusal(code=code, why=str(error)).model_dump(), code, headers)
 
 
-ERRORS = ErrorShape(render, Refusal, "application/json", dict.fromkeys((400, 404, 413, 415, 422, 503), "It is refused"))
+STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 503)
+ERRORS = ErrorShape(render, Refusal, "application/json", dict.fromkeys(STATUSES, "It is refused"))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -172,7 +179,13 @@ def test_the_document_says_what_is_declared() -> None:
             "schema": {"type": "integer"},
         }
     ]
-    assert set(add["responses"]) == {"200", "201", "400", "413", "415", "422", "503", "default"}
+    assert set(add["responses"]) == {"200", "201", "400", "401", "403", "408", "413", "415", "422", "503", "default"}
+    assert document["security"] == [{"bearer": []}, {"apiKey": []}]
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    assert "security" not in add
+    door = document["paths"]["/open"]["get"]
+    assert door["security"] == []
+    assert set(door["responses"]) == {"200", "403", "503", "default"}
 
 
 def test_a_handler_that_takes_what_no_request_has_is_refused_at_once() -> None:

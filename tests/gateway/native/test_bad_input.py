@@ -1,5 +1,6 @@
 """What is refused, and that nothing comes of it."""
 
+import gzip
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,10 @@ BAD = [
     Bad("no body", 422, "agent", "POST", RUNS),
     Bad("another content type", 415, "Content-Type", "POST", RUNS, content=b"a=b", headers=CSV),
     Bad("a form of a page", 415, "Content-Type", "POST", RUNS, content=b"{}", headers={**FORM, **OWN_PAGE}),
+    Bad("a packed body", 415, "Content-Encoding", "POST", RUNS, content=gzip.compress(b" " * 50 * MIB),
+        headers={**JSON, "Content-Encoding": "gzip"}),
+    Bad("a body packed in another way", 415, "Content-Encoding", "POST", RUNS, content=b"{}",
+        headers={**JSON, "Content-Encoding": "br"}),
     Bad("no content type", 415, "Content-Type", "POST", RUNS, content=b"{}"),
     Bad("20 MB with a length", 413, "body", "POST", RUNS, content=b" " * 20 * MIB, headers=JSON),
     Bad("20 MB without a length", 413, "body", "POST", RUNS, content=endless, headers=JSON),
@@ -132,7 +137,6 @@ BAD = [
     stream("a last id that is a word", "Last-Event-ID", "", Last_Event_ID="abc"),
     stream("a negative last id", "Last-Event-ID", "", Last_Event_ID="-3"),
     stream("a last id of 5,000 digits", "Last-Event-ID", "", Last_Event_ID="9" * 5000),
-    stream("an empty last id", "Last-Event-ID", "", Last_Event_ID=""),
     stream("a last id beyond the end", "Last-Event-ID", "?starting_after=3", Last_Event_ID="201"),
     Bad("events beyond the end", 422, "starting_after", "GET", "/api/runs/{finished}/events?starting_after=500"),
     Bad("a cancel with a list", 422, "reason", "POST", "/api/runs/{waiting}/cancel", json={"reason": ["x"]}),
@@ -143,7 +147,12 @@ BAD = [
     Bad("an answer without answer", 422, "answer", "POST", DECIDE, json={"decision": "answer"}),
     Bad("a decision for a bad run id", 422, "run_id", "POST", DECIDE, json={"decision": "deny", "run_id": "x"}),
     Bad("a decision on a call of two runs", 422, "run_id", "POST", "/api/approvals/twin-1", json={"decision": "deny"}),
-    Bad("a call id that is too long", 422, "call_id", "POST", f"/api/approvals/{'c' * 300}", json={"decision": "deny"}),
+    Bad("a call id that is too long", 422, "call_id", "POST", f"/api/approvals/{'c' * 5000}",
+        json={"decision": "deny"}),
+    Bad("a decision without a call id", 422, "call_id", "POST", "/api/approvals", json={"decision": "deny"}),
+    Bad("a decision on an unknown call, by the body", 404, "call_id", "POST", "/api/approvals",
+        json={"decision": "deny", "call_id": "nothing"}),
+    Bad("results of no call", 422, "call_id", "GET", "/api/runs/{finished}/results"),
     Bad("an answer of more than 1 MiB", 422, "answer", "POST", DECIDE,
         json={"decision": "answer", "answer": "x" * MIB}),
     Bad("arguments of more than 1 MiB", 422, "args", "POST", DECIDE,

@@ -48,7 +48,7 @@ async def test_an_edit_that_the_tool_would_not_take(stand: Stand, args: dict[str
         "additionalProperties": False,
     }
     search = ToolSpec(name="search", description="Search.", parameters=schema)
-    await stand.stores.agents.offer_tools([search], START)
+    await stand.stores.agents.offer_tools((search,), START)
     body = {"decision": "edit", "args": args, "run_id": stand.waiting}
     answer = await stand.front.http.post("/api/approvals/call-1", json=body)
     if field is None:

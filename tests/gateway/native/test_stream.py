@@ -56,6 +56,12 @@ async def test_no_position_is_the_beginning(stand: Stand, nothing: str) -> None:
     assert len(await stand.front.frames(stand.finished, nothing)) == 200
 
 
+async def test_an_empty_last_event_id_is_none(stand: Stand) -> None:
+    assert len(await stand.front.frames(stand.finished, Last_Event_ID="")) == 200
+    found = await stand.front.frames(stand.finished, "?starting_after=198", Last_Event_ID="")
+    assert [seq for seq, _, _ in found] == [199, 200]
+
+
 async def test_a_stream_that_has_nothing_more_to_say_answers_204(stand: Stand) -> None:
     path = f"/api/runs/{stand.finished}/stream"
     for response in (

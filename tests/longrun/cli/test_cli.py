@@ -100,6 +100,7 @@ def test_what_the_surroundings_lack_is_told_with_status_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
+    monkeypatch.setenv("LONGRUN_INSECURE", "1")
     before = signal.getsignal(signal.SIGTERM)
     assert status_of_main("dev", "--host", "192.0.2.1", "--home", str(tmp_path)) == 2
     signal.signal(signal.SIGTERM, before)

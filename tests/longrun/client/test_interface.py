@@ -60,12 +60,16 @@ def placeholders(operation: Callable[..., Request[Any]]) -> Request[Any]:
     )
 
 
+IN_THE_PATH = {("POST", "/api/approvals/{call_id}"), ("GET", "/api/runs/{run_id}/results/{call_id}")}
+"""What a client has in another form: an id in a path may not survive the way."""
+
+
 async def test_there_is_a_request_for_each_operation_of_the_api(tmp_path: Path) -> None:
     requests = [Reading("{run_id}").request, *map(placeholders, OPERATIONS.values())]
     async with serving(Settings(home=tmp_path)) as front:
         paths = (await front.http.get("/openapi.json")).json()["paths"]
     described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-    assert {(request.method, unquote(request.path)) for request in requests} == described
+    assert {(request.method, unquote(request.path)) for request in requests} == described - IN_THE_PATH
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

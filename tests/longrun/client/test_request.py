@@ -75,8 +75,9 @@ async def test_what_is_said_and_decided_is_repeated_under_one_id(kind: Kind) -> 
     assert said == repeated
     assert decided == again
     assert (said["text"], said["by"]) == ("more", "ann")
-    assert {**decided, "id": ""} == {"decision": "edit", "args": {"note": None}, "by": "ann", "run_id": "r", "id": ""}
-    assert played.requests[2:] == ["POST /api/approvals/a%2Fb"] * 2
+    sent = {"call_id": "a/b", "decision": "edit", "args": {"note": None}, "by": "ann", "run_id": "r", "id": ""}
+    assert {**decided, "id": ""} == sent
+    assert played.requests[2:] == ["POST /api/approvals"] * 2
 
 
 @EITHER

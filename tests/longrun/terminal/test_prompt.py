@@ -80,9 +80,9 @@ async def test_approving_takes_a_word() -> None:
         await person.answers("\n")
         await person.answers("perhaps\n", 2)
         await person.answers("a\n", 3)
-        assert await person.sent() == [{"decision": "approve", "by": "ann", "run_id": "r"}]
+        assert await person.sent() == [{"decision": "approve", "call_id": "c1", "by": "ann", "run_id": "r"}]
         assert '"a": 1' in person.screen.seen
-        assert person.played.requests == ["GET /api/runs/r", "POST /api/approvals/c1"]
+        assert person.played.requests == ["GET /api/runs/r", "POST /api/approvals"]
 
 
 async def test_denying_asks_for_the_reason_that_the_model_is_told() -> None:
@@ -91,7 +91,9 @@ async def test_denying_asks_for_the_reason_that_the_model_is_told() -> None:
         await person.answers("deny\n")
         await person.screen.shows("(may be empty):")
         person.screen.types("not today\n")
-        assert await person.sent() == [{"decision": "deny", "reason": "not today", "by": "ann", "run_id": "r"}]
+        assert await person.sent() == [
+            {"decision": "deny", "reason": "not today", "call_id": "c1", "by": "ann", "run_id": "r"}
+        ]
 
 
 async def test_what_happens_while_a_person_types_is_shown_above_the_line() -> None:
@@ -117,8 +119,10 @@ async def test_an_interrupted_call_is_asked_about_with_the_reason_and_may_be_giv
         assert reason in person.screen.seen
         await person.screen.shows("the model gets:")
         person.screen.types("paid 5\n")
-        assert await person.sent() == [{"decision": "answer", "answer": "paid 5", "by": "ann", "run_id": "r"}]
-        assert person.played.requests[1:] == ["POST /api/approvals/c1~2"]
+        assert await person.sent() == [
+            {"decision": "answer", "answer": "paid 5", "call_id": "c1~2", "by": "ann", "run_id": "r"}
+        ]
+        assert person.played.requests[1:] == ["POST /api/approvals"]
 
 
 async def test_arguments_may_be_typed_anew_and_must_be_an_object() -> None:
@@ -134,7 +138,9 @@ async def test_arguments_may_be_typed_anew_and_must_be_an_object() -> None:
         await person.answers("e\n", 2)
         await person.screen.shows('(empty: back): {"a": 1}', 2)
         person.screen.types(f'{CLEAR}{{"a":\n2}}\n')
-        assert await person.sent() == [{"decision": "edit", "args": {"a": 2}, "by": "ann", "run_id": "r"}]
+        assert await person.sent() == [
+            {"decision": "edit", "args": {"a": 2}, "call_id": "c1", "by": "ann", "run_id": "r"}
+        ]
 
 
 async def test_arguments_are_edited_as_the_model_wrote_them() -> None:
@@ -152,8 +158,7 @@ async def test_a_skipped_call_stays_open_and_the_next_one_is_asked_about() -> No
         await person.answers("s\n")
         await person.screen.shows("skipped")
         await person.answers("y\n", 2)
-        await person.sent()
-        assert person.played.requests[1:] == ["POST /api/approvals/c2"]
+        assert (await person.sent())[0]["call_id"] == "c2"
 
 
 async def test_ctrl_d_skips() -> None:
@@ -169,7 +174,7 @@ async def test_ctrl_d_at_the_reason_takes_the_denial_as_it_is() -> None:
         await person.answers("d\n")
         await person.screen.shows("(may be empty):")
         person.screen.types("\x04")
-        assert await person.sent() == [{"decision": "deny", "by": "ann", "run_id": "r"}]
+        assert await person.sent() == [{"decision": "deny", "call_id": "c1", "by": "ann", "run_id": "r"}]
 
 
 async def test_a_question_that_somebody_else_answers_is_taken_back() -> None:
@@ -179,8 +184,7 @@ async def test_a_question_that_somebody_else_answers_is_taken_back() -> None:
         await person.screen.shows(QUESTION)
         person.approver.see(decided("c1"))
         await person.answers("a\n", 2)
-        await person.sent()
-        assert person.played.requests[1:] == ["POST /api/approvals/c3"]
+        assert (await person.sent())[0]["call_id"] == "c3"
 
 
 async def test_keys_that_were_pressed_before_the_question_decide_nothing() -> None:
