@@ -143,6 +143,7 @@ async def test_an_answer_that_is_not_a_stream_is_given_up_too(tmp_path: Path) ->
         run_id = await long_run(front)
         request = f"GET /api/runs/{run_id}/events?view=raw&limit=5000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
         with dialled(front, request.encode()) as line:
+            await taken(line)
             await dropped(line)
 
 
@@ -152,6 +153,7 @@ async def test_an_answer_that_is_not_a_stream_is_given_up_too(tmp_path: Path) ->
 async def test_a_request_whose_head_does_not_come_is_given_up(tmp_path: Path, head: bytes) -> None:
     async with opened(tmp_path, receive=SHORT) as front:
         with dialled(front, head) as line:
+            await taken(line)
             assert await received(line) == b""
             await dropped(line)
         with dialled(front, b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n") as line:
