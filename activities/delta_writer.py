@@ -23,6 +23,8 @@ LARGEST_OPAQUE = 8 * 1024 * 1024
 """Bytes of what a message has for its provider alone."""
 MOST_PARTS = 1000
 """Parts of a message."""
+_UP = frozenset({".", ".."})
+"""What no client sends in a path."""
 _LONGEST_ID = 1000
 """Bytes of a call's id; databases have keys of two or three times as much, with the run's id."""
 
@@ -143,8 +145,8 @@ class DeltaWriter:
         self._drafts[delta.part] = _Draft(heads[delta.kind]())
 
     def _fresh(self, call_id: str) -> str:
-        if len(call_id.encode()) > _LONGEST_ID:
-            call_id = f"{call_id[:40]}_{sha256(call_id.encode()).hexdigest()[:24]}"
+        if len(call_id.encode()) > _LONGEST_ID or not _UP.isdisjoint(call_id.split("/")):
+            call_id = f"{call_id.replace('/', '_')[:40].strip('.')}_{sha256(call_id.encode()).hexdigest()[:24]}"
         if not call_id or call_id in self._taken:
             call_id = f"{call_id or 'call'}_{self.attempt.message_id[-12:]}_{len(self._drafts)}"
         self._taken.add(call_id)

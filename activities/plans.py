@@ -39,7 +39,9 @@ def plans(
     """
     own = {use.name: use.approval for use in agent.tools}
     return {
-        call.call_id: _plan(tool, call, _approvals(tool, own[call.name], loose=may_loosen(call.name)))
+        call.call_id: _plan(
+            tool, call, _approvals(tool, own[call.name], loose=tool.spec.loosenable or may_loosen(call.name))
+        )
         if number < MOST_CALLS
         else _one_too_many(tool)
         for number, call in enumerate(message.calls)

@@ -82,6 +82,7 @@ def tool(
     timeout: float = 60.0,
     return_char_limit: int = 50_000,
     approval: Literal["never", "always"] | Approval = "never",
+    loosenable: bool = False,
     on_interrupted: OnInterrupt = "ask",
 ) -> Callable[[ToolFunction], Tool]: ...
 
@@ -94,6 +95,7 @@ def tool(  # noqa: PLR0913 - one argument for each property of a tool
     timeout: float = 60.0,
     return_char_limit: int = 50_000,
     approval: Literal["never", "always"] | Approval = "never",
+    loosenable: bool = False,
     on_interrupted: OnInterrupt = "ask",
 ) -> Tool | Callable[[ToolFunction], Tool]:
     """Make a tool of an async function: schema from the signature, description from the docstring.
@@ -106,7 +108,8 @@ def tool(  # noqa: PLR0913 - one argument for each property of a tool
         effect: ``write`` for what changes the world: it is never silently run twice.
         timeout: Seconds after which a call is ended with an error that the model sees.
         return_char_limit: Characters of a result that the model gets; of a longer one the whole is kept in the store.
-        approval: Whether a person must agree to a call, unless the agent says otherwise.
+        approval: Whether a person must agree to a call. An agent may have the tool ask more often.
+        loosenable: Whether an agent may also have it ask less often.
         on_interrupted: What happens to a ``write`` call whose worker died in the middle: a person is asked, the model
             is told, or it is run again under the same ``ToolContext.call_id``.
 
@@ -124,6 +127,7 @@ def tool(  # noqa: PLR0913 - one argument for each property of a tool
             parameters={},
             effect=effect,
             approval=Approval(mode=approval) if isinstance(approval, str) else approval,
+            loosenable=loosenable,
             timeout=timeout,
             return_char_limit=return_char_limit,
             on_interrupted=on_interrupted,

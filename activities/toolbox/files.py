@@ -135,7 +135,9 @@ def _fitting(lines: list[str]) -> list[str]:
     return lines
 
 
-@tool(effect="write", approval="always", on_interrupted="retry")  # writing the same again changes nothing
+@tool(
+    effect="write", approval="always", loosenable=True, on_interrupted="retry"
+)  # writing the same again changes nothing
 async def write_file(context: ToolContext, path: str, content: str) -> str:
     """Write a text file of the workspace: all of it. What was there before is replaced; folders are made.
 

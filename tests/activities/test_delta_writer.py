@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from longrun.activities.delta_writer import LARGEST_MESSAGE, DeltaWriter
+from longrun.activities.delta_writer import LARGEST_MESSAGE, LARGEST_OPAQUE, MOST_PARTS, DeltaWriter
 from longrun.activities.failures import ProviderFailure
 from longrun.activities.providers.provider import Completed, Delta, PartCompleted, PartDelta, PartStarted
 from longrun.store.log import FencedError
@@ -145,6 +145,34 @@ async def test_a_call_id_that_is_taken_or_missing_is_replaced_everywhere(log: Lo
     assert ids[3].startswith("call_")
     assert [event.call_id for event in events if isinstance(event, ToolCallDelta)] == ids
     assert [event.call_id for event in events if isinstance(event, ToolCallCompleted)] == ids
+
+
+@pytest.mark.parametrize("given", ["..", ".", "a/../b", "c" * 1001, "漢" * 400])
+async def test_a_call_id_that_no_path_or_no_database_takes_is_replaced(log: Log, given: str) -> None:
+    ids: list[str] = []
+    for other in (given, f"{given}x"):
+        writer = DeltaWriter(ATTEMPT, log.append)
+        put(writer, PartStarted(0, "tool_call", other, "look"), PartDelta(0, "{}"))
+        put(writer, PartCompleted(0, ToolCallPart(call_id=other, name="look", arguments="{}")))
+        await writer.last()
+        ids += [call.call_id for call in writer.message("m").calls]
+    assert ids[0] != given
+    assert len(set(ids)) == 2
+    assert all(len(made.encode()) <= 1000 for made in ids)
+    assert ".." not in ids[0].split("/")
+
+
+async def test_a_message_of_too_many_parts_or_with_too_much_hidden_is_refused_for_good(log: Log) -> None:
+    writer = DeltaWriter(ATTEMPT, log.append)
+    for number in range(MOST_PARTS):
+        writer.put(PartStarted(number, "tool_call", f"c{number}", "look"))
+    with pytest.raises(ProviderFailure, match=f"more than {MOST_PARTS} parts"):
+        writer.put(PartStarted(MOST_PARTS, "text"))
+    await writer.stop()
+    writer = DeltaWriter(ATTEMPT, log.append)
+    with pytest.raises(ProviderFailure, match="hides more than"):
+        writer.put(PartCompleted(0, OpaquePart(opaque={"data": "x" * LARGEST_OPAQUE})))
+    await writer.stop()
 
 
 async def test_a_message_that_is_too_large_is_refused_for_good(log: Log) -> None:

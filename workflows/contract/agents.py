@@ -123,6 +123,7 @@ class ToolSpec(Shape):
     """A tool as a worker offers it.
 
     ``parameters`` is the JSON schema of its arguments, ``timeout`` seconds, ``return_char_limit`` characters.
+    ``loosenable`` says whether an agent may have it ask a person less often than ``approval`` says.
     ``on_interrupted`` says what happens to a started, unfinished call of a ``write`` tool; ``read`` tools run again.
     """
 
@@ -131,6 +132,7 @@ class ToolSpec(Shape):
     parameters: dict[str, JsonValue]
     effect: Effect = "read"
     approval: Approval = Approval(mode="never")
+    loosenable: bool = False
     timeout: float = 60.0
     return_char_limit: int = 50_000
     on_interrupted: OnInterrupt = "ask"
