@@ -14,6 +14,7 @@ from longrun.workflows.contract.events import (
     ApprovalDecided,
     ApprovalExpired,
     ApprovalRequested,
+    AttemptFailed,
     AttemptSuperseded,
     MessageCompleted,
     MessageReceived,
@@ -24,6 +25,7 @@ from longrun.workflows.contract.events import (
     RunCompleted,
     RunFailed,
     RunResumed,
+    SignalIgnored,
     StepStarted,
     TextCompleted,
     TextDelta,
@@ -87,6 +89,7 @@ class View:
             "reasoning.completed": self._part_completed,
             "tool_call.completed": self._tool_call_completed,
             "message.completed": self._message_completed,
+            "attempt.failed": self._attempt_failed,
             "attempt.superseded": self._attempt_superseded,
             "tool.started": self._tool_started,
             "tool.progress": self._tool_progress,
@@ -94,6 +97,7 @@ class View:
             "approval.requested": self._approval_requested,
             "approval.decided": self._approval_decided,
             "approval.expired": self._approval_expired,
+            "signal.ignored": self._signal_ignored,
             "run.resumed": self._run_resumed,
             "run.completed": self._run_completed,
             "run.failed": self._run_failed,
@@ -202,6 +206,14 @@ class View:
         self.pause()
         if why := _UNUSUAL.get(event.finish_reason):
             self.say(f"({why})", "yellow")
+
+    def _attempt_failed(self, event: AttemptFailed) -> None:
+        wait = max(0.0, (event.next_at - event.at).total_seconds())
+        cause = shortened(event.cause.message, _MOST_LINE)
+        self.say(f"attempt {event.attempt} failed: {cause}; the next one begins in {wait:.3g} s", "yellow")
+
+    def _signal_ignored(self, event: SignalIgnored) -> None:
+        self.say(f"a signal {event.signal!r} changes nothing: {shortened(event.reason, _MOST_LINE)}", "yellow")
 
     def _attempt_superseded(self, event: AttemptSuperseded) -> None:
         self.pause()

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -12,6 +13,7 @@ from longrun.workflows.contract.events import (
     ApprovalDecided,
     ApprovalExpired,
     ApprovalRequested,
+    AttemptFailed,
     AttemptSuperseded,
     Event,
     MessageCompleted,
@@ -20,6 +22,7 @@ from longrun.workflows.contract.events import (
     RunCompleted,
     RunFailed,
     RunResumed,
+    SignalIgnored,
     StepStarted,
     TextCompleted,
     TextDelta,
@@ -238,3 +241,15 @@ def test_calls_are_written_so_that_they_can_be_read() -> None:
     assert counted(Usage(output_tokens=5)) == "tokens: 5 out"
     part = ToolCallPart(call_id="c", name="f", arguments="{}")
     assert shown(events_of(answer(part), -1, 2, PART_DONE)) == "● f()\n"
+
+
+def test_a_failed_attempt_is_shown_while_it_waits_and_so_is_a_signal_that_changes_nothing() -> None:
+    cause = ErrorInfo(type="llm_api_error", message="no route to host")
+    failed = AttemptFailed(
+        run_id=RUN, step=1, attempt=2, at=START, cause=cause, next_at=START + timedelta(milliseconds=2500)
+    )
+    ignored = SignalIgnored(run_id=RUN, step=1, at=START, signal="decide", reason="call_id: Field required")
+    assert shown([failed, ignored]).splitlines() == [
+        "attempt 2 failed: no route to host; the next one begins in 2.5 s",
+        "a signal 'decide' changes nothing: call_id: Field required",
+    ]
