@@ -27,9 +27,10 @@ from longrun.runtime.clock import now
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.plain import PlainError
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import RPC_TIMEOUT, answered, temporal_connection
+from longrun.runtime.temporal import RPC_TIMEOUT, answered, identity_of, temporal_connection
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
+from longrun.store.bindings import Bindings
 from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
 from longrun.store.db.database import Database
@@ -148,7 +149,14 @@ class Process:
         )
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Offer the tools and work until ``stop`` is set."""
+        """Offer the tools and work until ``stop`` is set.
+
+        Raises:
+            WrongTemporalError: The store belongs to another Temporal.
+            TemporalUnavailableError: Temporal did not answer.
+            StoreUnavailableError: The store failed.
+        """
+        await Bindings(self._database).check(await identity_of(self._client), now())
         await self._agents.offer_tools(self._toolbox.specs(), now())
         async with self._worker():
             print(READY, flush=True)  # noqa: T201 - whoever started this process waits for the line

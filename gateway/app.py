@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from longrun.gateway.history.gate import Gate
 from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.gateway.http.caller import Caller
 from longrun.gateway.http.keys import KeysRequired
@@ -26,6 +27,7 @@ from longrun.gateway.service.delivery import Delivery
 from longrun.gateway.service.readiness import ReadinessProbe
 from longrun.gateway.service.run_reader import RunReader
 from longrun.gateway.service.runs import RunService
+from longrun.gateway.service.vitals import Vitals
 from longrun.gateway.service.workflows import Workflows, connect
 from longrun.gateway.services import Services
 from longrun.gateway.streaming.hub import Hub
@@ -37,6 +39,7 @@ from longrun.runtime.temporal import RETRIES
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.attempts import Attempts
+from longrun.store.bindings import Bindings
 from longrun.store.blobs import Blobs
 from longrun.store.db.database import Database
 from longrun.store.db.schema import migrate
@@ -114,7 +117,11 @@ async def _running(settings: Settings) -> AsyncGenerator[Services]:
     listeners = _listeners(settings, database, hub)
     for listener in listeners:
         listener.start()
-    tasks = [asyncio.create_task(hub.serve()), asyncio.create_task(reconciler.serve())]
+    keep = services.vitals.keep
+    tasks = [
+        asyncio.create_task(keep("the streams' news", hub.serve)),
+        asyncio.create_task(keep("the reconciler", reconciler.serve)),
+    ]
     try:
         yield services
     finally:
@@ -135,9 +142,10 @@ def _listeners(settings: Settings, database: Database, hub: Hub) -> Sequence[Dat
 
 async def _wire(settings: Settings, database: Database) -> tuple[Services, Hub, Reconciler]:
     client = await connect(RETRIES)
-    workflows = Workflows(client)
+    gate = Gate(client, Bindings(database))
+    workflows = Workflows(client, gate)
     log, runs, approvals = LogReader(database), Runs(database), Approvals(database)
-    rebuilder = Rebuilder(client, database, runs, log)
+    rebuilder = Rebuilder(client, database, runs, log, gate)
     hub, agents = Hub(log), Agents(database)
     delivery = Delivery(workflows, runs, Outbox(database))
     service = RunService(workflows, settings.task_queue, runs, delivery)
@@ -148,6 +156,7 @@ async def _wire(settings: Settings, database: Database) -> tuple[Services, Hub, 
         reader=RunReader(runs, approvals, Attempts(database), Blobs(database), rebuilder),
         decisions=Decisions(approvals, delivery, log, hub, agents),
         logs=Logs(log, Tail(log, hub, rebuilder.repair), settings.keep_alive),
-        probe=ReadinessProbe(workflows, runs),
+        probe=ReadinessProbe(workflows, runs, settings.task_queue),
+        vitals=Vitals(),
     )
     return services, hub, Reconciler(service, runs, delivery, rebuilder, hub.watched)

@@ -1,15 +1,29 @@
 """Runs the gateway's HTTP server."""
 
+import asyncio
+import logging
+from contextlib import aclosing
 from typing import Any
 
 import uvicorn
+from temporalio.service import RPCError
 
+from longrun.gateway.history.gate import Gate
 from longrun.gateway.http.connection import bounded
+from longrun.gateway.service.workflows import connect
 from longrun.runtime.exposure import refuse_exposed
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.settings import Settings
+from longrun.runtime.temporal import TemporalUnavailableError, WrongTemporalError
+from longrun.store.bindings import Bindings
+from longrun.store.db.database import Database
+from longrun.store.db.schema import migrate
+
+logger = logging.getLogger(__name__)
 
 APP = "longrun.gateway.app:create_app"
+_PATIENCE = 3.0
+"""Seconds for which a gateway that starts waits for Temporal."""
 _END_OF_STREAMS = 3
 """Seconds that open streams get after SIGTERM: readers come back with their cursor."""
 
@@ -24,11 +38,28 @@ def serve(settings: Settings, app: str = APP) -> None:
     Raises:
         ExposedError: It would let anybody in from other machines.
         HostsError: The file that names hosts of models cannot be used.
+        WrongTemporalError: The Temporal that answers is not the store's.
+        StoreUnavailableError: The store failed.
     """
     refuse_exposed(settings)
     load_hosts(settings.providers)  # before a server starts that would show a wrong file as a traceback
+    asyncio.run(_check_temporal(settings))
     config = uvicorn.Config(app, factory=True, log_level="warning", **http_options(settings))
     uvicorn.Server(config).run()
+
+
+async def _check_temporal(settings: Settings) -> None:
+    """Look which Temporal answers before anybody is served; one that is away is looked at when it is back."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(migrate, settings.database)
+    async with aclosing(Database(settings.database)) as database:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await Gate(await connect(), Bindings(database)).passed()
+        except WrongTemporalError:
+            raise
+        except (TemporalUnavailableError, RPCError, TimeoutError) as error:
+            logger.warning("Temporal is looked at when it answers: %s", error or "it is silent")
 
 
 def http_options(settings: Settings) -> dict[str, Any]:

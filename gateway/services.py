@@ -7,6 +7,7 @@ from longrun.gateway.service.decisions import Decisions
 from longrun.gateway.service.readiness import ReadinessProbe
 from longrun.gateway.service.run_reader import RunReader
 from longrun.gateway.service.runs import RunService
+from longrun.gateway.service.vitals import Vitals
 from longrun.gateway.streaming.logs import Logs
 from longrun.runtime.settings import Settings
 
@@ -22,3 +23,4 @@ class Services:
     decisions: Decisions
     logs: Logs
     probe: ReadinessProbe
+    vitals: Vitals

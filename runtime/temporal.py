@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetClusterInfoRequest
+from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
@@ -42,6 +44,24 @@ def temporal_connection() -> dict[str, Any]:
 
 class TemporalUnavailableError(PlainError):
     """Temporal did not answer."""
+
+
+class WrongTemporalError(TemporalUnavailableError):
+    """The Temporal that answers is not the one that has the runs of the store: nothing that it says of them counts."""
+
+
+async def identity_of(client: Client) -> str:
+    """Which Temporal it is: the ids of its cluster and of the namespace.
+
+    Raises:
+        TemporalUnavailableError: It did not answer.
+    """
+    service = client.workflow_service
+    with answered():
+        cluster = await service.get_cluster_info(GetClusterInfoRequest(), timeout=RPC_TIMEOUT)
+        asked = DescribeNamespaceRequest(namespace=client.namespace)
+        namespace = await service.describe_namespace(asked, timeout=RPC_TIMEOUT)
+    return f"cluster {cluster.cluster_id}, namespace {client.namespace} {namespace.namespace_info.id}"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ RUN_STATUS = SearchAttributeKey.for_keyword("RunStatus")
 STOP_REASON = SearchAttributeKey.for_keyword("StopReason")
 AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
 THREAD_ID = SearchAttributeKey.for_keyword("ThreadId")
+ATTRIBUTES = (RUN_STATUS, STOP_REASON, AGENT_NAME, THREAD_ID)
 
 
 def status_updates(status: str, stop_reason: str | None = None) -> list[SearchAttributeUpdate[str]]:

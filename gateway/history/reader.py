@@ -10,6 +10,7 @@ from temporalio.converter import WorkflowSerializationContext
 from temporalio.service import RPCError, RPCStatusCode
 
 from longrun.gateway.history.decoder import BlobReader, ExecutionDecoder
+from longrun.gateway.history.gate import Gate
 from longrun.gateway.history.results import Results
 from longrun.runtime.temporal import RPC_TIMEOUT, answered
 
@@ -41,11 +42,13 @@ class HistoryReader:
     Args:
         client: The connection to Temporal.
         blobs: Finds what is too large for history.
+        gate: Whether the Temporal that answers is the store's; without it, any is.
     """
 
-    def __init__(self, client: Client, blobs: BlobReader | None = None) -> None:
+    def __init__(self, client: Client, blobs: BlobReader | None = None, gate: Gate | None = None) -> None:
         self._client = client
         self._blobs = blobs
+        self._gate = gate
 
     async def tip(self, run_id: str) -> Tip | None:
         """The newest execution of a run's chain; ``None`` if Temporal knows no such run.
@@ -53,12 +56,16 @@ class HistoryReader:
         Raises:
             TemporalUnavailableError: Temporal did not answer.
         """
+        if self._gate:
+            await self._gate.passed()
         handle = self._client.get_workflow_handle(run_id)
         try:
             with answered():
                 found = await handle.describe(rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+                if self._gate:
+                    await self._gate.passed_again()
                 return None
             raise
         return _tip(found) if found.workflow_type == WORKFLOW_TYPE else None

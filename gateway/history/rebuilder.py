@@ -8,6 +8,7 @@ from time import monotonic
 
 from temporalio.client import Client
 
+from longrun.gateway.history.gate import Gate
 from longrun.gateway.history.log import history_from
 from longrun.gateway.history.reader import HistoryReader, Tip
 from longrun.gateway.history.results import Results
@@ -57,10 +58,13 @@ class Rebuilder:
         database: The store, where restored rows go.
         runs: The store's runs.
         log: The store's logs.
+        gate: Whether the Temporal that answers is the store's.
     """
 
-    def __init__(self, client: Client, database: Database, runs: Runs, log: LogReader) -> None:
-        self._reader = HistoryReader(client, Blobs(database).get)
+    def __init__(
+        self, client: Client, database: Database, runs: Runs, log: LogReader, gate: Gate | None = None
+    ) -> None:
+        self._reader = HistoryReader(client, Blobs(database).get, gate)
         self._database = database
         self._runs = runs
         self._log = log

@@ -10,6 +10,7 @@ from itertools import islice
 from temporalio.service import RPCError, RPCStatusCode
 
 from longrun.gateway.history.rebuilder import Rebuilder
+from longrun.gateway.reconcile.bad_runs import BadRuns
 from longrun.gateway.reconcile.resets import ResetWatch
 from longrun.gateway.service.delivery import Delivery
 from longrun.gateway.service.executions import VANISHED
@@ -66,6 +67,7 @@ class Reconciler:
         self._resets = ResetWatch(service.executions, rebuilder)
         self._looked = now()
         self._swept: datetime | None = None
+        self._bad, self._mute = BadRuns(), BadRuns()
         self._sweep: deque[RunRow] = deque()
 
     async def serve(self) -> None:
@@ -120,13 +122,18 @@ class Reconciler:
     async def _start_accepted(self) -> None:
         waiting = iter(await self._runs.undispatched(now() - timedelta(seconds=INTERVAL)))
         while orders := list(islice(waiting, _STARTED_AT_ONCE)):
-            await asyncio.gather(*map(self._dispatch, orders))
+            await asyncio.gather(*map(self._start, orders))
+
+    async def _start(self, order: RunOrder) -> None:
+        if not self._bad.waits(order.run_id):
+            with self._bad.forgiving(order.run_id):
+                await self._dispatch(order)
 
     async def _dispatch(self, order: RunOrder) -> None:
         try:
             await self._service.dispatch(order)
         except RPCError as error:
-            if error.status != RPCStatusCode.INVALID_ARGUMENT:
+            if error.status != RPCStatusCode.INVALID_ARGUMENT or await self._service.missing_attributes():
                 raise
             message = f"Temporal refused to start the run: {error.message}"
             await self._finish(
@@ -139,10 +146,9 @@ class Reconciler:
     async def _deliver_signals(self) -> None:
         """Deliver in order; what must wait holds back only its own run's later signals."""
         for run_id in await self._delivery.waiting(now() - timedelta(seconds=INTERVAL)):
-            try:
-                await self._delivery.deliver(run_id)
-            except RPCError as error:
-                logger.warning("signals of run %s wait: %s", run_id, error.message)
+            if not self._mute.waits(run_id):
+                with self._mute.forgiving(run_id):
+                    await self._delivery.deliver(run_id)
 
     async def _end_abrupt(self) -> None:
         moment = now()
@@ -151,9 +157,13 @@ class Reconciler:
         self._looked = moment
 
     async def _look_at(self, run_id: str) -> None:
-        row = await self._runs.get(run_id)
-        if row is not None and row.status not in FINAL:
-            await self._end(row)
+        """Look at a run; one that cannot be looked at is left alone for a while, and the round goes on."""
+        if self._bad.waits(run_id):
+            return
+        with self._bad.forgiving(run_id):
+            row = await self._runs.get(run_id)
+            if row is not None and row.status not in FINAL:
+                await self._end(row)
 
     async def _look_at_watched(self) -> None:
         """Look at runs whose viewers have received nothing since the last round, some at a time, in rotation.
@@ -180,9 +190,10 @@ class Reconciler:
     async def _bring_back(self, known: frozenset[str]) -> None:
         """Bring back runs that go on although the store has lost them."""
         for run_id in await self._service.executions.running():
-            if run_id not in known and await self._runs.get(run_id) is None:
-                logger.warning("run %s is brought back from its history", run_id)
-                await self._rebuilder.restore_unknown(run_id)
+            if run_id not in known and not self._bad.waits(run_id) and await self._runs.get(run_id) is None:
+                with self._bad.forgiving(run_id):
+                    logger.warning("run %s is brought back from its history", run_id)
+                    await self._rebuilder.restore_unknown(run_id)
 
     async def _end(self, row: RunRow) -> None:
         """End a run whose workflow has closed; one without a step is started again if Temporal does not know it."""

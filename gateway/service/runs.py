@@ -93,6 +93,10 @@ class RunService:
         await self._workflows.start(order, self._queue)
         await self._runs.dispatched(order.run_id)
 
+    async def missing_attributes(self) -> tuple[str, ...]:
+        """The search attributes that Temporal does not know, without which it starts no run."""
+        return await self._workflows.missing_attributes()
+
     async def cancel(self, run: Run, cancel: Cancel) -> Fate:
         """Ask a run to end; one that waits for its thread ends at once."""
         if run.over:

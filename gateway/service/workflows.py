@@ -1,11 +1,14 @@
 """The workflows of runs: started, signalled, queried, described and listed. Nothing else in the gateway does so."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Literal, cast
 
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, TaskQueueType
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     WorkflowExecution,
@@ -15,11 +18,22 @@ from temporalio.client import (
 )
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
+from longrun.gateway.history.gate import Gate
 from longrun.gateway.history.reader import WORKFLOW_TYPE
-from longrun.runtime.temporal import RPC_TIMEOUT, TemporalUnavailableError, answered, temporal_connection, unreachable
+from longrun.runtime.clock import now
+from longrun.runtime.temporal import (
+    RPC_TIMEOUT,
+    TemporalUnavailableError,
+    WrongTemporalError,
+    answered,
+    temporal_connection,
+    unreachable,
+)
+from longrun.store.db.database import StoreUnavailableError
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.runs import Cancel, Decision, RunOrder, Said, Snapshot
-from longrun.workflows.search_attributes import AGENT_NAME
+from longrun.workflows.contract.views import Availability
+from longrun.workflows.search_attributes import AGENT_NAME, ATTRIBUTES
 from longrun.workflows.start import start_run
 
 ExecutionStatus = Literal["running", "completed", "failed", "canceled", "terminated", "continued_as_new", "timed_out"]
@@ -27,6 +41,8 @@ ExecutionStatus = Literal["running", "completed", "failed", "canceled", "termina
 QUERY_TIMEOUT = timedelta(seconds=5)
 """For a worker's answer to a query: one that does not have the run in its cache reads its whole history first."""
 _HEALTH_TIMEOUT = timedelta(seconds=2)
+_POLLS_WITHIN = timedelta(seconds=75)
+"""A poll waits for a minute, and counts from when it began."""
 
 
 async def connect(retries: RetryConfig | None = None) -> Client:
@@ -55,10 +71,13 @@ class Workflows:
 
     Args:
         client: A client of Temporal, which may be unavailable.
+        gate: Whether the Temporal that answers is the store's; without it, any is.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, gate: Gate | None = None) -> None:
         self._client = client
+        self._gate = gate
+        self._has_attributes = False
 
     async def start(self, order: RunOrder, task_queue: str) -> None:
         """Start the workflow of an accepted run; harmless to repeat.
@@ -66,6 +85,7 @@ class Workflows:
         Raises:
             RPCError: Temporal refused.
         """
+        await self._passed()
         with answered():
             await start_run(self._client, order, task_queue, RPC_TIMEOUT)
 
@@ -75,8 +95,14 @@ class Workflows:
         Raises:
             RPCError: Temporal refused, or there is no such workflow under way.
         """
-        with answered():
-            await self._client.get_workflow_handle(run_id).signal(name, argument, rpc_timeout=RPC_TIMEOUT)
+        await self._passed()
+        try:
+            with answered():
+                await self._client.get_workflow_handle(run_id).signal(name, argument, rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                await self._passed_again()
+            raise
 
     async def status(self, run_id: str) -> Snapshot | None:
         """The answer of a run's workflow to the query ``status``; ``None`` if no worker gives it.
@@ -94,17 +120,20 @@ class Workflows:
 
     async def describe(self, run_id: str) -> Execution | None:
         """The newest execution of a run; ``None`` if Temporal knows no such run."""
+        await self._passed()
         try:
             with answered():
                 found = await self._client.get_workflow_handle(run_id).describe(rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
+                await self._passed_again()
                 return None
             raise
         return _execution(found)
 
     async def find(self, condition: str) -> list[Execution]:
         """All executions of runs for which a condition holds, as far as Temporal's visibility knows already."""
+        await self._passed()
         query = f"WorkflowType = '{WORKFLOW_TYPE}' AND {condition}"
         with answered():
             found = self._client.list_workflows(query, rpc_timeout=RPC_TIMEOUT)
@@ -119,13 +148,56 @@ class Workflows:
             )
             return "".join([_reason(event) async for event in events])
 
-    async def available(self) -> bool:
-        """Whether Temporal answers."""
+    async def availability(self) -> Availability:
+        """Whether Temporal answers, and whether it is the store's."""
         try:
             with answered():
-                return await self._client.service_client.check_health(timeout=_HEALTH_TIMEOUT)
+                healthy = await self._client.service_client.check_health(timeout=_HEALTH_TIMEOUT)
+            await self._passed_again()
+        except WrongTemporalError:
+            return "another"
+        except StoreUnavailableError:  # which says to whom it belongs
+            return "ok"
         except (RPCError, TemporalUnavailableError):
-            return False
+            return "unavailable"
+        return "ok" if healthy else "unavailable"
+
+    async def missing_attributes(self) -> tuple[str, ...]:
+        """The search attributes that Temporal does not know; a run could not be started without them."""
+        if self._has_attributes:
+            return ()
+        asked = ListSearchAttributesRequest(namespace=self._client.namespace)
+        try:
+            with answered():
+                found = await self._client.operator_service.list_search_attributes(asked, timeout=_HEALTH_TIMEOUT)
+        except (RPCError, TemporalUnavailableError):
+            return ()
+        missing = tuple(each.name for each in ATTRIBUTES if each.name not in found.custom_attributes)
+        self._has_attributes = not missing
+        return missing
+
+    async def polled(self, task_queue: str) -> bool | None:
+        """Whether a worker has polled a task queue lately; ``None`` if Temporal does not say."""
+        asked = DescribeTaskQueueRequest(
+            namespace=self._client.namespace,
+            task_queue=TaskQueue(name=task_queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        try:
+            with answered():
+                found = await self._client.workflow_service.describe_task_queue(asked, timeout=_HEALTH_TIMEOUT)
+        except (RPCError, TemporalUnavailableError):
+            return None
+        since = now() - _POLLS_WITHIN
+        return any(each.last_access_time.ToDatetime(UTC) > since for each in found.pollers)
+
+    async def _passed(self) -> None:
+        if self._gate:
+            await self._gate.passed()
+
+    async def _passed_again(self) -> None:
+        if self._gate:
+            await self._gate.passed_again()
 
 
 def _execution(found: WorkflowExecution) -> Execution:

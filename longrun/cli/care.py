@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,25 @@ def rebuild_log(run_id: RunId) -> None:
 
     use_temporal_of_dev()
     raise typer.Exit(asyncio.run(rebuild(run_id, Settings(), Console(highlight=False))))
+
+
+@app.command("setup")
+def set_up(
+    *,
+    retention: Annotated[
+        int | None, typer.Option(help="Keep closed runs in Temporal for so many days; by default as it is.", min=1)
+    ] = None,
+    create: Annotated[bool, typer.Option("--create", help="Make the namespace if there is none.")] = False,
+    rebind: Annotated[bool, typer.Option("--rebind", help="Bind the store to this Temporal, come what may.")] = False,
+) -> None:
+    """Prepare your own Temporal server for longrun: its search attributes and retention; bind the store to it."""
+    from rich.console import Console
+
+    from longrun.cli.setup import SetupOptions, set_up
+    from longrun.runtime.settings import Settings
+
+    options = SetupOptions(timedelta(days=retention) if retention else None, create, rebind)
+    asyncio.run(set_up(options, Settings(), Console(highlight=False)))
 
 
 @app.command()

@@ -15,10 +15,11 @@ from rich.table import Table
 from longrun.dev.ports import Wanted, choose_ports
 from longrun.dev.temporal.config import SetupError, config_file, read_config
 from longrun.dev.temporal.find import TemporalFinder
-from longrun.dev.temporal.server import connect_when_up
+from longrun.dev.temporal.server import connect_when_up, missing_attributes
 from longrun.runtime.dev_lock import running_dev
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import temporal_connection
+from longrun.workflows.search_attributes import ATTRIBUTES
 
 Verdict = Literal["ok", "note", "missing"]
 _MARKS: dict[Verdict, str] = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
@@ -82,8 +83,14 @@ async def check_temporal(finder: TemporalFinder) -> Finding:
             "or set TEMPORAL_ADDRESS, or see https://docs.temporal.io/cli"
         )
         return Finding("Temporal", "note", "none yet", advice)
-    if found.address and await connect_when_up(temporal_connection()) is None:
+    if not found.address:
+        return Finding("Temporal", "ok", found.how)
+    client = await connect_when_up(temporal_connection())
+    if client is None:
         return Finding("Temporal", "missing", f"{found.how} does not answer", "start it or unset its address")
+    if missing := await missing_attributes(client, (each.name for each in ATTRIBUTES)):
+        found_there = f"{found.how} lacks the search attributes {', '.join(missing)}"
+        return Finding("Temporal", "missing", found_there, "longrun setup")
     return Finding("Temporal", "ok", found.how)
 
 

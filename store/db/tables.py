@@ -210,6 +210,16 @@ class BlobRow(Row, table=True):
     created_at: datetime = Field(sa_type=UtcTime)
 
 
+class BindingRow(Row, table=True):
+    """The one Temporal that has the runs of this store; ``id`` is 1."""
+
+    __tablename__ = "bindings"  # pyright: ignore[reportAssignmentType] # SQLAlchemy's way
+
+    id: int = Field(primary_key=True)
+    temporal: str
+    bound_at: datetime = Field(sa_type=UtcTime)
+
+
 class MessageRow(Row, table=True):
     """A message of a run. Within a step: what was said before it, then the answer, then the results of its calls."""
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from longrun.workflows.contract.agents import AgentSpec, ModelParams, ToolSpec, ToolUse
 from longrun.workflows.contract.attempts import AttemptEntry
@@ -17,7 +17,8 @@ ApprovalChoice = Literal[ApprovalStatus, "any"]
 """Which approvals of a list are wanted."""
 LogView = Literal["settled", "raw"]
 """Which events of a log: all of them, or all but the superseded ones."""
-Availability = Literal["ok", "unavailable"]
+Availability = Literal["ok", "unavailable", "another"]
+"""``another``: what answers is not the Temporal that has the runs of the store."""
 
 
 class Links(Shape):
@@ -129,14 +130,21 @@ class ToolList(Shape):
 
 
 class Health(Shape):
-    """The gateway's process answers."""
+    """The gateway's process answers. ``down`` names what of it has died and is started again, and since when."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok", "degraded"] = "ok"
+    down: dict[str, datetime] = Field(default_factory=dict)
 
 
 class Readiness(Shape):
-    """Whether Temporal and the store answer. Without Temporal, runs are accepted and what is stored is streamed."""
+    """Whether Temporal and the store answer. Without Temporal, runs are accepted and what is stored is streamed.
+
+    ``missing_attributes`` are search attributes that Temporal does not know, without which it starts no run: ``longrun
+    setup`` registers them. ``worker`` says whether one has polled lately.
+    """
 
     status: Literal["ready", "not_ready"]
     temporal: Availability
     store: Availability
+    missing_attributes: tuple[str, ...] = ()
+    worker: Literal["ok", "none", "unknown"] = "unknown"

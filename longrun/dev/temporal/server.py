@@ -1,14 +1,19 @@
 """Prepares a running Temporal server: retention and search attributes."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.namespace.v1 import NamespaceConfig
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    RegisterNamespaceRequest,
+    UpdateNamespaceRequest,
+)
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from longrun.dev.temporal.config import AttributeType, SetupError
 
@@ -36,6 +41,20 @@ async def connect_when_up(arguments: dict[str, object]) -> Client | None:
     return client
 
 
+async def ensure_namespace(client: Client, retention: timedelta) -> bool:
+    """Make the client's namespace; ``False`` when there is one."""
+    wanted = Duration()
+    wanted.FromTimedelta(retention)
+    request = RegisterNamespaceRequest(namespace=client.namespace, workflow_execution_retention_period=wanted)
+    try:
+        await client.workflow_service.register_namespace(request, timeout=_RPC_TIMEOUT)
+    except RPCError as error:
+        if error.status == RPCStatusCode.ALREADY_EXISTS:
+            return False
+        raise
+    return True
+
+
 async def ensure_retention(client: Client, retention: timedelta) -> bool:
     """Set how long closed runs are kept; ``True`` when it had to be changed."""
     service = client.workflow_service
@@ -48,6 +67,13 @@ async def ensure_retention(client: Client, retention: timedelta) -> bool:
     request = UpdateNamespaceRequest(namespace=client.namespace, config=config)
     await service.update_namespace(request, timeout=_RPC_TIMEOUT)
     return True
+
+
+async def missing_attributes(client: Client, names: Iterable[str]) -> list[str]:
+    """Of these search attributes those that the server does not know."""
+    listing = ListSearchAttributesRequest(namespace=client.namespace)
+    known = (await client.operator_service.list_search_attributes(listing, timeout=_RPC_TIMEOUT)).custom_attributes
+    return [name for name in names if name not in known]
 
 
 async def ensure_search_attributes(client: Client, attributes: dict[str, AttributeType]) -> set[str]:

@@ -26,7 +26,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop the tables."""
     for table in (
-        *("outbox", "approvals", "attempts", "blobs", "calls", "messages", "steps"),
+        *("bindings", "outbox", "approvals", "attempts", "blobs", "calls", "messages", "steps"),
         *("results", "segments", "heads", "turns", "runs", "threads", "tools", "agents"),
     ):
         op.drop_table(table)
@@ -202,6 +202,13 @@ def _attempts() -> None:
 
 def _people() -> None:
     op.create_table(
+        "bindings",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("temporal", sa.String(), nullable=False),
+        sa.Column("bound_at", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "approvals",
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("call_id", sa.String(), nullable=False),
@@ -219,6 +226,7 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("run_id", "call_id"),
     )
     op.create_index("ix_approvals_status", "approvals", ["status", "requested_at"])
+    op.create_index("ix_approvals_call_id", "approvals", ["call_id"])
     op.create_table(
         "outbox",
         sa.Column("id", sa.Integer(), nullable=False),
