@@ -233,7 +233,10 @@ class MessageRow(Row, table=True):
 class ApprovalRow(Row, table=True):
     """A call that waits, or waited, for a person. ``interrupted`` is the call's own id where ``call_id`` is not."""
 
-    __table_args__ = (Index("ix_approvals_status", "status", "requested_at"),)
+    __table_args__ = (
+        Index("ix_approvals_status", "status", "requested_at"),
+        Index("ix_approvals_call_id", "call_id"),
+    )
 
     run_id: str = Field(primary_key=True)
     call_id: str = Field(primary_key=True)

@@ -133,5 +133,6 @@ async def test_what_a_lost_attempt_was_asked_with_is_guessed_if_nobody_ever_says
     cut = draft(again, says("half a")).model_copy(update={"usage": Usage(), "finish_reason": "cancelled"})
     reply = await store.steps.complete(again, [], lambda last: cut.model_copy(update={"spans": (last,)}), cut)
     lost, cancelled = reply.attempts
-    assert (lost.outcome, lost.estimated, cancelled.tokens_in) == ("lost", True, None)
+    assert (lost.outcome, lost.estimated, cancelled.estimated) == ("lost", True, True)
     assert 50 < (lost.tokens_in or 0) < 150
+    assert (cancelled.tokens_in, cancelled.tokens_out) == (lost.tokens_in, 2)

@@ -50,7 +50,7 @@ def test_cancel_needs_no_argument() -> None:
         ("decide", [raw('{"call_id":"c","decision":"edit","args":null}')], "needs args"),
         ("decide", [raw('{"call_id":"c","decision":"answer"}')], "needs answer"),
         ("decide", [raw('{"call_id":5,"decision":"approve"}')], "call_id: "),
-        ("decide", [raw(json.dumps({"call_id": "c" * 1000, "decision": "approve"}))], "call_id: "),
+        ("decide", [raw(json.dumps({"call_id": "c" * 6000, "decision": "approve"}))], "call_id: "),
         ("say", [raw("5")], "valid dictionary"),
         ("say", [raw('{"text":')], "not JSON"),
         ("say", [raw("[" * 100_000)], "not JSON"),

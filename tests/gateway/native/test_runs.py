@@ -180,7 +180,10 @@ async def test_a_decision_for_a_run_that_is_over_is_refused(stand: Stand) -> Non
 
 
 async def test_the_gateway_lives_without_temporal_but_is_not_ready(stand: Stand) -> None:
-    assert (await stand.front.http.get("/api/health")).json() == {"status": "ok"}
+    assert (await stand.front.http.get("/api/health")).json() == {"status": "ok", "down": {}}
     response = await stand.front.http.get("/api/ready")
     assert response.status_code == 503
-    assert response.json() == {"status": "not_ready", "temporal": "unavailable", "store": "ok"}
+    assert response.json() == {
+        **{"status": "not_ready", "temporal": "unavailable", "store": "ok"},
+        **{"missing_attributes": [], "worker": "unknown"},
+    }

@@ -176,7 +176,10 @@ async def test_what_is_said_to_a_waiting_run_is_seen_by_the_model(deployment: De
 
 async def test_an_unknown_run_is_not_found_and_the_gateway_is_ready(deployment: Deployment) -> None:
     ready = await deployment.front.http.get("/api/ready")
-    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+    assert (ready.status_code, ready.json()) == (
+        200,
+        {"status": "ready", "temporal": "ok", "store": "ok", "missing_attributes": [], "worker": "ok"},
+    )
     response = await deployment.front.http.get(f"/api/runs/{new_id()}")
     assert response.status_code == 404
     assert [error["field"] for error in response.json()["errors"]] == ["run_id"]
