@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from longrun.runtime.ids import new_id
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
+from longrun.store.bindings import Bindings
 from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
 from longrun.store.db.database import Committed, Database
@@ -128,6 +129,7 @@ class Stores:
     messages: Messages
     log: LogReader
     blobs: Blobs
+    bindings: Bindings
 
     @classmethod
     def over(cls, url: str, committed: Committed | None = None) -> "Stores":
@@ -143,6 +145,7 @@ class Stores:
             Messages(database),
             LogReader(database),
             Blobs(database),
+            Bindings(database),
         )
 
     async def accept(self, given: RunOrder | None = None) -> RunOrder:

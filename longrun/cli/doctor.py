@@ -11,6 +11,8 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from longrun.dev.ports import Wanted, choose_ports
 from longrun.dev.temporal.config import SetupError, config_file, read_config
@@ -88,10 +90,18 @@ async def check_temporal(finder: TemporalFinder) -> Finding:
     client = await connect_when_up(temporal_connection())
     if client is None:
         return Finding("Temporal", "missing", f"{found.how} does not answer", "start it or unset its address")
-    if missing := await missing_attributes(client, (each.name for each in ATTRIBUTES)):
-        found_there = f"{found.how} lacks the search attributes {', '.join(missing)}"
-        return Finding("Temporal", "missing", found_there, "longrun setup")
-    return Finding("Temporal", "ok", found.how)
+    return await _check_attributes(client, found.how)
+
+
+async def _check_attributes(client: Client, how: str) -> Finding:
+    try:
+        missing = await missing_attributes(client, (each.name for each in ATTRIBUTES))
+    except RPCError as error:
+        return Finding("Temporal", "missing", f"{how}: {error.message}", "longrun setup --create")
+    if missing:
+        lacks = f"{how} lacks the search attributes {', '.join(missing)}"
+        return Finding("Temporal", "missing", lacks, "longrun setup")
+    return Finding("Temporal", "ok", how)
 
 
 def check_ports(settings: Settings, environ: Mapping[str, str], folder: Path) -> list[Finding]:

@@ -184,6 +184,9 @@ async def test_the_gateway_lives_without_temporal_but_is_not_ready(stand: Stand)
     response = await stand.front.http.get("/api/ready")
     assert response.status_code == 503
     assert response.json() == {
-        **{"status": "not_ready", "temporal": "unavailable", "store": "ok"},
-        **{"missing_attributes": [], "worker": "unknown"},
+        "status": "not_ready",
+        "temporal": "unavailable",
+        "store": "ok",
+        "missing_attributes": [],
+        "worker": "unknown",
     }
