@@ -156,7 +156,7 @@ class Process:
             TemporalUnavailableError: Temporal did not answer.
             StoreUnavailableError: The store failed.
         """
-        await Bindings(self._database).check(await identity_of(self._client), now())
+        await Bindings(self._database).check(await identity_of(self._client))
         await self._agents.offer_tools(self._toolbox.specs(), now())
         async with self._worker():
             print(READY, flush=True)  # noqa: T201 - whoever started this process waits for the line

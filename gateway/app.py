@@ -142,7 +142,7 @@ def _listeners(settings: Settings, database: Database, hub: Hub) -> Sequence[Dat
 
 async def _wire(settings: Settings, database: Database) -> tuple[Services, Hub, Reconciler]:
     client = await connect(RETRIES)
-    gate = Gate(client, Bindings(database))
+    gate = Gate(client, Bindings(database).check)
     workflows = Workflows(client, gate)
     log, runs, approvals = LogReader(database), Runs(database), Approvals(database)
     rebuilder = Rebuilder(client, database, runs, log, gate)

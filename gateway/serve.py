@@ -55,7 +55,7 @@ async def _check_temporal(settings: Settings) -> None:
     async with aclosing(Database(settings.database)) as database:
         try:
             async with asyncio.timeout(_PATIENCE):
-                await Gate(await connect(), Bindings(database)).passed()
+                await Gate(await connect(), Bindings(database).check).passed()
         except WrongTemporalError:
             raise
         except (TemporalUnavailableError, RPCError, TimeoutError) as error:

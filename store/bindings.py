@@ -1,7 +1,6 @@
 """Which Temporal has the runs of this store: noted at first start, and no other one is believed."""
 
-from datetime import datetime
-
+from longrun.runtime.clock import now
 from longrun.runtime.temporal import WrongTemporalError
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.engines import shown
@@ -14,12 +13,11 @@ class Bindings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def check(self, temporal: str, now: datetime) -> None:
+    async def check(self, temporal: str) -> None:
         """Bind the store if it is not bound yet.
 
         Args:
             temporal: Which Temporal answers, as ``runtime.temporal.identity_of`` says.
-            now: The time.
 
         Raises:
             WrongTemporalError: It is bound to another one.
@@ -27,7 +25,7 @@ class Bindings:
         """
         bound = await self._database.read(_bound)
         if bound is None:
-            await self._database.write(lambda tx: _bind(tx, temporal, now, "DO NOTHING"))
+            await self._database.write(lambda tx: _bind(tx, temporal, "DO NOTHING"))
             bound = await self._database.read(_bound)
         if bound != temporal:
             raise WrongTemporalError(
@@ -36,19 +34,20 @@ class Bindings:
                 "its runs may be ended, bind the store to this one: longrun setup --rebind"
             )
 
-    async def rebind(self, temporal: str, now: datetime) -> None:
+    async def rebind(self, temporal: str) -> None:
         """Bind the store to this Temporal, whatever it was bound to.
 
         Raises:
             StoreUnavailableError: The database failed.
         """
         again = "(id) DO UPDATE SET temporal = excluded.temporal, bound_at = excluded.bound_at"
-        await self._database.write(lambda tx: _bind(tx, temporal, now, again))
+        await self._database.write(lambda tx: _bind(tx, temporal, again))
 
 
 def _bound(tx: Tx) -> str | None:
     return run_sql(tx, "SELECT temporal FROM bindings WHERE id = 1").scalar()
 
 
-def _bind(tx: Tx, temporal: str, now: datetime, conflict: str) -> None:
-    run_sql(tx, f"INSERT INTO bindings (id, temporal, bound_at) VALUES (1, ?, ?) ON CONFLICT {conflict}", temporal, now)  # noqa: S608 - ours
+def _bind(tx: Tx, temporal: str, conflict: str) -> None:
+    insert = f"INSERT INTO bindings (id, temporal, bound_at) VALUES (1, ?, ?) ON CONFLICT {conflict}"  # noqa: S608 - ours
+    run_sql(tx, insert, temporal, now())

@@ -1,12 +1,11 @@
 """Believing Temporal only if it is the one that has the runs of this store."""
 
+from collections.abc import Awaitable, Callable
 from time import monotonic
 
 from temporalio.client import Client
 
-from longrun.runtime.clock import now
 from longrun.runtime.temporal import identity_of
-from longrun.store.bindings import Bindings
 
 _FRESH = 1.0
 """Seconds for which the answer of a moment ago counts."""
@@ -17,12 +16,12 @@ class Gate:
 
     Args:
         client: The connection to Temporal.
-        bindings: To which Temporal the store is bound.
+        check: Raises ``WrongTemporalError`` if the store belongs to another Temporal than the one with this identity.
     """
 
-    def __init__(self, client: Client, bindings: Bindings) -> None:
+    def __init__(self, client: Client, check: Callable[[str], Awaitable[None]]) -> None:
         self._client = client
-        self._bindings = bindings
+        self._check = check
         self._passed: float | None = None
 
     async def passed(self) -> None:
@@ -49,5 +48,5 @@ class Gate:
 
     async def _look(self) -> None:
         self._passed = None
-        await self._bindings.check(await identity_of(self._client), now())
+        await self._check(await identity_of(self._client))
         self._passed = monotonic()

@@ -21,6 +21,7 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 from longrun.gateway.history.gate import Gate
 from longrun.gateway.history.reader import WORKFLOW_TYPE
 from longrun.runtime.clock import now
+from longrun.runtime.plain import PlainError
 from longrun.runtime.temporal import (
     RPC_TIMEOUT,
     TemporalUnavailableError,
@@ -29,7 +30,6 @@ from longrun.runtime.temporal import (
     temporal_connection,
     unreachable,
 )
-from longrun.store.db.database import StoreUnavailableError
 from longrun.workflows.agent_run import AgentRun
 from longrun.workflows.contract.runs import Cancel, Decision, RunOrder, Said, Snapshot
 from longrun.workflows.contract.views import Availability
@@ -156,10 +156,10 @@ class Workflows:
             await self._passed_again()
         except WrongTemporalError:
             return "another"
-        except StoreUnavailableError:  # which says to whom it belongs
-            return "ok"
         except (RPCError, TemporalUnavailableError):
             return "unavailable"
+        except PlainError:  # of the store, which says to whom it belongs
+            return "ok"
         return "ok" if healthy else "unavailable"
 
     async def missing_attributes(self) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from longrun.dev.temporal.server import ensure_namespace, ensure_retention, ensure_search_attributes
-from longrun.runtime.clock import now
 from longrun.runtime.plain import PlainError
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import answered, identity_of, temporal_connection
@@ -62,7 +61,7 @@ async def set_up(options: SetupOptions, settings: Settings, console: Console) ->
     await asyncio.to_thread(migrate, settings.database)
     async with aclosing(Database(settings.database)) as database:
         bindings, temporal = Bindings(database), await identity_of(client)
-        await (bindings.rebind(temporal, now()) if options.rebind else bindings.check(temporal, now()))
+        await (bindings.rebind(temporal) if options.rebind else bindings.check(temporal))
     console.print(f"the store belongs to {temporal}")
 
 

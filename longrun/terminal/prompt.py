@@ -134,14 +134,17 @@ class Approver:
 
     async def _decision(self, call: PendingApproval, verdict: Verdict) -> Decision | None:
         """The decision with what it needs; ``None`` to ask again."""
-        decision = Decision(call_id=call.call_id, decision=verdict, by=self._by, id=str(uuid4()))
+        needs: dict[str, object] = {}
         if verdict == "deny":
-            reason = await ask("the reason that the model is told (may be empty): ")
-            return decision.model_copy(update={"reason": reason or None})
-        if verdict == "edit":
+            needs["reason"] = await ask("the reason that the model is told (may be empty): ") or None
+        elif verdict == "edit":
             typed = await ask("all arguments as a JSON object (empty: back): ", call.arguments, as_object=True)
-            return decision.model_copy(update={"args": json.loads(typed)}) if typed else None
-        if verdict == "answer":
-            result = await ask("the result that the model gets: ")
-            return None if result is None else decision.model_copy(update={"answer": result})
-        return decision
+            if not typed:
+                return None
+            needs["args"] = json.loads(typed)
+        elif verdict == "answer":
+            needs["answer"] = await ask("the result that the model gets: ")
+            if needs["answer"] is None:
+                return None
+        given = {"call_id": call.call_id, "decision": verdict, "by": self._by, "id": str(uuid4())}
+        return Decision.model_validate({**given, **needs})

@@ -19,7 +19,7 @@ from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import WrongTemporalError
 from longrun.workflows.search_attributes import ATTRIBUTES
-from tests.build import START, Stores, order
+from tests.build import Stores, order
 from tests.dev_server import take_port
 from tests.harness import until
 from tests.running import environment, serving
@@ -98,7 +98,7 @@ async def bound_elsewhere(home: Path) -> Settings:
     await set_up(SetupOptions(), settings, Console(file=out))
     stores = Stores.over(settings.database)
     try:
-        await stores.bindings.rebind(ELSEWHERE, START)
+        await stores.bindings.rebind(ELSEWHERE)
     finally:
         await stores.database.aclose()
     return settings
