@@ -16,7 +16,7 @@ from longrun.store.approvals import Approvals
 from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
 from longrun.store.log import FencedError
-from longrun.store.runs import Runs, UnheardError
+from longrun.store.runs import MessagesPendingError, Runs
 from longrun.workflows.contract.requests import Answers, Finish, Ignore, Pause, Verdicts
 from longrun.workflows.contract.results import Answered, Finished, Ignored, Paused, Recorded
 from longrun.workflows.contract.runs import RunOrder
@@ -102,8 +102,8 @@ class LifecycleActivities(LifecycleSteps):
             await self._runs.admit(origin_of(finish.run_id, finish.acknowledged, finish.turn), now())
             try:
                 finished, following = await self._runs.finish(finish, now())
-            except UnheardError as error:
-                raise ApplicationError(str(error), type="unheard", non_retryable=True) from None
+            except MessagesPendingError as error:
+                raise ApplicationError(str(error), type="messages_pending", non_retryable=True) from None
             fitting = await fit(finished, self._blobs)
         reached("finished")
         if following:

@@ -59,8 +59,8 @@ async def identity_of(client: Client) -> str:
     service = client.workflow_service
     with answered():
         cluster = await service.get_cluster_info(GetClusterInfoRequest(), timeout=RPC_TIMEOUT)
-        asked = DescribeNamespaceRequest(namespace=client.namespace)
-        namespace = await service.describe_namespace(asked, timeout=RPC_TIMEOUT)
+        request = DescribeNamespaceRequest(namespace=client.namespace)
+        namespace = await service.describe_namespace(request, timeout=RPC_TIMEOUT)
     return f"cluster {cluster.cluster_id}, namespace {client.namespace} {namespace.namespace_info.id}"
 
 

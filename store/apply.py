@@ -63,7 +63,7 @@ def _(result: StepOpened, tx: Tx, run_id: str, _last: int) -> None:
     insert_into(tx, "steps", run_id=run_id, step=step, attempt=attempt, author=attempt, closed=False)
     for index, said in enumerate(result.said):
         insert_message(tx, run_id, (step, index), record.said_message(run_id, step, index, said))
-        run_sql(tx, "UPDATE outbox SET heard = TRUE WHERE key = ?", record.say_key(run_id, said))
+        run_sql(tx, "UPDATE outbox SET received = TRUE WHERE key = ?", record.say_key(run_id, said))
     run_sql(
         tx,
         "UPDATE runs SET step = ?, status = CASE status WHEN 'queued' THEN 'running' ELSE status END,"

@@ -49,9 +49,9 @@ def release_signals(tx: Tx, run_id: str, first: int) -> None:
     run_sql(tx, release, f"rewind:{first}:", run_id, run_id)
 
 
-def unheard(tx: Tx, run_id: str) -> int:
+def pending_messages(tx: Tx, run_id: str) -> int:
     """How many users' messages were accepted that no step of a run has."""
-    query = "SELECT COUNT(*) FROM outbox WHERE run_id = ? AND kind = 'say' AND NOT heard"
+    query = "SELECT COUNT(*) FROM outbox WHERE run_id = ? AND kind = 'say' AND NOT received"
     return run_sql(tx, query, run_id).scalar_one()
 
 
@@ -62,7 +62,7 @@ def _make_room(tx: Tx, signal: Signal) -> None:
         raise TooLateError(f"run {signal.run_id} is {status}")
     query = (
         "SELECT COUNT(*) AS count, SUM(LENGTH(body)) AS chars FROM outbox"
-        " WHERE run_id = ? AND kind = 'say' AND NOT heard"
+        " WHERE run_id = ? AND kind = 'say' AND NOT received"
     )
     waiting = run_sql(tx, query, signal.run_id).mappings().one()
     count, chars = int(waiting["count"]), int(waiting["chars"] or 0)
@@ -92,7 +92,7 @@ class Outbox:
             if signal.kind == "say":
                 _make_room(tx, signal)
             row = OutboxRow(
-                run_id=signal.run_id, key=signal.key, kind=signal.kind, body=signal.body, created_at=now, heard=False
+                run_id=signal.run_id, key=signal.key, kind=signal.kind, body=signal.body, created_at=now, received=False
             )
             insert_row(tx, row)
             return signal

@@ -13,7 +13,7 @@ from longrun.store.db.tables import RunRow, ThreadRow
 from longrun.store.journal import find, rewinds
 from longrun.store.log import Append, LostRunError, append, lock, lock_open
 from longrun.store.messages import last_answer
-from longrun.store.outbox import unheard
+from longrun.store.outbox import pending_messages
 from longrun.store.repair.rewind import Origin, admit, is_newest
 from longrun.store.repair.unacknowledged import unacknowledged
 from longrun.store.sources import END
@@ -31,8 +31,8 @@ class KeyReusedError(Exception):
     """The idempotency key belongs to a run with another body."""
 
 
-class UnheardError(Exception):
-    """Users' messages were accepted for a run that is about to end, and it has not heard them."""
+class MessagesPendingError(Exception):
+    """Users' messages were accepted for a run that is about to end, and no step of it has them."""
 
 
 class ThreadBusyError(Exception):
@@ -115,7 +115,7 @@ class Runs:
 
         Raises:
             LostRunError: There is no such run.
-            UnheardError: It must hear messages before.
+            MessagesPendingError: Messages are pending.
             StoreUnavailableError: The database failed.
         """
         return await self._database.write(lambda tx: _finish(tx, finish, now))
@@ -246,8 +246,8 @@ def _finish(tx: Tx, finish: Finish, now: datetime) -> tuple[Finished, RunOrder |
         raise LostRunError(f"the store has no run {run_id}")
     if known := find(tx, run_id, END, Finished):
         return known, next_run(tx, row.thread_id)
-    if finish.hears and (count := unheard(tx, run_id)):
-        raise UnheardError(f"{count} messages to run {run_id} are on their way")
+    if finish.drains and (count := pending_messages(tx, run_id)):
+        raise MessagesPendingError(f"{count} messages to run {run_id} are on their way")
     carried = unacknowledged(tx, finish)
     finished = Finished(
         finish=finish.model_copy(update={"turn": row.turn}),  # unacknowledged verdicts may have started another one

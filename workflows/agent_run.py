@@ -21,7 +21,7 @@ from longrun.workflows.steps.people import ask_people
 from longrun.workflows.steps.stop import stopped
 from longrun.workflows.steps.tools import call_tools
 
-_HEARS_WITHIN = 60.0
+_DRAINS_WITHIN = 60.0
 """Seconds that a run waits for a message that was accepted for it."""
 
 
@@ -52,10 +52,10 @@ class AgentRun:
     async def _finished(self, outcome: Outcome) -> Outcome | None:
         """The outcome as it is written; ``None`` to go on with what was said meanwhile."""
         run = self._run
-        if written := await finish(run, outcome, hears=outcomes.may_go_on(outcome)):
+        if written := await finish(run, outcome, drains=outcomes.may_go_on(outcome)):
             return written
         with suppress(TimeoutError):
-            await workflow.wait_condition(lambda: bool(run.inbox.messages or stopped(run)), timeout=_HEARS_WITHIN)
+            await workflow.wait_condition(lambda: bool(run.inbox.messages or stopped(run)), timeout=_DRAINS_WITHIN)
         if run.inbox.messages and not stopped(run):
             return None
         return await finish(run, stopped(run) or outcome)

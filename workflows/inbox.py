@@ -35,13 +35,13 @@ class Inbox:
         self._messages = list(messages)
         self._message_ids = dict.fromkeys(message_ids)
         self._ignored: list[IgnoredSignal] = []
-        self._asked: frozenset[str] = frozenset()
+        self._awaited: frozenset[str] = frozenset()
         self._size = sum(map(_size, (*self._messages, *self._decisions.values())))
         self.noted = noted
 
     def ask(self, call_ids: Iterable[str]) -> None:
         """Make room for decisions on these calls, which wait now; those before them do no more."""
-        self._asked = frozenset(call_ids)
+        self._awaited = frozenset(call_ids)
 
     def decide(self, decision: Decision) -> None:
         """Keep the first decision for a call."""
@@ -50,7 +50,7 @@ class Inbox:
         size = _size(decision)
         if size > MAX_BYTES:
             self.ignore("decide", f"it is larger than {MAX_BYTES} bytes")
-        elif decision.call_id not in self._asked and (
+        elif decision.call_id not in self._awaited and (
             len(self._decisions) >= MOST_EARLY or self._size + size > MAX_BYTES
         ):
             self.ignore("decide", "too many decisions are kept for calls that the run does not know")

@@ -166,10 +166,10 @@ class Workflows:
         """The search attributes that Temporal does not know; a run could not be started without them."""
         if self._has_attributes:
             return ()
-        asked = ListSearchAttributesRequest(namespace=self._client.namespace)
+        request = ListSearchAttributesRequest(namespace=self._client.namespace)
         try:
             with answered():
-                found = await self._client.operator_service.list_search_attributes(asked, timeout=_HEALTH_TIMEOUT)
+                found = await self._client.operator_service.list_search_attributes(request, timeout=_HEALTH_TIMEOUT)
         except (RPCError, TemporalUnavailableError):
             return ()
         missing = tuple(each.name for each in ATTRIBUTES if each.name not in found.custom_attributes)
@@ -178,14 +178,14 @@ class Workflows:
 
     async def polled(self, task_queue: str) -> bool | None:
         """Whether a worker has polled a task queue lately; ``None`` if Temporal does not say."""
-        asked = DescribeTaskQueueRequest(
+        request = DescribeTaskQueueRequest(
             namespace=self._client.namespace,
             task_queue=TaskQueue(name=task_queue),
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
         try:
             with answered():
-                found = await self._client.workflow_service.describe_task_queue(asked, timeout=_HEALTH_TIMEOUT)
+                found = await self._client.workflow_service.describe_task_queue(request, timeout=_HEALTH_TIMEOUT)
         except (RPCError, TemporalUnavailableError):
             return None
         since = now() - _POLLS_WITHIN

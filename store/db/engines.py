@@ -34,7 +34,7 @@ _REFUSALS = ("22", "23", "54")
 _LONGEST_REASON = 300
 
 
-def failure(error: Exception, doing: str) -> StoreUnavailableError | StoreRefusedError:
+def failure(error: Exception, action: str) -> StoreUnavailableError | StoreRefusedError:
     """What an error of the database means to whoever wrote or read; without what was to be written."""
     cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
     code = getattr(cause, "sqlstate", None) or ""
@@ -42,8 +42,8 @@ def failure(error: Exception, doing: str) -> StoreUnavailableError | StoreRefuse
     refused = code.startswith(_REFUSALS) or isinstance(cause, sqlite3.DataError | sqlite3.IntegrityError)
     bound = isinstance(error, StatementError) and not isinstance(error, DBAPIError)  # no database was asked
     if refused or bound:
-        return StoreRefusedError(f"the store refused what was to be {doing}: {reason}")
-    return StoreUnavailableError(f"the store could not be {doing}: {reason}")
+        return StoreRefusedError(f"the store refused what was to be {action}: {reason}")
+    return StoreUnavailableError(f"the store could not be {action}: {reason}")
 
 
 def _parsed(url: str) -> URL:

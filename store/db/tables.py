@@ -256,7 +256,7 @@ class ApprovalRow(Row, table=True):
 class OutboxRow(Row, table=True):
     """A signal that was accepted and must reach its workflow. ``key`` makes two of the same meaning one.
 
-    ``heard``: it is a user's message, and a step of the run has it.
+    ``received``: it is a user's message, and a step of the run has it.
     """
 
     __tablename__ = "outbox"  # pyright: ignore[reportAssignmentType] # SQLAlchemy's way
@@ -268,4 +268,4 @@ class OutboxRow(Row, table=True):
     body: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=UtcTime)
     delivered_at: datetime | None = Field(default=None, sa_type=UtcTime, index=True)
-    heard: bool = False
+    received: bool = False

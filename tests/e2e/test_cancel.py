@@ -193,7 +193,7 @@ async def deployment(temporal: str, tmp_path_factory: pytest.TempPathFactory) ->
     home: Path = tmp_path_factory.mktemp("cancel")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LONGRUN_TOOLS", "tests.e2e.silent_tools")
-        settings = Settings(home=home, task_queue=f"longrun-{new_id()}")
+        settings = Settings(home=home, task_queue=f"longrun-{new_id()}", unasked_tools="*")
     async with (
         wires.start() as wire,
         serving(settings, temporal) as front,

@@ -13,7 +13,7 @@ ErrorType = Literal[
     "no_such_tool",
     "workers_lost",
     "fenced",
-    "unheard",
+    "messages_pending",
     "handed_over",
     "interrupted",
     "internal_error",
@@ -24,9 +24,9 @@ ErrorType = Literal[
 ``context_overflow``: the conversation no longer fits; ``store_unavailable``: the database did not answer;
 ``store_refused``: it did not take what was to be written; ``no_such_tool``: no worker that was asked has the tool;
 ``workers_lost``: too many workers died over one step, which may be what kills them; ``fenced``: a later attempt took
-over; ``unheard``: the run must hear what was said to it before it ends; ``handed_over``: the worker is shut down;
-``interrupted``: a tool call was started and not finished, and a person must decide; ``internal_error``: something that
-must not happen.
+over; ``messages_pending``: the run must receive what was said to it before it ends; ``handed_over``: the worker is shut
+down; ``interrupted``: a tool call was started and not finished, and a person must decide; ``internal_error``: something
+that must not happen.
 """
 
 

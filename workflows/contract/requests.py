@@ -136,7 +136,7 @@ class Ignore(Shape):
 class Finish(Shape):
     """End the run. ``acknowledged`` is the last step whose message the run knows, ``None`` where nobody can say.
 
-    ``hears``: it goes on instead if users' messages were accepted for it that no step has.
+    ``drains``: it goes on instead if users' messages were accepted for it that no step has.
     """
 
     run_id: str
@@ -144,4 +144,4 @@ class Finish(Shape):
     outcome: Outcome
     usage: Usage
     acknowledged: int | None = None
-    hears: bool = False
+    drains: bool = False

@@ -21,15 +21,15 @@ def enter(run: Run, phase: Phase, details: str) -> None:
 
 
 def enter_waiting(run: Run, calls: Sequence[PendingApproval]) -> None:
-    """Enter the wait for people, and show what they are asked and what they may send."""
-    asked = [
+    """Enter the wait for people, and show what they are questions and what they may send."""
+    questions = [
         f"- `{call.call_id}` {call.name} `{call.arguments[:_SHOWN]}`: {call.reason}" for call in calls[:_MOST_SHOWN]
     ]
     more = [f"- and {len(calls) - _MOST_SHOWN} more"] if len(calls) > _MOST_SHOWN else []
     decision = json.dumps({"call_id": calls[0].call_id, "decision": "approve"})
     send = f"temporal workflow signal --workflow-id {run.order.run_id} --name decide --input {shlex.quote(decision)}"
     names = ", ".join(call.name for call in calls[:_MOST_SHOWN])
-    enter(run, "waiting", "\n".join([f"waits for approval of {names}", "", *asked, *more, "", f"    {send}"]))
+    enter(run, "waiting", "\n".join([f"waits for approval of {names}", "", *questions, *more, "", f"    {send}"]))
 
 
 def show_status(status: str, stop_reason: str | None = None) -> None:

@@ -16,13 +16,13 @@ from longrun.workflows.steps.failures import application_error
 from longrun.workflows.steps.ignored import note_ignored
 
 
-async def finish(run: Run, outcome: Outcome, *, hears: bool = False) -> Outcome | None:
+async def finish(run: Run, outcome: Outcome, *, drains: bool = False) -> Outcome | None:
     """Write the end, whatever is cancelled meanwhile. The outcome that was written first is the one that counts.
 
     Args:
         run: The run.
         outcome: How it ends.
-        hears: It does not end if something was said to it that is still on its way; ``None`` is returned then.
+        drains: It does not end if something was said to it that is still on its way; ``None`` is returned then.
     """
     run.pause = None
     with suppress(asyncio.CancelledError):  # it has been written by then
@@ -34,14 +34,14 @@ async def finish(run: Run, outcome: Outcome, *, hears: bool = False) -> Outcome 
         outcome=outcome,
         usage=run.usage,
         acknowledged=run.acknowledged,
-        hears=hears,
+        drains=drains,
     )
     writing = workflow.execute_local_activity_method(LifecycleSteps.finish_run, end, **activity_options.WRITE)
     try:
         finished, _too_late = await shielded.ended(writing)
     except FailureError as error:
         raised = application_error(error)
-        if hears and raised and raised.type == "unheard":
+        if drains and raised and raised.type == "messages_pending":
             return None
         raise
     written = finished.finish.outcome

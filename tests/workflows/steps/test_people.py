@@ -76,8 +76,8 @@ async def test_an_edited_call_is_logged_with_the_arguments_it_ran_with(temporal:
     (started,) = of_type(events, "tool.started")
     assert isinstance(started, ToolStarted)
     assert (started.arguments, started.original) == ('{"amount":7}', '{"amount": 5}')
-    (told,) = harness.provider.requests[1].messages[1].calls
-    assert told.arguments == '{"amount":7}'
+    (sent,) = harness.provider.requests[1].messages[1].calls
+    assert sent.arguments == '{"amount":7}'
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ async def test_a_call_that_the_models_limit_has_cut_is_answered_and_the_model_go
         handle = await harness.start(order("pay"))
         outcome, events = await harness.ended(handle)
         assert await rebuilt_log(harness, handle.id) == events
-        told = harness.provider.requests[1].messages
+        sent = harness.provider.requests[1].messages
     assert (outcome.status, outcome.stop_reason) == ("completed", "end_turn")
-    assert [message.role for message in told] == ["user", "assistant", "tool"]
+    assert [message.role for message in sent] == ["user", "assistant", "tool"]
     assert [event.status for event in events if isinstance(event, ToolCompleted)] == ["error"]

@@ -66,8 +66,8 @@ async def test_a_call_with_large_arguments_waits_and_is_run_with_all_of_them(tem
         assert await rebuilt_log(harness, handle.id) == events
         assert await largest_payload(harness, handle.id) < 1_100_000
         assert noted(harness.settings.workspace_folder) == ["5"]
-    (asked,) = [event for event in events if isinstance(event, ApprovalRequested)]
-    assert asked.calls[0].arguments.endswith(f"of {len(arguments)} characters]")
+    (prompted,) = [event for event in events if isinstance(event, ApprovalRequested)]
+    assert prompted.calls[0].arguments.endswith(f"of {len(arguments)} characters]")
 
 
 @pytest.mark.parametrize(("times", "size"), [(60, 50_000), (1, 3_000_000), (40, 250_000)])
@@ -147,7 +147,7 @@ async def test_what_was_said_while_the_last_answer_came_is_heard_even_if_its_sig
         handle = await harness.start(order())
         await gate.reached.wait()
         say = (
-            "INSERT INTO outbox (run_id, key, kind, body, created_at, heard)"
+            "INSERT INTO outbox (run_id, key, kind, body, created_at, received)"
             " VALUES (?, ?, 'say', '{}', CURRENT_TIMESTAMP, FALSE)"
         )
         await harness.stores.database.write(lambda tx: run_sql(tx, say, handle.id, f"say:{handle.id}:s1"))
@@ -156,9 +156,9 @@ async def test_what_was_said_while_the_last_answer_came_is_heard_even_if_its_sig
         await handle.signal("say", {"text": "wait", "id": "s1"})
         outcome, events = await harness.ended(handle)
         assert await rebuilt_log(harness, handle.id) == events
-        asked = [message.text for message in harness.provider.requests[-1].messages]
+        prompted = [message.text for message in harness.provider.requests[-1].messages]
     assert outcome.stop_reason == "end_turn"
-    assert asked == ["hello", "Bye.", "wait"]
+    assert prompted == ["hello", "Bye.", "wait"]
 
 
 async def test_a_call_that_is_held_does_not_hold_up_those_of_another_tool(temporal: str, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ def upgrade() -> None:
     _calls()
     _attempts()
     _people()
+    _binding()
 
 
 def downgrade() -> None:
@@ -202,13 +203,6 @@ def _attempts() -> None:
 
 def _people() -> None:
     op.create_table(
-        "bindings",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("temporal", sa.String(), nullable=False),
-        sa.Column("bound_at", _TIME, nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
         "approvals",
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("call_id", sa.String(), nullable=False),
@@ -236,9 +230,19 @@ def _people() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("delivered_at", _TIME, nullable=True),
-        sa.Column("heard", sa.Boolean(), nullable=False),
+        sa.Column("received", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("key"),
     )
     op.create_index("ix_outbox_delivered_at", "outbox", ["delivered_at"])
     op.create_index("ix_outbox_run_id", "outbox", ["run_id"])
+
+
+def _binding() -> None:
+    op.create_table(
+        "bindings",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("temporal", sa.String(), nullable=False),
+        sa.Column("bound_at", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
