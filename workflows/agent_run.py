@@ -21,7 +21,7 @@ from longrun.workflows.steps.people import ask_people
 from longrun.workflows.steps.stop import stopped
 from longrun.workflows.steps.tools import call_tools
 
-_DRAINS_WITHIN = 60.0
+_DRAINS_WITHIN = 10.0
 """Seconds that a run waits for a message that was accepted for it."""
 
 
@@ -41,9 +41,7 @@ class AgentRun:
             try:
                 outcome = await self._until_outcome()
             except continuation.Due:
-                outcome = stopped(self._run)
-                if outcome is None:
-                    workflow.continue_as_new(continuation.carried(self._run, waiting=True))
+                workflow.continue_as_new(continuation.carried(self._run, waiting=True))
             if outcome is None:
                 workflow.continue_as_new(continuation.carried(self._run))
             if written := await self._finished(outcome):

@@ -32,7 +32,9 @@ def read_signal(name: str, given: Sequence[RawValue]) -> Decision | Cancel | Sai
     if data == b"null" and kind is Cancel:
         return Cancel()
     try:
-        return kind.model_validate(clean_json(json.loads(data)))
+        given_json = json.loads(data)
+        json.dumps(given_json, ensure_ascii=False).encode()  # half of a character is nobody's wish
+        return kind.model_validate(clean_json(given_json))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

@@ -1,5 +1,6 @@
 """What anybody may send to a run: it goes on, says what it did not understand, and stays in its reviewers' hands."""
 
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +11,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from longrun.workflows.contract.events import ApprovalDecided, SignalIgnored, ToolCompleted
 from longrun.workflows.contract.messages import ToolCallPart
 from longrun.workflows.inbox import MOST_NOTES
+from tests.build import finish
 from tests.harness import Harness, harnessed, order, unserved, until, worker
 from tests.logcheck import of_type
 from tests.provider_fake import Speech, call, in_turn, turn
@@ -55,7 +57,8 @@ async def test_a_bare_cancel_ends_a_run(temporal: str, tmp_path: Path) -> None:
 async def test_an_update_decides_what_waits_and_says_at_once_what_it_cannot_decide(
     temporal: str, tmp_path: Path
 ) -> None:
-    async with harnessed(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as harness:
+    pays_twice = turn(call("c1", "pay", {"amount": 5}), call("c2", "pay", {"amount": 6}))
+    async with harnessed(temporal, tmp_path, in_turn(pays_twice, ENDS), TOOLS) as harness:
         handle = await harness.start(order("pay"))
         await harness.phase(handle, "waiting")
         await harness.seen(handle.id, "run.waiting")
@@ -64,10 +67,27 @@ async def test_an_update_decides_what_waits_and_says_at_once_what_it_cannot_deci
             with pytest.raises(WorkflowUpdateFailedError):
                 await update("decide", wrong)
         said = await update("decide", {"call_id": "c1", "decision": "approve", "by": "ann"})
+        with pytest.raises(WorkflowUpdateFailedError):
+            await update("decide", {"call_id": "c1", "decision": "deny", "by": "bob"})
+        await update("decide", {"call_id": "c2", "decision": "deny", "by": "bob"})
         outcome, _ = await harness.ended(handle)
         assert noted(harness.settings.workspace_folder) == ["5"]
     assert said == "approve: c1"
     assert outcome.status == "completed"
+
+
+async def test_what_cannot_be_noted_does_not_hold_up_the_run(temporal: str, tmp_path: Path) -> None:
+    async with harnessed(temporal, tmp_path, in_turn(PAYS, ENDS), TOOLS) as harness:
+        handle = await harness.start(order("pay"))
+        await harness.phase(handle, "waiting")
+        await harness.seen(handle.id, "run.waiting")
+        await harness.stores.runs.finish(finish(handle.id), datetime.now(UTC))  # by somebody else
+        await handle.signal("nosuch")
+        await harness.phase(handle, "waiting")
+        await handle.signal("cancel")
+        outcome, events = await handle.result(), await harness.events(handle.id)
+    assert outcome.status == "completed"  # the end that was written first
+    assert of_type(events, "signal.ignored") == []
 
 
 async def test_a_run_that_waits_takes_any_number_of_signals(impatient_temporal: str, tmp_path: Path) -> None:

@@ -139,28 +139,6 @@ def _without_content(event: Event) -> dict[str, object]:
     return event.model_dump(exclude={"content", "arguments"})
 
 
-async def test_what_was_said_while_the_last_answer_came_is_heard_even_if_its_signal_is_late(
-    temporal: str, tmp_path: Path
-) -> None:
-    gate = Gate()
-    async with harnessed(temporal, tmp_path, in_turn(turn(text("Bye", gate, ".")), turn("Ah."))) as harness:
-        handle = await harness.start(order())
-        await gate.reached.wait()
-        say = (
-            "INSERT INTO outbox (run_id, key, kind, body, created_at, received)"
-            " VALUES (?, ?, 'say', '{}', CURRENT_TIMESTAMP, FALSE)"
-        )
-        await harness.stores.database.write(lambda tx: run_sql(tx, say, handle.id, f"say:{handle.id}:s1"))
-        gate.open()
-        await harness.phase(handle, "finishing")
-        await handle.signal("say", {"text": "wait", "id": "s1"})
-        outcome, events = await harness.ended(handle)
-        assert await rebuilt_log(harness, handle.id) == events
-        prompted = [message.text for message in harness.provider.requests[-1].messages]
-    assert outcome.stop_reason == "end_turn"
-    assert prompted == ["hello", "Bye.", "wait"]
-
-
 async def test_a_call_that_is_held_does_not_hold_up_those_of_another_tool(temporal: str, tmp_path: Path) -> None:
     gate = Gate()
     script = in_turn(turn(call("c1", "hold"), call("c2", "look", {"what": "sea"})), turn("Done."))
