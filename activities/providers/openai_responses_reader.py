@@ -11,9 +11,11 @@ from longrun.activities.providers.provider import Completed, Delta, ModelRequest
 from longrun.activities.providers.usage import count
 from longrun.activities.providers.wire import Chunk
 from longrun.workflows.contract.attempts import ResumePoint
+from longrun.workflows.contract.characters import clean
 from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
 
 _BETWEEN = "\n\n"
+_LONGEST_ID = 1000
 _INCOMPLETE: dict[str | None, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
@@ -93,9 +95,9 @@ class Reader:
         return chunk.value.get("type") or chunk.event
 
     @property
-    def between_halves(self) -> bool:
-        """Whether what was read ends in the middle of a character."""
-        return self._parts.between_halves
+    def resumable(self) -> bool:
+        """Whether there is a resume point: the answer has an id, and what was read ends with a whole character."""
+        return bool(self._response_id) and not self._parts.between_halves
 
     def read(self, chunk: Chunk) -> Iterator[Delta]:
         """The deltas of an event; none for one of an unknown type."""
@@ -145,7 +147,8 @@ class Reader:
         return known
 
     def _created(self, event: Object) -> Iterator[Delta]:
-        self._response_id = event.get("response", {}).get("id", "")
+        given = clean(event.get("response", {}).get("id", ""))
+        self._response_id = given if len(given) <= _LONGEST_ID else ""
         return iter(())
 
     def _added(self, event: Object) -> Iterator[Delta]:
