@@ -1,4 +1,4 @@
-"""Whatever a provider does wrong, a step asks it a bounded number of times, with growing waits, and says what failed."""
+"""Whatever a provider does wrong, a step asks it a bounded number of times, with growing waits, and says the reason."""
 
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise

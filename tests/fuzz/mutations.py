@@ -157,7 +157,7 @@ def _in_json(random: Random, frames: list[bytes]) -> tuple[list[bytes], bool]:
     known = [each for each in found if MARK not in json.dumps(each)]
     at, head, text = random.choice(fit)
     made = changed(random, text, known)
-    return [*frames[:at], f"{head}{made}\n\n".encode(), *frames[at + 1 :]], True
+    return [*frames[:at], f"{head}{made}\n\n".encode(), *frames[at + 1 :]], False
 
 
 def _json_of(frame: bytes) -> tuple[str, str]:

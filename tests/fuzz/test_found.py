@@ -35,6 +35,16 @@ async def _read(wire: Wire, frames: Sequence[bytes]) -> Answered:
 ENDED: Event = {"type": "response.completed", "response": response("completed")}
 CALLED = item_events(0, call_item("c1", "pay", '{"amount": 5}'))
 SAID = item_events(0, message_item("Hello"))
+ITEM = message_item("\xab1\xbb Hello")
+OTHER = {**ITEM, "id": "msg_9"}
+MARKED = item_events(0, ITEM)
+
+
+def whole(item: Event) -> Event:
+    """The end of an answer that has this item alone."""
+    return {"type": "response.completed", "response": response("completed", [item])}
+
+
 FAILURES: list[tuple[Wire, Sequence[bytes], str]] = [
     ("anthropic", anthropic_stream(({"id": "t1", "name": "pay", "input": {}},)), "block 0 has no type"),
     ("anthropic", anthropic_stream(({"type": "web_search_tool_result", "tool_use_id": {}},)), "tool_use_id"),
@@ -75,6 +85,21 @@ async def test_an_answer_without_an_id_of_use_is_never_resumed(given: str) -> No
     cut = await _read("openai", named(created, *SAID[:-1]))
     assert cut.failure is not None
     assert cut.resume_points == 0
+
+
+CHANGING: dict[str, tuple[Event, ...]] = {
+    "as it ends": (*MARKED[:-1], {**MARKED[-1], "item": OTHER}, whole(ITEM)),
+    "in the whole": (*MARKED, whole(OTHER)),
+    "in its deltas": (MARKED[0], *({**event, "item_id": "msg_8"} for event in MARKED[1:-1]), MARKED[-1], whole(ITEM)),
+    "each time": (MARKED[0], {**MARKED[1], "item_id": "msg_8"}, {**MARKED[-1], "item": OTHER}, whole(ITEM)),
+}
+
+
+@pytest.mark.parametrize("where", CHANGING)
+async def test_an_item_whose_id_changes_is_said_once(where: str) -> None:
+    message = (await _read("openai", named(*CHANGING[where]))).message
+    assert message is not None
+    assert message.text == "\xab1\xbb Hello"
 
 
 async def test_a_good_stream_is_what_it_was() -> None:
