@@ -101,7 +101,7 @@ class ProviderFailure(Exception):  # noqa: N818 - a failure is what the design c
     """
 
     def __init__(self, kind: FailureKind, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(clean(message))
         self.kind: FailureKind = kind
         self.retry_after = retry_after
 

@@ -29,7 +29,7 @@ _REASONS: dict[str, FinishReason] = {
     "pause_turn": "pause",
     "model_context_window_exceeded": "overflow",
 }
-_BLOCK = object_of(type=name, id=name, name=name, text=text, thinking=text, signature=name)
+_BLOCK = object_of(type=name, id=name, tool_use_id=name, name=name, text=text, thinking=text, signature=name)
 _EVENT = object_of(
     type=name,
     index=number,
@@ -155,6 +155,8 @@ class _Reader:
     def _block_start(self, event: Object) -> Iterator[Delta]:
         yield from self._settle()
         index, block = _index(event), event.get("content_block", {})
+        if not block.get("type"):
+            raise ProviderFailure("invalid", f"{self._provider_model}: block {index} has no type")
         self._blocks[index] = _Block(block, block.get("signature", ""))
         if block.get("type") == "tool_use":
             call_id = block.get("id") or made_call_id(self._request, self._parts.calls + 1)

@@ -86,7 +86,7 @@ def _messages(messages: Sequence[Message], provider_model: str) -> list[Block]:
 def _acceptable(blocks: list[Block], *, last: bool) -> list[Block]:
     """The blocks that the API accepts: no reasoning at the end, and no call of its own tools without a result."""
     answered = {block.get("tool_use_id") for block in blocks if block["type"].endswith("_tool_result")}
-    kept = [b for b in blocks if last or b["type"] != "server_tool_use" or b["id"] in answered]
+    kept = [b for b in blocks if last or b["type"] != "server_tool_use" or b.get("id") in answered]
     while kept and kept[-1]["type"] in _THINKING:
         kept.pop()
     return kept

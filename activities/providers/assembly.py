@@ -79,16 +79,32 @@ class Assembly:
         return list(self._open)
 
     def start(self, key: Hashable, kind: Kind, *, refusal: bool = False) -> Iterator[Delta]:
-        """Start a text or reasoning part, unless it has started."""
-        if key not in self._open:
+        """Start a text or reasoning part, unless it has started.
+
+        Raises:
+            MismatchFailure: A part of another kind has.
+        """
+        if not self._has(key, kind):
             yield self._start(key, kind, OpenPart(len(self._all), kind, refusal=refusal))
             self.refused = self.refused or refusal
 
     def start_call(self, key: Hashable, call_id: str, name: str) -> Iterator[Delta]:
-        """Start a tool call, unless it has started."""
-        if key not in self._open:
+        """Start a tool call, unless it has started.
+
+        Raises:
+            MismatchFailure: A part of another kind has.
+        """
+        if not self._has(key, "tool_call"):
             self.calls += 1
             yield self._start(key, "tool_call", OpenPart(len(self._all), "tool_call", clean(call_id), clean(name)))
+
+    def _has(self, key: Hashable, kind: Kind) -> bool:
+        part = self._open.get(key)
+        if part is not None and part.kind not in (kind, "opaque"):
+            raise MismatchFailure(
+                f"{self._provider_model}: part {part.number} is a {part.kind} and goes on as a {kind}"
+            )
+        return part is not None
 
     @property
     def between_halves(self) -> bool:
@@ -131,8 +147,14 @@ class Assembly:
         yield PartCompleted(part.number, part.whole(whole, clean_json(opaque)))
 
     def opaque(self, opaque: Opaque, key: Hashable = None) -> Iterator[Delta]:
-        """A part without text, or an open part that gets none."""
+        """A part without text, or an open part that gets none.
+
+        Raises:
+            MismatchFailure: It has got some.
+        """
         part = self._open.pop(key, None)
+        if part and part.text:
+            raise MismatchFailure(f"{self._provider_model}: part {part.number} is a {part.kind} and ends as none")
         if part is None:
             part = OpenPart(len(self._all), "opaque", complete=True)
             self._all.append((key, part))

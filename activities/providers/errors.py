@@ -112,7 +112,8 @@ def _objects(body: object) -> Iterator[dict[str, object]]:
 def _codes(body: object) -> Iterator[str]:
     """Every ``code``, ``type`` and ``status`` of an error's body, unwrapped or not."""
     for fields in _objects(body):
-        yield from (str(fields[key]) for key in ("code", "type", "status") if isinstance(fields.get(key), str | int))
+        given = (fields.get(key) for key in ("code", "type", "status"))
+        yield from (str(code)[:MOST_CHARS] for code in given if isinstance(code, str | int))
 
 
 def _message(body: object) -> str | None:

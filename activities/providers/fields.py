@@ -6,11 +6,14 @@ it came. What cannot be read as what it should be is an error that names the fie
 
 import json
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, cast
 
 Json = Any
 """A value as ``json.loads`` gives it."""
 Object = dict[str, Any]
+_DEEPEST = 100
+"""Levels of a value; what keeps it, and the hosts that get it back, read about twice as many."""
 Field = Callable[[Json, str], Json]
 """Takes a value and the path of its field."""
 
@@ -97,15 +100,36 @@ def list_of(item: Field) -> Field:
 
 
 def parsed(data: str) -> Json:
-    """The value of a JSON text.
+    """The value of a JSON text; numbers that are none, which some hosts write, are null.
 
     Raises:
         FieldError: It is none, or nested too deeply.
     """
     try:
-        return json.loads(data)
+        value = _DECODER.decode(data)
     except (ValueError, RecursionError) as error:
         raise FieldError(f"is not JSON: {error}: {data[:100]!r}") from error
+    if data.count("{") + data.count("[") > _DEEPEST and _deeper(value):
+        raise FieldError(f"is nested more than {_DEEPEST} levels deep: {data[:100]!r}")
+    return value
+
+
+def _deeper(value: Json) -> bool:
+    """Whether a value has more than ``_DEEPEST`` levels."""
+    level: list[Json] = [value]
+    for _ in range(_DEEPEST + 1):
+        objects = (cast("Object", each).values() for each in level if isinstance(each, dict))
+        lists = (cast("list[Json]", each) for each in level if isinstance(each, list))
+        level = [inner for values in (*objects, *lists) for inner in values if isinstance(inner, dict | list)]
+    return bool(level)
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if isfinite(number) else None
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=lambda _: None)
 
 
 def _kind(value: Json) -> str:

@@ -143,7 +143,7 @@ async def _read(
                 await drain(found)
                 yield reader.completed
                 return
-            if resumable and (added or reader.type_of(chunk) == "response.created") and not reader.between_halves:
+            if resumable and (added or reader.type_of(chunk) == "response.created") and reader.resumable:
                 yield reader.resume_point(cursor)
     raise ended_early(reader.provider_model)
 

@@ -1,7 +1,7 @@
 """The events of one answer of OpenAI's Responses API, read as neutral deltas."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import cast
 
 from longrun.activities.providers.assembly import Assembly, OpenPart, made_call_id
@@ -11,9 +11,11 @@ from longrun.activities.providers.provider import Completed, Delta, ModelRequest
 from longrun.activities.providers.usage import count
 from longrun.activities.providers.wire import Chunk
 from longrun.workflows.contract.attempts import ResumePoint
+from longrun.workflows.contract.characters import clean
 from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
 
 _BETWEEN = "\n\n"
+_LONGEST_ID = 1000
 _INCOMPLETE: dict[str | None, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
@@ -54,8 +56,8 @@ EVENT = object_of(
 class Reader:
     """Reads one response. Parts are keyed by item and, within a message, content index.
 
-    An item is numbered by its output index; where two items of different ids have the same one, it lies, and the second
-    gets a number of its own.
+    An item is numbered by its output index. Where two items of different ids have the same one, it lies, and the second
+    gets a number of its own; but an item that was announced keeps its number if its id changes on the way.
 
     Args:
         request: The request.
@@ -70,6 +72,7 @@ class Reader:
         self._parts = Assembly(provider_model)
         self._items: dict[str, int] = {}
         self._complete_items: set[int] = set()
+        self._announced: set[int] = set()
         self._sections: dict[int, dict[tuple[str, int], None]] = {}
         self._dumped = (-1, "")
         self._handlers: dict[str, Callable[[Object], Iterator[Delta]]] = {
@@ -93,9 +96,9 @@ class Reader:
         return chunk.value.get("type") or chunk.event
 
     @property
-    def between_halves(self) -> bool:
-        """Whether what was read ends in the middle of a character."""
-        return self._parts.between_halves
+    def resumable(self) -> bool:
+        """Whether there is a resume point: the answer has an id, and what was read ends with a whole character."""
+        return bool(self._response_id) and not self._parts.between_halves
 
     def read(self, chunk: Chunk) -> Iterator[Delta]:
         """The deltas of an event; none for one of an unknown type."""
@@ -128,29 +131,32 @@ class Reader:
         if sum(map(len, partial.texts.values())) != int(chars):
             raise UnfitAnswerError(f"{self._response_id}: the text up to the resume point is not complete")
         parts, sections, self._items = json.loads(dumped)
+        self._announced = set(self._items.values())
         self._sections = {index: dict.fromkeys(map(tuple, known)) for index, known in sections}
         for position, (key, kind, call_id, called, refusal, done) in enumerate(parts):
             part = OpenPart(position, kind, call_id, called, refusal, done, [partial.texts.get(position, "")])
             yield from self._parts.restore(None if key is None else tuple(key), part)
 
-    def _number(self, event: Object, item_id: str) -> int:
-        """The number of the item that an event is about."""
+    def _number(self, event: Object, item_id: str, same: Collection[int] = ()) -> int:
+        """The number of the item that an event is about; at the numbers in ``same``, a new id is the same item's."""
         given: int = event.get("output_index") or 0
         if not item_id:
             return given
         known = self._items.get(item_id)
         if known is None:
             taken = set(self._items.values())
-            known = self._items[item_id] = given if given not in taken else max(taken) + 1
+            known = self._items[item_id] = given if given in same or given not in taken else max(taken) + 1
         return known
 
     def _created(self, event: Object) -> Iterator[Delta]:
-        self._response_id = event.get("response", {}).get("id", "")
+        given = clean(event.get("response", {}).get("id", ""))
+        self._response_id = given if len(given) <= _LONGEST_ID else ""
         return iter(())
 
     def _added(self, event: Object) -> Iterator[Delta]:
         item = event.get("item", {})
         index = self._number(event, item.get("id", ""))
+        self._announced.add(index)
         if item.get("type") == "function_call":
             yield from self._start_call(index, item)
 
@@ -159,7 +165,8 @@ class Reader:
         return self._parts.start_call((index, 0), call_id, item.get("name", ""))
 
     def _key(self, event: Object) -> tuple[int, int]:
-        return self._number(event, event.get("item_id", "")), event.get("content_index") or 0
+        number = self._number(event, event.get("item_id", ""), self._announced - self._complete_items)
+        return number, event.get("content_index") or 0
 
     def _text(self, event: Object) -> Iterator[Delta]:
         key = self._key(event)
@@ -194,7 +201,7 @@ class Reader:
 
     def _item_done(self, event: Object) -> Iterator[Delta]:
         item = event.get("item", {})
-        return self._complete(self._number(event, item.get("id", "")), item)
+        return self._complete(self._number(event, item.get("id", ""), self._announced - self._complete_items), item)
 
     def _complete(self, index: int, item: Object) -> Iterator[Delta]:
         """Complete the parts of an item: its own text adds what its deltas omitted."""
@@ -247,7 +254,7 @@ class Reader:
     def take(self, response: Object) -> Iterator[Delta]:
         """The deltas that are still missing of the whole answer; sets ``completed``."""
         for position, item in enumerate(response.get("output", ())):
-            index = self._number({"output_index": position}, item.get("id", ""))
+            index = self._number({"output_index": position}, item.get("id", ""), self._items.values())
             if index not in self._complete_items:
                 yield from self._complete(index, item)
         for key in self._parts.keys():  # noqa: SIM118 - not a dict
