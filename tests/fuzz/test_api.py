@@ -32,6 +32,7 @@ CHECKS = [
     _KNOWN_CHECKS.content_type_conformance,
     _KNOWN_CHECKS.response_headers_conformance,
     _KNOWN_CHECKS.response_schema_conformance,
+    _KNOWN_CHECKS.negative_data_rejection,
 ]
 MODES = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
 
