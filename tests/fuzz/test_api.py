@@ -32,6 +32,7 @@ CHECKS = [
     _KNOWN_CHECKS.content_type_conformance,
     _KNOWN_CHECKS.response_headers_conformance,
     _KNOWN_CHECKS.response_schema_conformance,
+    _KNOWN_CHECKS.negative_data_rejection,
 ]
 MODES = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
 
@@ -70,17 +71,37 @@ class Known:
 
 
 @asynccontextmanager
-async def _known(front: Front, *, waiting: bool) -> AsyncGenerator[Known]:
+async def _unserved(folder: Path) -> AsyncGenerator[Known]:
+    """A gateway without Temporal over runs that were written into its store."""
+    async with serving(Settings(home=folder)) as front, aclosing_stores(front) as stores:
+        ended = await complete(stores, 50)
+        waiting = [await wait_for(stores, call_id) for call_id in ("call-1", "call-2")]
+        yield Known(front.base_url, [ended], waiting, await _others(front))
+
+
+@asynccontextmanager
+async def _served(temporal: str, folder: Path) -> AsyncGenerator[Known]:
+    """A gateway with Temporal and a worker, over a run that they have run."""
+    async with running(temporal, folder) as front:
+        others = await _others(front)
+        run = await front.start("known")
+        await front.ended(run["id"])
+        yield Known(front.base_url, [run["id"]], [], others)
+
+
+@asynccontextmanager
+async def aclosing_stores(front: Front) -> AsyncGenerator[Stores]:
     stores = Stores.over(front.settings.database)
     try:
-        ended = [await complete(stores, 50)]
-        open_runs = [await wait_for(stores, call_id) for call_id in ("call-1", "call-2")] if waiting else []
-        agent = {"name": "known", "model": "scripted/hello"}
-        made = (await front.http.post("/api/agents", json=agent)).json()
-        others = {"agent_id": [made["id"], "known"], "call_id": ["call-1", "call-2", "a/b", "\N{GRINNING FACE}"]}
-        yield Known(front.base_url, ended, open_runs, others)
+        yield stores
     finally:
         await stores.database.aclose()
+
+
+async def _others(front: Front) -> dict[str, list[str]]:
+    agent = {"name": "known", "model": "scripted/hello"}
+    made = (await front.http.post("/api/agents", json=agent)).json()
+    return {"agent_id": [made["id"], "known"], "call_id": ["call-1", "call-2", "a/b", "\N{GRINNING FACE}"]}
 
 
 @contextmanager
@@ -113,28 +134,15 @@ def _in_a_thread(opened: Callable[[], AbstractAsyncContextManager[Known]]) -> Ge
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
-    """A gateway without Temporal."""
-
-    @asynccontextmanager
-    async def opened() -> AsyncGenerator[Known]:
-        async with serving(Settings(home=tmp_path_factory.mktemp("alone"))) as front, _known(front, waiting=True) as it:
-            yield it
-
-    with _in_a_thread(opened) as known:
+    folder = tmp_path_factory.mktemp("alone")
+    with _in_a_thread(lambda: _unserved(folder)) as known:
         yield known
 
 
 @pytest.fixture(scope="module")
 def whole(temporal: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
-    """A gateway with Temporal and a worker, whose models follow scripts."""
-    folder: Path = tmp_path_factory.mktemp("whole")
-
-    @asynccontextmanager
-    async def opened() -> AsyncGenerator[Known]:
-        async with running(temporal, folder) as front, _known(front, waiting=False) as it:
-            yield it
-
-    with _in_a_thread(opened) as known:
+    folder = tmp_path_factory.mktemp("whole")
+    with _in_a_thread(lambda: _served(temporal, folder)) as known:
         yield known
 
 
