@@ -58,11 +58,31 @@ class AgentRun:
             return None
         return await finish(run, stopped(run) or outcome)
 
-    @workflow.signal(dynamic=True)
-    def receive(self, name: str, given: Sequence[RawValue]) -> None:
-        """Take a signal: ``decide``, ``cancel`` or ``say``, or one that is noted in the log and changes nothing.
+    @workflow.signal
+    def decide(self, *given: object) -> None:
+        """Decide on a call that waits, or will: {"call_id": "...", "decision": "approve"}, or deny, edit, answer."""
+        self._receive("decide", given)
 
-        They are read here and not by the SDK, which fails or drops without a word what it cannot read.
+    @workflow.signal
+    def cancel(self, *given: object) -> None:
+        """End the run now; {"reason": "...", "by": "..."} says why."""
+        self._receive("cancel", given)
+
+    @workflow.signal
+    def say(self, *given: object) -> None:
+        """Say something that the model reads at its next step: {"text": "..."}."""
+        self._receive("say", given)
+
+    @workflow.signal(dynamic=True)
+    def other(self, name: str, given: Sequence[RawValue]) -> None:
+        """Take note of a signal that means nothing here."""
+        self._receive(name, given)
+
+    def _receive(self, name: str, given: Sequence[object]) -> None:
+        """Take a signal, whatever it is.
+
+        It is read here: the SDK fails the run's task where the payload is missing, and drops in silence what it cannot
+        decode.
         """
         inbox = self._run.inbox
         try:

@@ -4,16 +4,14 @@ import json
 
 import pytest
 from pydantic import BaseModel
-from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue
 
 from longrun.workflows.contract.runs import Cancel, Decision, Said
 from longrun.workflows.signals import NotUnderstoodError, read_signal
 
 
-def raw(data: str, encoding: str = "json/plain") -> RawValue:
-    """An argument as it comes."""
-    return RawValue(Payload(metadata={"encoding": encoding.encode()}, data=data.encode()))
+def raw(data: str) -> object:
+    """An argument as it is decoded."""
+    return json.loads(data)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +31,7 @@ def test_a_signal_of_ours_is_read(name: str, given: str, signal: BaseModel) -> N
 
 
 def test_cancel_needs_no_argument() -> None:
-    assert read_signal("cancel", []) == read_signal("cancel", [raw("", "binary/null")]) == Cancel()
+    assert read_signal("cancel", []) == read_signal("cancel", [None]) == Cancel()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +39,7 @@ def test_cancel_needs_no_argument() -> None:
     [
         ("nosuch", [raw("{}")], "there is no signal of this name"),
         ("decide", [], "valid dictionary"),
-        ("say", [raw("", "binary/null")], "valid dictionary"),
+        ("say", [None], "valid dictionary"),
         ("decide", [raw("{}")], "call_id: Field required"),
         ("decide", [raw('{"call_id":"c"}')], "decision: Field required"),
         ("decide", [raw('"approve"')], "valid dictionary"),
@@ -52,15 +50,11 @@ def test_cancel_needs_no_argument() -> None:
         ("decide", [raw('{"call_id":5,"decision":"approve"}')], "call_id: "),
         ("decide", [raw(json.dumps({"call_id": "c" * 6000, "decision": "approve"}))], "call_id: "),
         ("say", [raw("5")], "valid dictionary"),
-        ("say", [raw('{"text":')], "not JSON"),
-        ("say", [raw("[" * 100_000)], "not JSON"),
-        ("say", [raw(r'{"text":"\ud83d"}')], "not JSON"),
-        ("say", [raw("\xff", "binary/plain")], "not JSON but 'binary/plain'"),
         ("say", [raw('{"text":"a"}'), raw("1")], "it has 2 arguments"),
         ("cancel", [raw("5")], "valid dictionary"),
     ],
 )
-def test_what_is_no_signal_of_ours_is_named(name: str, given: list[RawValue], reason: str) -> None:
+def test_what_is_no_signal_of_ours_is_named(name: str, given: list[object], reason: str) -> None:
     with pytest.raises(NotUnderstoodError) as error:
         read_signal(name, given)
     assert reason in str(error.value)
