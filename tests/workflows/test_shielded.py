@@ -57,3 +57,20 @@ async def test_a_write_that_fails_fails_who_waits_for_it() -> None:
 
     with pytest.raises(OSError, match="full"):
         await shielded.completed(fail())
+
+
+async def test_a_cancellation_that_comes_during_a_write_takes_effect_after_it() -> None:
+    going_on, written = asyncio.Event(), asyncio.Event()
+
+    async def write() -> None:
+        await going_on.wait()
+        written.set()
+
+    writing = asyncio.create_task(shielded.completed(write()))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.sleep(0)
+    going_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert written.is_set()

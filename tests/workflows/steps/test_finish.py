@@ -60,6 +60,17 @@ async def test_a_run_that_waits_for_a_message_can_be_cancelled(temporal: str, tm
     assert outcome.status == "cancelled"
 
 
+async def test_a_message_that_never_comes_does_not_keep_a_run_for_ever(temporal: str, tmp_path: Path) -> None:
+    gate = Gate()
+    async with harnessed(temporal, tmp_path, in_turn(turn(text("Bye", gate, ".")))) as harness:
+        handle = await harness.start(order())
+        await gate.reached.wait()
+        await accept_message(harness, handle.id)
+        gate.open()
+        outcome, _ = await harness.ended(handle)
+    assert (outcome.status, outcome.stop_reason) == ("completed", "end_turn")
+
+
 class _NoEnd(LifecycleActivities):
     """Cannot write the end of a run."""
 
