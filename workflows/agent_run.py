@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -52,11 +51,17 @@ class AgentRun:
         run = self._run
         if written := await finish(run, outcome, drains=outcomes.may_go_on(outcome)):
             return written
-        with suppress(TimeoutError):
-            await workflow.wait_condition(lambda: bool(run.inbox.messages or stopped(run)), timeout=_DRAINS_WITHIN)
-        if run.inbox.messages and not stopped(run):
+        if await self._message_in_time():
             return None
         return await finish(run, stopped(run) or outcome)
+
+    async def _message_in_time(self) -> bool:
+        run = self._run
+        try:
+            await workflow.wait_condition(lambda: bool(run.inbox.messages or stopped(run)), timeout=_DRAINS_WITHIN)
+        except TimeoutError:
+            return False
+        return stopped(run) is None
 
     @workflow.signal
     def decide(self, *given: object) -> None:
