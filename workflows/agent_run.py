@@ -49,7 +49,8 @@ class AgentRun:
     async def _finished(self, outcome: Outcome) -> Outcome | None:
         """The outcome as it is written; ``None`` to go on with what was said meanwhile."""
         run = self._run
-        if written := await finish(run, outcome, drains=outcomes.may_go_on(outcome)):
+        written = await finish(run, outcome, drains=outcomes.may_go_on(outcome))
+        if written is not None:
             return written
         if await self._message_in_time():
             return None
