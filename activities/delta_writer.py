@@ -161,10 +161,10 @@ class DeltaWriter:
             self._wait(delta.part, delta.text)
 
     def _complete(self, delta: PartCompleted) -> None:
-        self._opaque += size_of(delta.value) if isinstance(delta.value, OpaquePart) else 0
-        if self._opaque > LARGEST_OPAQUE:
-            raise ProviderFailure("fatal", f"the model's message hides more than {LARGEST_OPAQUE} bytes")
         if isinstance(delta.value, OpaquePart):
+            self._opaque += size_of(delta.value)
+            if self._opaque > LARGEST_OPAQUE:
+                raise ProviderFailure("fatal", f"the model's message hides more than {LARGEST_OPAQUE} bytes")
             self._drafts[delta.part] = _Draft(delta.value, whole=delta.value)
             return
         draft = self._drafts[delta.part]

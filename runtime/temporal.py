@@ -1,11 +1,12 @@
 """The connection to Temporal: its address, its timeouts, and one error for a server that does not answer."""
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetClusterInfoRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -62,6 +63,23 @@ async def identity_of(client: Client) -> str:
         request = DescribeNamespaceRequest(namespace=client.namespace)
         namespace = await service.describe_namespace(request, timeout=RPC_TIMEOUT)
     return f"cluster {cluster.cluster_id}, namespace {client.namespace} {namespace.namespace_info.id}"
+
+
+async def missing_attributes(
+    client: Client,
+    names: Iterable[str],
+    timeout: timedelta = RPC_TIMEOUT,  # noqa: ASYNC109 - the RPC's own
+) -> tuple[str, ...]:
+    """Of these search attributes those that the client's namespace does not have.
+
+    Raises:
+        RPCError: Temporal refused.
+        TemporalUnavailableError: It did not answer.
+    """
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    with answered():
+        found = await client.operator_service.list_search_attributes(request, timeout=timeout)
+    return tuple(name for name in names if name not in found.custom_attributes)
 
 
 @contextmanager

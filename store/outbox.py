@@ -21,6 +21,9 @@ MOST_CHARS = 250_000
 """Characters of the messages that wait for a run's next step; it keeps a million bytes."""
 
 
+_PENDING = "FROM outbox WHERE run_id = ? AND kind = 'say' AND NOT received"
+
+
 class TooManySaidError(Exception):
     """So many messages wait for a run's next step that it would drop another one."""
 
@@ -51,8 +54,7 @@ def release_signals(tx: Tx, run_id: str, first: int) -> None:
 
 def pending_messages(tx: Tx, run_id: str) -> int:
     """How many users' messages were accepted that no step of a run has."""
-    query = "SELECT COUNT(*) FROM outbox WHERE run_id = ? AND kind = 'say' AND NOT received"
-    return run_sql(tx, query, run_id).scalar_one()
+    return run_sql(tx, f"SELECT COUNT(*) {_PENDING}", run_id).scalar_one()
 
 
 def _make_room(tx: Tx, signal: Signal) -> None:
@@ -60,10 +62,7 @@ def _make_room(tx: Tx, signal: Signal) -> None:
     status = run_sql(tx, "SELECT status FROM runs WHERE id = ?", signal.run_id).scalar()
     if status in FINAL:
         raise TooLateError(f"run {signal.run_id} is {status}")
-    query = (
-        "SELECT COUNT(*) AS count, SUM(LENGTH(body)) AS chars FROM outbox"
-        " WHERE run_id = ? AND kind = 'say' AND NOT received"
-    )
+    query = f"SELECT COUNT(*) AS count, SUM(LENGTH(body)) AS chars {_PENDING}"
     waiting = run_sql(tx, query, signal.run_id).mappings().one()
     count, chars = int(waiting["count"]), int(waiting["chars"] or 0)
     if count >= MOST_MESSAGES or chars + len(signal.body) > MOST_CHARS:

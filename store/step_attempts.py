@@ -92,13 +92,16 @@ def charge_lost(tx: Tx, known: StepAttempt, number: int) -> None:
         "SELECT 1 FROM attempts WHERE run_id = ? AND step = ? AND call_id = '' AND attempt = ? AND outcome = 'failed'"
     )
     if chars or run_sql(tx, query, known.run_id, known.step, number).first() is None:
-        usage = Usage(output_tokens=-(-chars // _CHARS_PER_TOKEN))
-        charge(tx, known.key, number, usage, estimated=True)
+        _charge_chars(tx, known.key, number, chars)
 
 
 def charge_guess(tx: Tx, key: CallKey, number: int, message: Message) -> None:
     """Charge an attempt with what has come of a message whose cost nobody has said."""
     chars = sum(len(getattr(part, "text", "") or getattr(part, "arguments", "")) for part in message.parts)
+    _charge_chars(tx, key, number, chars)
+
+
+def _charge_chars(tx: Tx, key: CallKey, number: int, chars: int) -> None:
     charge(tx, key, number, Usage(output_tokens=-(-chars // _CHARS_PER_TOKEN)), estimated=True)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from anthropic import AsyncAnthropic
@@ -72,26 +73,17 @@ class ProviderCatalog:
             await provider.aclose()
 
     def _of_host(self, name: str, host: Host) -> Provider:
-        key = self._key_of(name, host)
-        headers, query = dict(host.headers), dict(host.query)
+        options: dict[str, Any] = {
+            "api_key": self._key_of(name, host),
+            "base_url": host.base_url,
+            "default_headers": dict(host.headers),
+            "default_query": dict(host.query),
+            "timeout": self._timeout,
+            "max_retries": 0,
+        }
         if host.kind == "anthropic":
-            client = AsyncAnthropic(
-                api_key=key,
-                base_url=host.base_url,
-                default_headers=headers,
-                default_query=query,
-                timeout=self._timeout,
-                max_retries=0,
-            )
-            return Anthropic(client, name, host.extra_body)
-        speaker = AsyncOpenAI(
-            api_key=key,
-            base_url=host.base_url,
-            default_headers=headers,
-            default_query=query,
-            timeout=self._timeout,
-            max_retries=0,
-        )
+            return Anthropic(AsyncAnthropic(**options), name, host.extra_body)
+        speaker = AsyncOpenAI(**options)
         if host.kind == "openai":
             return OpenAIResponses(speaker, name, host.extra_body, background=host.background)
         return OpenAIChat(speaker, name, host.extra_body)

@@ -47,9 +47,9 @@ class Tool:
         """The values for the function's parameters in a model's argument text.
 
         Raises:
-            pydantic.ValidationError: The text is not JSON, or not what the function takes.
+            ToolFailure: They are not what the function takes; the message says what is wrong, field by field.
         """
-        given = self.arguments.model_validate_json(arguments.strip() or "{}")
+        given = self._validated(arguments)
         return {str(info.alias): getattr(given, name) for name, info in self.arguments.model_fields.items()}
 
     def check(self, arguments: str) -> dict[str, JsonValue]:
@@ -58,11 +58,13 @@ class Tool:
         Raises:
             ToolFailure: They are not what the function takes; the message says what is wrong, field by field.
         """
+        return self._validated(arguments).model_dump(mode="json", by_alias=True)
+
+    def _validated(self, arguments: str) -> BaseModel:
         try:
-            given = self.arguments.model_validate_json(arguments.strip() or "{}")
+            return self.arguments.model_validate_json(arguments.strip() or "{}")
         except ValidationError as error:
             raise ToolFailure(explain(error, self.spec.name)) from error
-        return given.model_dump(mode="json", by_alias=True)
 
     async def call(self, values: dict[str, object], context: ToolContext) -> object:
         """Run the function with values that ``parse`` gave."""

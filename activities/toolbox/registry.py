@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from longrun.activities.toolbox.builtin import builtin_tools
 from longrun.activities.toolbox.definition import MAX_RETURN_CHARS, Tool, tool
-from longrun.activities.toolbox.faults import explain
 from longrun.activities.toolbox.loop import ToolLoop
 from longrun.activities.toolbox.tool import ToolContext, ToolFailure
 from longrun.runtime.plain import PlainError
@@ -101,7 +99,7 @@ class Toolbox:
             return _result("error", no_tool, MAX_RETURN_CHARS)
         limit = found.spec.return_char_limit
         try:
-            values = _parse(found, arguments)
+            values = found.parse(arguments)
             value = await _within_time(found, lambda: self._loop.run(lambda: found.call(values, context)))
             return _result("ok", value if isinstance(value, str) else to_json(value).decode(), limit)
         except ToolFailure as exc:
@@ -130,13 +128,6 @@ def _tools_of(module: ModuleType) -> list[Tool]:
     if not found:
         raise ToolboxError(f"the module {module.__name__} has no tool: put @tool over an async function in it")
     return found
-
-
-def _parse(found: Tool, arguments: str) -> dict[str, object]:
-    try:
-        return found.parse(arguments)
-    except ValidationError as exc:
-        raise ToolFailure(explain(exc, found.spec.name)) from exc
 
 
 async def _within_time(found: Tool, call: Callable[[], Awaitable[object]]) -> object:

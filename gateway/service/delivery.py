@@ -14,13 +14,13 @@ from longrun.runtime.clock import now
 from longrun.runtime.failpoints import reached
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.db.database import StoreUnavailableError
-from longrun.store.outbox import Outbox, Signal, SignalKind
+from longrun.store.outbox import Outbox, Signal
 from longrun.store.runs import Runs
-from longrun.workflows.contract.runs import FINAL, Cancel, Decision, Said
+from longrun.workflows.contract.runs import FINAL
+from longrun.workflows.signals import SIGNALS
 
 logger = logging.getLogger(__name__)
 
-_ARGUMENTS: dict[SignalKind, type[Decision | Cancel | Said]] = {"decide": Decision, "cancel": Cancel, "say": Said}
 _PERMANENT = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT})
 """Refusals of a signal that would be the same the next time, and would hold up the signals behind it."""
 
@@ -115,7 +115,7 @@ class Delivery:
     async def _deliver(self, signal: Signal) -> Fate:
         fate: Fate = "delivered"
         try:
-            argument = _ARGUMENTS[signal.kind].model_validate_json(signal.body)
+            argument = SIGNALS[signal.kind].model_validate_json(signal.body)
             await self._workflows.signal(signal.run_id, signal.kind, argument)
             if signal.kind == "decide":
                 reached("decision delivered")

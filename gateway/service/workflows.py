@@ -6,7 +6,6 @@ from typing import Literal, cast
 
 from temporalio.api.enums.v1 import EventType, TaskQueueType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
@@ -27,6 +26,7 @@ from longrun.runtime.temporal import (
     TemporalUnavailableError,
     WrongTemporalError,
     answered,
+    missing_attributes,
     temporal_connection,
     unreachable,
 )
@@ -166,13 +166,10 @@ class Workflows:
         """The search attributes that Temporal does not know; a run could not be started without them."""
         if self._has_attributes:
             return ()
-        request = ListSearchAttributesRequest(namespace=self._client.namespace)
         try:
-            with answered():
-                found = await self._client.operator_service.list_search_attributes(request, timeout=_HEALTH_TIMEOUT)
+            missing = await missing_attributes(self._client, (each.name for each in ATTRIBUTES), _HEALTH_TIMEOUT)
         except (RPCError, TemporalUnavailableError):
             return ()
-        missing = tuple(each.name for each in ATTRIBUTES if each.name not in found.custom_attributes)
         self._has_attributes = not missing
         return missing
 

@@ -17,10 +17,10 @@ from temporalio.service import RPCError
 from longrun.dev.ports import Wanted, choose_ports
 from longrun.dev.temporal.config import SetupError, config_file, read_config
 from longrun.dev.temporal.find import TemporalFinder
-from longrun.dev.temporal.server import connect_when_up, missing_attributes
+from longrun.dev.temporal.server import connect_when_up
 from longrun.runtime.dev_lock import running_dev
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import temporal_connection
+from longrun.runtime.temporal import TemporalUnavailableError, missing_attributes, temporal_connection
 from longrun.workflows.search_attributes import ATTRIBUTES
 
 Verdict = Literal["ok", "note", "missing"]
@@ -96,8 +96,8 @@ async def check_temporal(finder: TemporalFinder) -> Finding:
 async def _check_attributes(client: Client, how: str) -> Finding:
     try:
         missing = await missing_attributes(client, (each.name for each in ATTRIBUTES))
-    except RPCError as error:
-        return Finding("Temporal", "missing", f"{how}: {error.message}", "longrun setup --create")
+    except (RPCError, TemporalUnavailableError) as error:
+        return Finding("Temporal", "missing", f"{how}: {error}", "longrun setup --create")
     if missing:
         lacks = f"{how} lacks the search attributes {', '.join(missing)}"
         return Finding("Temporal", "missing", lacks, "longrun setup")

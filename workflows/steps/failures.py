@@ -23,7 +23,7 @@ def failed(error: FailureError) -> Outcome:
 
 def interrupted(call: ToolCall, error: ActivityError) -> Interrupted | None:
     """The call, if an attempt of it was interrupted and a person must decide what becomes of it."""
-    cause = error.cause
-    if isinstance(cause, ApplicationError) and cause.type == "interrupted":
-        return Interrupted(call, int(cause.details[0]), cause.message)
+    raised = application_error(error)
+    if raised and raised.type == "interrupted":
+        return Interrupted(call, int(raised.details[0]), raised.message)
     return None

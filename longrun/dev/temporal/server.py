@@ -1,6 +1,5 @@
 """Prepares a running Temporal server: retention and search attributes."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -67,13 +66,6 @@ async def ensure_retention(client: Client, retention: timedelta) -> bool:
     request = UpdateNamespaceRequest(namespace=client.namespace, config=config)
     await service.update_namespace(request, timeout=_RPC_TIMEOUT)
     return True
-
-
-async def missing_attributes(client: Client, names: Iterable[str]) -> list[str]:
-    """Of these search attributes those that the server does not know."""
-    listing = ListSearchAttributesRequest(namespace=client.namespace)
-    known = (await client.operator_service.list_search_attributes(listing, timeout=_RPC_TIMEOUT)).custom_attributes
-    return [name for name in names if name not in known]
 
 
 async def ensure_search_attributes(client: Client, attributes: dict[str, AttributeType]) -> set[str]:
