@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from longrun.activities.delta_writer import DeltaWriter
 from longrun.activities.failures import ProviderFailure
-from longrun.activities.heartbeat import cancelled_by_run, cancelled_on_shutdown
+from longrun.activities.heartbeat import Pulse, cancelled_by_run, cancelled_on_shutdown
 from longrun.activities.providers.provider import (
     Completed,
     Delta,
@@ -39,12 +39,16 @@ _FROM_THE_BEGINNING = -1
 
 @dataclass(frozen=True)
 class Question:
-    """What a step asks, and whom: ``model`` is the provider with its model, ``plans`` what becomes of its calls."""
+    """What a step asks, and whom.
+
+    ``model`` is the provider with its model, ``plans`` what becomes of the calls; ``pulse`` is told what is written.
+    """
 
     provider: Provider
     request: ModelRequest
     model: str
     plans: Callable[[Message], dict[str, CallPlan]]
+    pulse: Pulse
 
 
 class Answering:
@@ -126,7 +130,9 @@ class Answering:
 
     def _writer(self, question: Question, attempt: StepAttempt) -> DeltaWriter:
         async def append(batch: int, events: Sequence[Event], resume_point: ResumePoint | None) -> Span:
-            return await self._steps.append(attempt, batch, events, resume_point)
+            span = await self._steps.append(attempt, batch, events, resume_point)
+            question.pulse.seen = max(question.pulse.seen, span.last)
+            return span
 
         taken = frozenset(part.call_id for message in question.request.messages for part in message.calls)
         return DeltaWriter(_named(attempt), append, taken | attempt.taken, attempt.partial)

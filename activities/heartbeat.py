@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from temporalio import activity
 
@@ -10,18 +11,26 @@ INTERVAL = 1.0
 """Seconds between two heartbeats. A cancellation reaches an activity in the answer to one."""
 
 
-async def _beat() -> None:
+@dataclass
+class Pulse:
+    """What heartbeats say: the last seq that the activity has written, which readers may have seen."""
+
+    seen: int
+
+
+async def _beat(pulse: Pulse) -> None:
     while True:
-        activity.heartbeat()
+        activity.heartbeat(pulse.seen)
         await asyncio.sleep(INTERVAL)
 
 
 @asynccontextmanager
-async def heartbeats() -> AsyncGenerator[None]:
-    """Send heartbeats while the block runs."""
-    beating = asyncio.create_task(_beat())
+async def heartbeats(seen: int) -> AsyncGenerator[Pulse]:
+    """Send heartbeats while the block runs, the first with this seq."""
+    pulse = Pulse(seen)
+    beating = asyncio.create_task(_beat(pulse))
     try:
-        yield
+        yield pulse
     finally:
         beating.cancel()
 

@@ -21,4 +21,6 @@ def origin_of(run_id: str, step: int | None, turn: int | None = None) -> Origin:
         step: The last step whose message the run knows, where that is known.
         turn: The turn in which the run is, where that is known.
     """
-    return Origin(run_id, activity.info().workflow_run_id or "", step, turn)
+    info = activity.info()
+    seen = [detail for detail in info.heartbeat_details if isinstance(detail, int)]
+    return Origin(run_id, info.workflow_run_id or "", step, turn, max(seen, default=0))

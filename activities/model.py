@@ -12,7 +12,7 @@ from typing_extensions import override
 from longrun.activities.answering import Answering, Question
 from longrun.activities.failures import ProviderFailure, bounded, handed_over, store_failures, unforeseen
 from longrun.activities.fitting import fit
-from longrun.activities.heartbeat import heartbeats
+from longrun.activities.heartbeat import Pulse, heartbeats
 from longrun.activities.identity import origin_of, worker_name
 from longrun.activities.plans import plans
 from longrun.activities.providers.provider import ModelRequest, Provider
@@ -99,8 +99,8 @@ class ModelActivities(ModelSteps):
 
     async def _attempt(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> ModelReply:
         try:
-            async with heartbeats():
-                reply = await self._answer(call, order, attempt)
+            async with heartbeats(attempt.seen) as pulse:
+                reply = await self._answer(call, order, attempt, pulse)
         except ProviderFailure as failure:
             raise await self._failed(attempt, failure.to_application_error(attempt.failures + 1)) from None
         except FencedError as error:
@@ -117,13 +117,13 @@ class ModelActivities(ModelSteps):
         reached("message written")
         return reply
 
-    async def _answer(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> ModelReply:
+    async def _answer(self, call: ModelCall, order: RunOrder, attempt: StepAttempt, pulse: Pulse) -> ModelReply:
         """The reply, before Temporal would give the attempt up without a word of it in the log."""
         limit = activity.info().start_to_close_timeout
         seconds = max(limit.total_seconds() - _MARGIN, 0.9 * limit.total_seconds()) if limit else None
         try:
             async with asyncio.timeout(seconds):
-                return await self._answering.answer(await self._question(call, order, attempt), attempt)
+                return await self._answering.answer(await self._question(call, order, attempt, pulse), attempt)
         except TimeoutError:
             raise ProviderFailure("transient", f"{order.agent.model}: no end of the answer after {limit}") from None
 
@@ -137,7 +137,7 @@ class ModelActivities(ModelSteps):
             return ApplicationError(str(fenced), type="fenced")
         return error
 
-    async def _question(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> Question:
+    async def _question(self, call: ModelCall, order: RunOrder, attempt: StepAttempt, pulse: Pulse) -> Question:
         provider, name = self._catalog.resolve(order.agent.model)
         request = ModelRequest(
             model=name,
@@ -150,4 +150,4 @@ class ModelActivities(ModelSteps):
             attempt=attempt.number,
         )
         made = partial(plans, self._toolbox, order.agent, may_loosen=self._may_loosen)
-        return Question(provider, request, order.agent.model, made)
+        return Question(provider, request, order.agent.model, made, pulse)

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from longrun.activities.failures import MOST_FAILURES, backoff, bounded, handed_over, store_failures
 from longrun.activities.fitting import fit
-from longrun.activities.heartbeat import cancelled_by_run, heartbeats
+from longrun.activities.heartbeat import Pulse, cancelled_by_run, heartbeats
 from longrun.activities.identity import origin_of, worker_name
 from longrun.activities.toolbox.registry import Tool, Toolbox, ToolResult
 from longrun.activities.toolbox.tool import ToolContext
@@ -119,9 +119,9 @@ class ToolActivities(ToolSteps):
             raise asyncio.CancelledError
         tool = self._toolbox.find(call.name)
         writes = tool is not None and tool.spec.effect == "write"
-        async with heartbeats():
+        async with heartbeats(attempt.started.first) as pulse:
             reached("write started" if writes else "read started")
-            result = await self._toolbox.run(call.name, attempt.arguments, self._context(call, attempt.number))
+            result = await self._toolbox.run(call.name, attempt.arguments, self._context(call, attempt.number, pulse))
             reached("write ended" if writes else "read ended")
             return result
 
@@ -133,7 +133,7 @@ class ToolActivities(ToolSteps):
         reached("result written")
         return outcome
 
-    def _context(self, call: ToolCall, attempt: int) -> ToolContext:
+    def _context(self, call: ToolCall, attempt: int, pulse: Pulse) -> ToolContext:
         reported = written = 0
 
         async def progress(data: JsonValue) -> None:
@@ -145,7 +145,7 @@ class ToolActivities(ToolSteps):
             written += min(size, LARGEST_REPORT)
             if reported > MOST_REPORTS or written > LARGEST_REPORTS:
                 return
-            await self._calls.progress(call, attempt, reported, data, now())
+            pulse.seen = max(pulse.seen, await self._calls.progress(call, attempt, reported, data, now()))
 
         self._workspace.mkdir(parents=True, exist_ok=True)
         return ToolContext(call.run_id, call.call_id, attempt, self._workspace, progress)

@@ -90,8 +90,8 @@ class Calls:
         key = CallKey(call.run_id, call.step, call.call_id)
         await self._database.write(lambda tx: end_attempt(tx, key, attempt, "handed_over", now))
 
-    async def progress(self, call: ToolCall, attempt: int, index: int, data: JsonValue, now: datetime) -> None:
-        """Log report number ``index`` of an attempt.
+    async def progress(self, call: ToolCall, attempt: int, index: int, data: JsonValue, now: datetime) -> int:
+        """Log report number ``index`` of an attempt; its seq.
 
         Raises:
             FencedError: A later attempt has taken over, or the call has its result.
@@ -106,7 +106,8 @@ class Calls:
             stamp=Stamp(first=0, at=now),
         )
         fence = call_fence(call.run_id, call.call_id, attempt)
-        await self._database.write(lambda tx: write(tx, call.run_id, report, fence))
+        written = await self._database.write(lambda tx: write(tx, call.run_id, report, fence))
+        return written.stamp.first
 
     async def complete(
         self, call: ToolCall, answer: Answer, whole: str | None, attempt: int, now: datetime

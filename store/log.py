@@ -16,6 +16,8 @@ from longrun.workflows.contract.results import Span
 from longrun.workflows.contract.runs import FINAL
 
 _LONGEST = 500
+_UNTOLD = 10_000
+"""Events that an attempt may have written after its last heartbeat."""
 
 
 class LostRunError(Exception):
@@ -160,6 +162,41 @@ def supersede(tx: Tx, run_id: str, step: int, attempt: int) -> Span | None:
         return None
     tx.execute(update(SegmentRow).where(*theirs).values(superseded=True))
     return Span(first=first, last=last)
+
+
+def skip_seen(tx: Tx, run_id: str, seen: int, step: int | None = None, attempt: int | None = None) -> bool:
+    """Leave out the positions of events that readers have seen and the store has lost, so that no seq is given twice.
+
+    Args:
+        tx: The transaction.
+        run_id: The run.
+        seen: A seq that readers may have seen; there may be some more of which nobody was told.
+        step: The step of which the events were deltas, if they were.
+        attempt: The attempt of that step.
+
+    Returns:
+        Whether any were lost.
+    """
+    lock(tx, run_id)
+    head: int | None = run_sql(tx, "SELECT last_seq FROM heads WHERE run_id = ?", run_id).scalar()
+    if head is None or head >= seen:
+        return False
+    first, last = head + 1, seen + _UNTOLD
+    insert_into(
+        tx,
+        "segments",
+        run_id=run_id,
+        first_seq=first,
+        last_seq=last,
+        source=f"lost:{first}",
+        step=step,
+        attempt=attempt,
+        superseded=True,
+        body=b"",
+    )
+    run_sql(tx, "UPDATE heads SET last_seq = ? WHERE run_id = ?", last, run_id)
+    touch(tx, run_id)
+    return True
 
 
 def last_seq_of(tx: Tx, run_id: str) -> int:

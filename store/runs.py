@@ -11,7 +11,7 @@ from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import find_row, insert_into, run_sql
 from longrun.store.db.tables import RunRow, ThreadRow
 from longrun.store.journal import find, rewinds
-from longrun.store.log import Append, LostRunError, append, lock, lock_open
+from longrun.store.log import Append, LostRunError, append, lock, lock_open, skip_seen
 from longrun.store.messages import last_answer
 from longrun.store.outbox import pending_messages
 from longrun.store.repair.rewind import Origin, admit, is_newest
@@ -96,12 +96,19 @@ class Runs:
     async def admit(self, origin: Origin, now: datetime) -> None:
         """Admit an activity; the first one after a reset rewinds the run to what it knows.
 
+        One whose attempt before has written what the store has lost leaves the seqs of that out.
+
         Raises:
             FencedError: A reset has ended the execution that it comes from.
             StoreUnavailableError: The database failed.
         """
-        if not await self._database.read(lambda tx: is_newest(tx, origin)):
-            await self._database.write(lambda tx: admit(tx, origin, now))
+
+        def job(tx: Tx) -> None:
+            admit(tx, origin, now)
+            skip_seen(tx, origin.run_id, origin.seen)
+
+        if origin.seen or not await self._database.read(lambda tx: is_newest(tx, origin)):
+            await self._database.write(job)
 
     async def dispatched(self, run_id: str) -> None:
         """Note that the run's workflow was started."""

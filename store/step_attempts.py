@@ -47,6 +47,13 @@ class StepAttempt:
         return self.opened.step
 
     @property
+    def seen(self) -> int:
+        """The last seq that the step has in the log."""
+        deltas = self.partial.deltas[-1:] if self.partial else ()
+        stamps = (self.opened.stamp, *(notice.stamp for notice in self.notices))
+        return max(*(stamp.first for stamp in stamps), *(event.seq for event in deltas), 0)
+
+    @property
     def key(self) -> CallKey:
         """The model call of the step."""
         return CallKey(self.run_id, self.step)

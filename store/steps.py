@@ -19,7 +19,7 @@ from longrun.store.attempts import (
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import run_sql
 from longrun.store.journal import rewinds
-from longrun.store.log import Append, append, check, lock, lock_open, step_fence, supersede
+from longrun.store.log import Append, append, check, lock, lock_open, skip_seen, step_fence, supersede
 from longrun.store.repair.rewind import Origin, admit
 from longrun.store.step_attempts import (
     StepAttempt,
@@ -74,7 +74,8 @@ class Steps:
 
         The deltas of the attempt before stand for now where its ``partial`` answer can be resumed; otherwise they are
         superseded, with a notice in the log. An ``origin`` in a new execution tells of a reset, which takes back what
-        the log has of this step and of all after it.
+        the log has of this step and of all after it; one that has seen what the store has lost, of deltas whose seqs
+        are left out.
 
         Raises:
             FencedError: There is no such run, it has ended, or a reset has ended the execution of ``origin``.
@@ -85,7 +86,8 @@ class Steps:
         def job(tx: Tx) -> StepAttempt | int:
             if origin:
                 admit(tx, origin, now)
-            attempt = _begin(tx, call, model, (worker, now), self._most_lost)
+            seen = origin.seen if origin else 0
+            attempt = _begin(tx, call, model, (worker, now), self._most_lost, seen)
             if isinstance(attempt, int):
                 return attempt
             taken = frozenset(call_id for rewind in attempt.opened.rewinds for call_id in rewind.calls)
@@ -222,19 +224,22 @@ def close_open_steps(tx: Tx, run_id: str, now: datetime) -> tuple[OpenStep, ...]
     return tuple(closed)
 
 
-def _begin(tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime], most_lost: int) -> StepAttempt | int:
+def _begin(  # noqa: PLR0913, PLR0917 - what a step is begun with
+    tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime], most_lost: int, seen: int
+) -> StepAttempt | int:
     """The attempt that begins, or how many were lost if there must not be another one."""
     lock(tx, call.run_id)
     known = load_attempt(tx, call.run_id, call.step)
-    if known is None:
-        return _open(tx, call, model, by)
-    if known.reply:
+    if known and known.reply:
         return known
     lock_open(tx, call.run_id)
+    if known is None:
+        return _open(tx, call, model, by, seen)
     end_attempt(tx, known.key, known.number, "lost", by[1])
     if (lost := count_attempts(tx, known, "lost")) >= most_lost:
         return lost
-    partial = partial_answer(tx, known)
+    skipped = skip_seen(tx, known.run_id, seen, known.step, known.author)
+    partial = None if skipped else partial_answer(tx, known)
     attempt = replace(known, number=known.number + 1, failures=count_attempts(tx, known, "failed"), partial=partial)
     if partial is None:
         begin_attempt(tx, attempt.key, attempt.number, by, provider=model, recovered="reissued")
@@ -247,15 +252,21 @@ def _begin(tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime], most_l
     return _hold(tx, attempt)
 
 
-def _open(tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime]) -> StepAttempt:
-    lock_open(tx, call.run_id)
+def _open(tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime], seen: int) -> StepAttempt:
+    """The first attempt of a step; or the second, if the store has lost what readers have seen of the first."""
     key, resets = CallKey(call.run_id, call.step), rewinds(tx, call.run_id)
     number = 1 + last_attempt(tx, key) if resets else 1
+    lost = number if skip_seen(tx, call.run_id, seen, call.step, number) else 0
+    if lost:
+        begin_attempt(tx, key, lost, ("unknown", by[1]), provider=model)
+        end_attempt(tx, key, lost, "lost", by[1])
+        number += 1
     stamp = Stamp(first=0, at=by[1])
     opened = StepOpened(step=call.step, stamp=stamp, model=model, said=call.said, attempt=number, rewinds=resets)
     opened = write(tx, call.run_id, opened)
-    begin_attempt(tx, key, number, by, provider=model)
-    return StepAttempt(call.run_id, number, number, opened)
+    begin_attempt(tx, key, number, by, provider=model, recovered="reissued" if lost else "none")
+    attempt = StepAttempt(call.run_id, number, number, opened)
+    return _restart(tx, replace(attempt, author=lost), by[1], charged=lost) if lost else attempt
 
 
 def _restart(tx: Tx, attempt: StepAttempt, now: datetime, *, charged: int | None) -> StepAttempt:

@@ -222,13 +222,15 @@ class Reader:
 
     def _complete_message(self, index: int, item: Object) -> Iterator[Delta]:
         own: Opaque = {key: item[key] for key in ("id", "phase") if item.get(key)}
-        for content_index, content in enumerate(item.get("content") or ()):
+        contents = item.get("content") or ()
+        streamed = {part.text for n, _ in enumerate(contents) if (part := self._parts.find((index, n)))}
+        for content_index, content in enumerate(contents):
             key = (index, content_index)
             said: str = content.get("text", "")
             if content.get("type") == "refusal":
                 yield from self._parts.start(key, "text", refusal=True)
                 yield from self._parts.complete(key, content.get("refusal") or None, {**own})
-            elif said or self._parts.find(key):
+            elif self._parts.find(key) or (said and said not in streamed):  # a host may count its contents anew
                 yield from self._parts.start(key, "text")
                 yield from self._parts.complete(key, said or None, {**own})
 

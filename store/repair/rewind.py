@@ -41,12 +41,14 @@ class Origin:
     """An activity of an execution (Temporal run id) of a run's chain.
 
     ``step`` is the last step whose message the run knows, ``turn`` the one in which it is; ``None``: nobody can say.
+    ``seen`` is a seq that the attempt before has written, which readers may have seen, as far as its heartbeats told.
     """
 
     run_id: str
     execution: str
     step: int | None = None
     turn: int | None = None
+    seen: int = 0
 
 
 @dataclass(frozen=True)

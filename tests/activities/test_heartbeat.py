@@ -40,7 +40,7 @@ async def test_silent_work_beats_at_once_and_again() -> None:
     pulse = Pulse()
 
     async def work() -> str:
-        async with heartbeats():
+        async with heartbeats(0):
             await pulse.beaten(2)
             return "done"
 
@@ -52,7 +52,7 @@ async def test_the_heart_stops_with_the_work_even_if_that_fails() -> None:
     before = asyncio.all_tasks()
 
     async def work() -> None:
-        async with heartbeats():
+        async with heartbeats(0):
             await pulse.beaten(1)
             raise ValueError("the work failed")
 

@@ -1,5 +1,6 @@
 """Tools that note that they have begun, and wait for a file that lets this attempt of theirs go on."""
 
+import asyncio
 from pathlib import Path
 
 from longrun.activities.toolbox.registry import tool
@@ -45,3 +46,13 @@ async def strike_again(mark: str, context: ToolContext) -> str:
 async def strike_once(mark: str, context: ToolContext) -> str:
     """Change the world once, and then wait."""
     return await _wait(context, mark)
+
+
+@tool()
+async def count(context: ToolContext) -> str:
+    """Count, and report it; the first attempt never comes to an end."""
+    for number in range(50 if context.attempt == 1 else 3):
+        await context.progress({"number": number, "attempt": context.attempt})
+    if context.attempt == 1:
+        await asyncio.Event().wait()
+    return "counted"

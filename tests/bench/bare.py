@@ -77,7 +77,7 @@ class BareActivities:
     async def model(self, question: Question) -> Said:
         """Ask, and return the whole answer."""
         said = Said("", [])
-        async with heartbeats():
+        async with heartbeats(0):
             stream = await self._client.chat.completions.create(
                 model=question.model,
                 messages=conversation(question),
@@ -93,7 +93,7 @@ class BareActivities:
     @activity.defn(name="bare_tool")
     async def tool(self, call: Call) -> str:
         """Do what the tool ``wait`` does."""
-        async with heartbeats():
+        async with heartbeats(0):
             seconds = float(json.loads(call.arguments)["seconds"])
             await asyncio.sleep(seconds)
             return f"{seconds:g} seconds have passed."

@@ -154,6 +154,19 @@ async def test_where_the_whole_text_differs_what_was_streamed_stands(server: Wir
     assert part.text == "Hello there"
 
 
+async def test_a_whole_item_that_counts_its_contents_anew_says_nothing_twice(
+    server: Wire, catalog: ProviderCatalog
+) -> None:
+    *started, done = item_events(0, message_item("Hello there"))
+    whole = message_item("Hello there")
+    whole["content"] = [{"text": "x"}, *whole["content"]]
+    final = {"type": "response.completed", "response": response("completed", [whole])}
+    server.play(Answer(named(*started, {**done, "item": whole}, final)))
+    (part,) = (await ask(catalog, MODEL)).parts
+    assert isinstance(part, TextPart)
+    assert part.text == "Hello there"
+
+
 async def test_items_of_one_index_are_told_apart_by_their_ids(server: Wire, catalog: ProviderCatalog) -> None:
     texts = {"msg_1": "One", "msg_2": "Two"}
     deltas: list[Event] = [

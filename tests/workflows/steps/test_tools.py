@@ -41,7 +41,7 @@ class _Broken(ToolSteps):
     @override
     @activity.defn
     async def run_tool(self, call: ToolCall) -> ToolOutcome:
-        async with heartbeats():
+        async with heartbeats(0):
             with suppress(asyncio.CancelledError):
                 await self.gate.passed()
         raise FULL
