@@ -1,7 +1,7 @@
 """The HTTP application: declares the routes, wires the services, opens and closes what they hold."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TypedDict
 from urllib.parse import urlsplit
@@ -114,30 +114,21 @@ async def _running(settings: Settings) -> AsyncGenerator[Services]:
     notifier = DatagramNotifier(settings.notify_folder)
     database = Database(settings.database, notifier)
     services, hub, reconciler = await _wire(settings, database)
-    listeners = _listeners(settings, database, hub)
-    for listener in listeners:
-        listener.start()
-    keep = services.vitals.keep
-    tasks = [
-        asyncio.create_task(keep("the streams' news", hub.serve)),
-        asyncio.create_task(keep("the reconciler", reconciler.serve)),
-    ]
+    near = DatagramListener(settings.notify_folder, hub.notify)
+    near.start()
+    vital = {"the streams' news": hub.serve, "the reconciler": reconciler.serve}
+    if not database.is_sqlite:  # other machines may write to it
+        vital["the database's notices"] = NotifyListener(settings.database, hub.notify).serve
+    tasks = [asyncio.create_task(services.vitals.keep(name, serve)) for name, serve in vital.items()]
     try:
         yield services
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for listener in listeners:
-            listener.close()
+        near.close()
         await database.aclose()
         notifier.close()
-
-
-def _listeners(settings: Settings, database: Database, hub: Hub) -> Sequence[DatagramListener | NotifyListener]:
-    """Take news of commits: of this machine's processes, and through the database that they share of others."""
-    near = DatagramListener(settings.notify_folder, hub.notify)
-    return [near] if database.is_sqlite else [near, NotifyListener(settings.database, hub.notify)]
 
 
 async def _wire(settings: Settings, database: Database) -> tuple[Services, Hub, Reconciler]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
@@ -10,9 +11,11 @@ from sqlmodel import col, select
 from longrun.runtime.ids import new_id
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.engines import StoreRefusedError
-from longrun.store.db.sql import find_row, insert_row
+from longrun.store.db.sql import find_row, insert_row, run_sql
 from longrun.store.db.tables import AgentRow, ToolRow
 from longrun.workflows.contract.agents import AgentSpec, ToolSpec
+
+T = TypeVar("T")
 
 
 class NameTakenError(Exception):
@@ -36,16 +39,19 @@ class Agents:
         await self._write_unique(lambda tx: insert_row(tx, row), spec.name)
         return row
 
-    async def update(self, agent_id: str, spec: AgentSpec, now: datetime) -> None:
+    async def update(self, known: AgentRow, spec: AgentSpec, now: datetime) -> bool:
         """Replace an agent; runs that were accepted keep what they had.
+
+        Returns:
+            Whether it was still as ``known`` says; otherwise nothing has changed.
 
         Raises:
             NameTakenError: Another agent has the new name.
             StoreUnavailableError: The database failed.
         """
-        statement = update(AgentRow).where(col(AgentRow.id) == agent_id)
-        values = statement.values(name=spec.name, spec=spec.model_dump_json(), updated_at=now)
-        await self._write_unique(lambda tx: tx.execute(values), spec.name)
+        change = "UPDATE agents SET name = ?, spec = ?, updated_at = ? WHERE id = ? AND spec = ?"
+        values = (spec.name, spec.model_dump_json(), now, known.id, known.spec)
+        return bool(await self._write_unique(lambda tx: run_sql(tx, change, *values).rowcount, spec.name))
 
     async def delete(self, agent_id: str) -> None:
         """Forget an agent."""
@@ -84,9 +90,9 @@ class Agents:
         async with self._database.session() as session:
             return [ToolSpec.model_validate_json(spec) for spec in await session.exec(query)]
 
-    async def _write_unique(self, job: Callable[[Tx], object], name: str) -> None:
+    async def _write_unique(self, job: Callable[[Tx], T], name: str) -> T:
         try:
-            await self._database.write(job)
+            return await self._database.write(job)
         except StoreRefusedError as error:
             if isinstance(error.__cause__, IntegrityError):
                 raise NameTakenError(f"there is an agent named {name!r}") from error

@@ -85,8 +85,8 @@ def _(result: ModelReply, tx: Tx, run_id: str, _last: int) -> None:
             " VALUES (?, ?, ?, ?, ?, ?, 0, FALSE) ON CONFLICT DO NOTHING"
         )
         run_sql(tx, add, run_id, call.call_id, result.step, index, call.name, call.arguments)
-    close = "UPDATE steps SET closed = TRUE, author = ? WHERE run_id = ? AND step = ?"
-    run_sql(tx, close, result.attempt, run_id, result.step)
+    close = "UPDATE steps SET closed = TRUE, author = ?, usage = ? WHERE run_id = ? AND step = ?"
+    run_sql(tx, close, result.attempt, result.usage.model_dump_json(exclude_none=True), run_id, result.step)
 
 
 @apply.register
@@ -110,8 +110,7 @@ def _(result: Paused, tx: Tx, run_id: str, last: int) -> None:
     for call in result.pause.calls:
         _ask(tx, result, call)
     end_turn(tx, run_id, result.pause.turn, last, "requires_approval")
-    wait = "UPDATE runs SET status = 'waiting', usage = ? WHERE id = ? AND status = 'running'"
-    run_sql(tx, wait, result.pause.usage.model_dump_json(exclude_none=True), run_id)
+    run_sql(tx, "UPDATE runs SET status = 'waiting' WHERE id = ? AND status = 'running'", run_id)
 
 
 def _ask(tx: Tx, paused: Paused, call: PendingApproval) -> None:

@@ -281,7 +281,12 @@ def _stretches(seqs: Iterable[int], lines: Mapping[int, bytes]) -> list[tuple[in
 
 
 _COLUMNS = "s.run_id, s.first_seq, s.last_seq, s.superseded, s.body"
-_PAGE = f"SELECT {_COLUMNS} FROM segments AS s WHERE s.run_id = ? AND s.last_seq > ? ORDER BY s.first_seq LIMIT ?"  # noqa: S608 - ours
+_PAGE = (
+    f"SELECT {_COLUMNS} FROM segments AS s WHERE s.run_id = ? AND s.last_seq > ?"  # noqa: S608 - ours
+    " AND s.first_seq >= COALESCE((SELECT MAX(first_seq) FROM segments WHERE run_id = ? AND first_seq <= ?), 0)"
+    " ORDER BY s.first_seq LIMIT ?"
+)
+"""The primary key leads to the one segment that may reach over the position, however long the log is before it."""
 _NEW_SQLITE = (
     f"SELECT {_COLUMNS} FROM json_each(?) AS c"  # noqa: S608 - ours
     " JOIN segments AS s ON s.run_id = c.key AND s.first_seq > c.value ORDER BY s.run_id, s.first_seq LIMIT ?"
@@ -309,7 +314,7 @@ class LogReader:
         Raises:
             StoreUnavailableError: The database failed.
         """
-        return await self._segments(_PAGE, run_id, after, most)
+        return await self._segments(_PAGE, run_id, after, run_id, after, most)
 
     async def new(self, cursors: Mapping[str, int]) -> list[Segment]:
         """The segments of many runs that begin after a cursor each, in one query, ordered by run and seq.

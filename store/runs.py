@@ -1,5 +1,7 @@
 """Runs: accepted once, queued on their thread, ended once."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +11,7 @@ from longrun.store.apply import apply_order
 from longrun.store.calls import close_open_calls
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import find_row, insert_into, run_sql
-from longrun.store.db.tables import RunRow, ThreadRow
+from longrun.store.db.tables import RunRow, StepRow, ThreadRow
 from longrun.store.journal import find, rewinds
 from longrun.store.log import Append, LostRunError, append, lock, lock_open, skip_seen
 from longrun.store.messages import last_answer
@@ -22,6 +24,7 @@ from longrun.store.threads import next_run, pass_thread_on, take_thread
 from longrun.store.traces import write
 from longrun.store.turns import turn_id_of
 from longrun.workflows import record
+from longrun.workflows.contract.messages import Usage
 from longrun.workflows.contract.requests import Finish, Ignore
 from longrun.workflows.contract.results import Finished, Ignored, Stamp
 from longrun.workflows.contract.runs import FINAL, OnBusy, RunOrder
@@ -197,6 +200,15 @@ class Runs:
         )
         async with self._database.session() as session:
             return [RunOrder.model_validate_json(order) for order in await session.exec(query)]
+
+    async def usages(self, run_ids: Sequence[str]) -> dict[str, Usage]:
+        """What the messages of some runs have used so far."""
+        query = select(StepRow.run_id, StepRow.usage).where(col(StepRow.run_id).in_(run_ids))
+        found: dict[str, Usage] = defaultdict(Usage)
+        async with self._database.session() as session:
+            for run_id, usage in await session.exec(query.where(col(StepRow.usage).is_not(None))):
+                found[run_id] += Usage.model_validate_json(usage or "{}")
+        return found
 
     async def active(self) -> list[RunRow]:
         """Runs whose workflow was started and that have not ended."""

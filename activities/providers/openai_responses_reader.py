@@ -222,17 +222,22 @@ class Reader:
 
     def _complete_message(self, index: int, item: Object) -> Iterator[Delta]:
         own: Opaque = {key: item[key] for key in ("id", "phase") if item.get(key)}
-        contents = item.get("content") or ()
-        streamed = {part.text for n, _ in enumerate(contents) if (part := self._parts.find((index, n)))}
-        for content_index, content in enumerate(contents):
+        streamed = self._open_texts(index)
+        for content_index, content in enumerate(item.get("content") or ()):
             key = (index, content_index)
             said: str = content.get("text", "")
             if content.get("type") == "refusal":
                 yield from self._parts.start(key, "text", refusal=True)
                 yield from self._parts.complete(key, content.get("refusal") or None, {**own})
-            elif self._parts.find(key) or (said and said not in streamed):  # a host may count its contents anew
+            elif self._parts.find(key) or (said and said not in streamed):  # a host may count anew, or lose an id
                 yield from self._parts.start(key, "text")
                 yield from self._parts.complete(key, said or None, {**own})
+
+    def _open_texts(self, index: int) -> set[str]:
+        """What has been streamed of an item, and of those that are not complete."""
+        keys = cast("list[tuple[int, int]]", self._parts.keys())
+        parts = [self._parts.find(key) for key in keys if key[0] == index or key[0] not in self._complete_items]
+        return {part.text for part in parts if part}
 
     def _complete_reasoning(self, index: int, item: Object) -> Iterator[Delta]:
         texts: dict[tuple[str, int], str] = {

@@ -67,8 +67,10 @@ class ExecutionDecoder:
             await self._marker(event.marker_recorded_event_attributes)
 
     async def _started(self, attributes: WorkflowExecutionStartedEventAttributes) -> None:
-        state = await self._one(attributes.input.payloads, RunState)
-        if state.started_at is None:  # later executions carry on with an order without its texts
+        state: RunState | None = None
+        with suppress(ValueError, LookupError):  # started by hand, with what is no run of ours
+            state = await self._one(attributes.input.payloads, RunState)
+        if state is not None and state.started_at is None:  # later ones carry on with an order without its texts
             self._results.begin(state.order)
 
     async def _scheduled(self, event_id: int, attributes: ActivityTaskScheduledEventAttributes) -> None:

@@ -79,11 +79,13 @@ async def change_agent(services: Services, agent_id: str, body: AgentPatch) -> A
 
     Replace fields of an agent. Runs that were accepted keep the agent as it was.
     """
-    agent = await services.agents.get(agent_id)
-    merged = {**spec_of(agent).model_dump(), **body.model_dump(exclude_unset=True)}
-    spec = validate(AgentBody, merged, "body").spec(services.settings.model)
+
+    def changed(spec: AgentSpec) -> AgentSpec:
+        merged = {**spec.model_dump(), **body.model_dump(exclude_unset=True)}
+        return validate(AgentBody, merged, "body").spec(services.settings.model)
+
     with fields_named():
-        return await services.agents.replace(agent.id, spec)
+        return await services.agents.change(agent_id, changed)
 
 
 @operations.delete("/api/agents/{agent_id}", Answer(204, "It is deleted"), errors=(404,))

@@ -1,6 +1,6 @@
 """Keeping agents that runs can be started with, and the tools that they may use."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from longrun.gateway.service.errors import UnknownAgentError, UnknownProviderError, UnknownToolsError
 from longrun.runtime.clock import now
@@ -44,23 +44,35 @@ class AgentService:
         Raises:
             UnknownAgentError: There is none.
         """
+        return _view(await self._row(key))
+
+    async def _row(self, key: str) -> AgentRow:
         row = await self._agents.find(key)
         if row is None:
             raise UnknownAgentError(f"there is no agent {key!r}")
-        return _view(row)
+        return row
 
-    async def replace(self, agent_id: str, spec: AgentSpec) -> AgentView:
-        """Replace an agent; runs that were accepted keep the agent as it was.
+    async def change(self, key: str, changed: Callable[[AgentSpec], AgentSpec]) -> AgentView:
+        """Change an agent; runs that were accepted keep the agent as it was.
+
+        Args:
+            key: Its id or its name.
+            changed: Makes the new one of the one that there is; called again if that has changed meanwhile.
 
         Raises:
             NameTakenError: Another agent has the new name.
-            UnknownAgentError: It was deleted meanwhile.
+            UnknownAgentError: There is none, or it was deleted meanwhile.
             UnknownProviderError: There is no such provider.
             UnknownToolsError: The agent names tools that no worker offers.
         """
-        await self.check(spec)
-        await self._agents.update(agent_id, spec, now())
-        return await self.get(agent_id)
+        row = await self._row(key)
+        while True:
+            spec = changed(_spec(row))
+            await self.check(spec)
+            done = await self._agents.update(row, spec, now())
+            row = await self._row(row.id)
+            if done:
+                return _view(row)
 
     async def delete(self, key: str) -> None:
         """Forget an agent.
@@ -90,6 +102,9 @@ class AgentService:
             raise UnknownToolsError(unknown, known)
 
 
+def _spec(row: AgentRow) -> AgentSpec:
+    return AgentSpec.model_validate_json(row.spec)
+
+
 def _view(row: AgentRow) -> AgentView:
-    spec = AgentSpec.model_validate_json(row.spec)
-    return AgentView(id=row.id, created_at=row.created_at, updated_at=row.updated_at, **dict(spec))
+    return AgentView(id=row.id, created_at=row.created_at, updated_at=row.updated_at, **dict(_spec(row)))

@@ -1,11 +1,15 @@
 """Reading runs, their attempts, their waiting calls and the results of their calls."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.gateway.service.errors import UnknownResultError, UnknownRunError
 from longrun.gateway.service.run import Run
 from longrun.store.approvals import Approvals
 from longrun.store.attempts import Attempts
 from longrun.store.blobs import Blobs
+from longrun.store.db.tables import RunRow
 from longrun.store.runs import RunFilter, Runs
 from longrun.workflows.contract.attempts import AttemptEntry
 from longrun.workflows.contract.runs import PendingApproval
@@ -43,11 +47,19 @@ class RunReader:
             row = await self._runs.get(run_id)
         if row is None:
             raise UnknownRunError(f"there is no run {run_id}: neither the store nor Temporal knows it (any more)")
-        return Run.of(row)
+        (run,) = await self._counted([row])
+        return run
 
     async def find(self, which: RunFilter) -> list[Run]:
         """Runs, newest first."""
-        return [Run.of(row) for row in await self._runs.find(which)]
+        return await self._counted(await self._runs.find(which))
+
+    async def _counted(self, rows: Sequence[RunRow]) -> list[Run]:
+        """Runs, those that go on with what they have used so far: their rows have it from the end."""
+        runs = [Run.of(row) for row in rows]
+        going = [run.id for run in runs if run.step and not run.over]
+        usages = await self._runs.usages(going) if going else {}
+        return [replace(run, usage=usages.get(run.id, run.usage)) for run in runs]
 
     async def pending(self, run: Run) -> tuple[PendingApproval, ...]:
         """The calls of a run that wait for a decision."""

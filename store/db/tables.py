@@ -150,6 +150,7 @@ class StepRow(Row, table=True):
     """The fence of a step: attempt ``attempt`` may write, until the step is ``closed`` by its message or the run's end.
 
     Its deltas are written in the name of attempt ``author``, which sent the request; a later one may read its answer.
+    ``usage`` is that of its message.
     """
 
     run_id: str = Field(primary_key=True)
@@ -157,6 +158,7 @@ class StepRow(Row, table=True):
     attempt: int = 1
     author: int = 1
     closed: bool = False
+    usage: str | None = Field(default=None, sa_type=Text)
 
 
 class CallRow(Row, table=True):

@@ -32,13 +32,9 @@ class NotifyListener:
         self._received = received
         self._engine = create_async_engine(async_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
         self._errors = (SQLAlchemyError, OSError, self._engine.dialect.loaded_dbapi.Error)
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Listen on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._serve(), name="store-notify")
-
-    async def _serve(self) -> None:
+    async def serve(self) -> None:
+        """Listen until cancelled."""
         while True:
             try:
                 await self._listen()
@@ -52,8 +48,3 @@ class NotifyListener:
             driver_connection: Any = (await connection.get_raw_connection()).driver_connection
             async for notice in driver_connection.notifies():
                 self._received({notice.payload})
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()

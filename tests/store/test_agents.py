@@ -29,10 +29,17 @@ async def test_names_are_taken_once(store: Stores) -> None:
     with pytest.raises(NameTakenError, match="'one'"):
         await store.agents.create(agent("one"), START)
     with pytest.raises(NameTakenError):
-        await store.agents.update(two.id, agent("one"), START)
-    await store.agents.update(one.id, agent("uno"), at(5))
-    await store.agents.update(two.id, agent("one", tools=["python"]), at(5))
+        await store.agents.update(two, agent("one"), START)
+    assert await store.agents.update(one, agent("uno"), at(5))
+    assert await store.agents.update(two, agent("one", tools=["python"]), at(5))
     assert [(row.name, row.updated_at) for row in await store.agents.all()] == [("one", at(5)), ("uno", at(5))]
+
+
+async def test_an_agent_that_has_changed_meanwhile_is_not_replaced(store: Stores) -> None:
+    row = await store.agents.create(agent("one"), START)
+    assert await store.agents.update(row, agent("one", tools=["python"]), at(5))
+    assert not await store.agents.update(row, agent("two"), at(6))
+    assert [(each.name, each.updated_at) for each in await store.agents.all()] == [("one", at(5))]
 
 
 async def test_an_agent_can_be_forgotten(store: Stores) -> None:

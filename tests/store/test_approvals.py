@@ -45,7 +45,7 @@ async def test_a_pause_asks_ends_the_turn_and_sets_the_run_waiting(store: Stores
     assert [type_of(line) for line in lines][-3:] == ["approval.requested", "turn.ended", "run.waiting"]
     row = await store.runs.get(run.run_id)
     assert row is not None
-    assert (row.status, json.loads(row.usage)) == ("waiting", {"input_tokens": 1, "output_tokens": 2})
+    assert row.status == "waiting"
     assert await turns(store, run.run_id) == [(1, run.run_id, 1, len(lines), "requires_approval")]
     (one, two) = await store.approvals.find(status="pending", run_id=run.run_id)
     assert (one.call_id, one.arguments, one.reason, one.requested_at, one.expires_at) == (

@@ -167,6 +167,18 @@ async def test_a_whole_item_that_counts_its_contents_anew_says_nothing_twice(
     assert part.text == "Hello there"
 
 
+async def test_a_whole_item_without_its_id_and_with_another_index_says_nothing_twice(
+    server: Wire, catalog: ProviderCatalog
+) -> None:
+    *started, done = item_events(0, message_item("Hello there"))
+    whole = {key: value for key, value in message_item("Hello there").items() if key != "id"}
+    final = {"type": "response.completed", "response": response("completed", [message_item("Hello there")])}
+    server.play(Answer(named(*started, {**done, "output_index": 1, "item": whole}, final)))
+    (part,) = (await ask(catalog, MODEL)).parts
+    assert isinstance(part, TextPart)
+    assert part.text == "Hello there"
+
+
 async def test_items_of_one_index_are_told_apart_by_their_ids(server: Wire, catalog: ProviderCatalog) -> None:
     texts = {"msg_1": "One", "msg_2": "Two"}
     deltas: list[Event] = [

@@ -208,6 +208,17 @@ async def test_a_run_that_nobody_knows_stays_unknown(temporal: str, tmp_path: Pa
         assert await parts.rebuilder.rebuild(new_id()) is None
 
 
+async def test_a_run_that_was_started_by_hand_with_what_is_no_order_stays_unknown(
+    temporal: str, tmp_path: Path
+) -> None:
+    async with behind(temporal, tmp_path, in_turn(DONE)) as (harness, parts):
+        for argument in ({"nobody": "ordered this"}, "text", None):
+            run_id = new_id()
+            await harness.client.start_workflow("AgentRun", argument, id=run_id, task_queue=f"nobody-{run_id}")
+            assert not await parts.rebuilder.restore_unknown(run_id)
+            assert await parts.rebuilder.rebuild(run_id) is None
+
+
 async def test_temporal_that_is_away_is_an_error_of_its_own(temporal: str, tmp_path: Path) -> None:
     nobody = await Client.connect(NO_TEMPORAL, data_converter=pydantic_data_converter, lazy=True)
     async with harnessed(temporal, tmp_path, in_turn(DONE)) as harness:

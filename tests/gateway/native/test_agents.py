@@ -1,5 +1,6 @@
 """Agents over HTTP."""
 
+import asyncio
 from pathlib import Path
 
 from longrun.runtime.clock import now
@@ -28,6 +29,20 @@ async def test_an_agent_is_kept_found_changed_and_deleted(stand: Stand) -> None:
     assert [each["name"] for each in (await http.get("/api/agents")).json()["agents"]] == ["poet"]
     assert (await http.delete("/api/agents/poet")).status_code == 204
     assert (await http.get("/api/agents/poet")).status_code == 404
+
+
+async def test_changes_that_come_at_once_all_count(stand: Stand) -> None:
+    http = stand.front.http
+    await http.post("/api/agents", json={"name": "busy"})
+    for number in range(10):
+        most = {"max_output_tokens": number + 1}
+        changes = {"system": f"System {number}.", "model": f"scripted/m{number}", "params": most}
+        answers = await asyncio.gather(
+            *(http.patch("/api/agents/busy", json={field: value}) for field, value in changes.items())
+        )
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        agent = (await http.get("/api/agents/busy")).json()
+        assert {field: agent[field] for field in changes} == {**changes, "params": agent["params"] | most}
 
 
 async def test_an_agent_without_a_model_gets_the_servers(stand: Stand) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from longrun.runtime.ids import new_id
+from longrun.workflows.contract.requests import ModelCall
+from tests.build import calls
 from tests.gateway.native.conftest import Stand
 
 AGENT = {"model": "scripted/hello"}
@@ -119,6 +121,16 @@ async def test_a_finished_run_shows_how_it_ended(stand: Stand) -> None:
     assert (run["status"], run["stop_reason"], run["error"]) == ("completed", "end_turn", None)
     assert run["output"].startswith("abcd")
     assert run["usage"]["output_tokens"] == 5
+
+
+async def test_a_run_that_goes_on_shows_what_it_has_used_so_far(stand: Stand) -> None:
+    run_id = (await stand.front.start(AGENT))["id"]
+    for step in (1, 2):
+        await stand.stores.ask(ModelCall(run_id=run_id, step=step), calls(f"call-{step}"))
+    run = await stand.front.run(run_id)
+    assert (run["status"], run["usage"]["input_tokens"], run["usage"]["output_tokens"]) == ("running", 20, 8)
+    listed = (await stand.front.http.get("/api/runs", params={"status": "running"})).json()["runs"]
+    assert [each["usage"] for each in listed if each["id"] == run_id] == [run["usage"]]
 
 
 async def test_a_waiting_run_shows_what_it_waits_for(stand: Stand) -> None:

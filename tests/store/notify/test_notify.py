@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -110,45 +111,39 @@ async def test_commits_notify(database_url: str, folder: Path) -> None:
     listener.close()
 
 
+@asynccontextmanager
+async def listening(url: str, ear: Ear) -> AsyncGenerator[None]:
+    """Listen to the database while the block runs."""
+    task = asyncio.create_task(NotifyListener(url, ear).serve())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
 async def test_commits_notify_through_postgres(postgres_url: str) -> None:
     ear = Ear()
-    listener = NotifyListener(postgres_url, ear)
-    listener.start()
     store = Stores.over(postgres_url)
-    while not ear.notified:  # until it listens
-        await store.accept()
-    runs = await asyncio.gather(*(store.accept() for _ in range(300)))
-    await ear.until({run.run_id for run in runs}.issubset)
-    listener.close()
+    async with listening(postgres_url, ear):
+        while not ear.notified:  # until it listens
+            await store.accept()
+        runs = await asyncio.gather(*(store.accept() for _ in range(300)))
+        await ear.until({run.run_id for run in runs}.issubset)
     await store.database.aclose()
-    await ended()
 
 
 async def test_a_listener_comes_back_after_its_connection_was_lost(cluster: Cluster) -> None:
     url = cluster.fresh()
     ear = Ear()
-    listener = NotifyListener(url, ear)
-    listener.start()
     store = Stores.over(url)
-    for _ in range(2):
-        ear.notified.clear()
-        while not ear.notified:
-            await store.accept()
-        cluster.hang_up(url)
-    listener.close()
+    async with listening(url, ear):
+        for _ in range(2):
+            ear.notified.clear()
+            while not ear.notified:
+                await store.accept()
+            cluster.hang_up(url)
     await store.database.aclose()
-    await ended()
-
-
-async def test_a_listener_that_was_not_started_can_be_closed(tmp_path: Path) -> None:
-    NotifyListener(f"postgresql://postgres@/longrun?host={tmp_path}", Ear()).close()
-
-
-async def ended() -> None:
-    """Wait until no listener runs any more."""
-    listeners = [task for task in asyncio.all_tasks() if task.get_name() == "store-notify"]
-    async with asyncio.timeout(PATIENCE):
-        await asyncio.gather(*listeners, return_exceptions=True)
 
 
 async def test_where_no_socket_can_be_there_is_no_news_and_no_failure(folder: Path) -> None:

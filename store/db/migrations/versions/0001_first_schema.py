@@ -141,6 +141,7 @@ def _steps() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("author", sa.Integer(), nullable=False),
         sa.Column("closed", sa.Boolean(), nullable=False),
+        sa.Column("usage", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", "step"),
     )
     op.create_table(
