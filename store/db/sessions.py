@@ -18,8 +18,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from longrun.store.db.engines import (
     UNAVAILABLE,
     FileWatch,
-    StoreUnavailableError,
     async_driver,
+    failure,
     is_sqlite,
     prepare,
     sqlite_file,
@@ -56,6 +56,7 @@ class Sessions:
 
         Raises:
             StoreUnavailableError: The database failed.
+            StoreRefusedError: The database does not take what is asked for.
         """
         try:
             if self._file.replaced():
@@ -63,7 +64,7 @@ class Sessions:
             async with AsyncSession(self._engine, expire_on_commit=False) as session:
                 yield session
         except UNAVAILABLE as error:
-            raise StoreUnavailableError(f"the store could not be read: {error}") from error
+            raise failure(error, "read") from error
 
     async def _reopen(self) -> None:
         async with self._reopening:

@@ -91,6 +91,14 @@ async def test_a_write_that_fails_hurts_none_of_its_group(database: Database) ->
     assert await names(database) == {"a", "b", "c"}
 
 
+async def test_a_session_that_fails_says_why_without_what_was_asked_for(database: Database) -> None:
+    asked = text("SELECT 1 FROM nowhere WHERE name = :name").bindparams(name="secret")
+    with pytest.raises(StoreUnavailableError, match="nowhere") as failed:
+        async with database.session() as session:
+            await (await session.connection()).execute(asked)
+    assert "secret" not in str(failed.value)
+
+
 async def test_a_write_that_lost_a_race_is_run_once_more(database: Database) -> None:
     """As it happens on PostgreSQL, where two processes may both see that a row is not there."""
     seen: list[bool] = []
