@@ -7,8 +7,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from longrun.activities.delta_writer import DeltaWriter
+from longrun.activities.ends import cancelled_by_run, cancelled_on_shutdown
 from longrun.activities.failures import ProviderFailure
-from longrun.activities.heartbeat import Pulse, cancelled_by_run, cancelled_on_shutdown
+from longrun.activities.in_flight import Pulse
 from longrun.activities.providers.provider import (
     Completed,
     Delta,

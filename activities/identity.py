@@ -2,15 +2,16 @@
 
 import os
 import socket
+from secrets import token_hex
 
 from temporalio import activity
 
 from longrun.store.repair.rewind import Origin
 
 
-def worker_name() -> str:
-    """``pid@host``, as Temporal's own SDK names its clients."""
-    return f"{os.getpid()}@{socket.gethostname()}"
+def new_worker_name() -> str:
+    """``pid@host``, as Temporal's own SDK names its clients, and what makes it unlike any other."""
+    return f"{os.getpid()}@{socket.gethostname()}-{token_hex(3)}"
 
 
 def origin_of(run_id: str, step: int | None, turn: int | None = None) -> Origin:

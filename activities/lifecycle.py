@@ -17,7 +17,7 @@ from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
 from longrun.store.log import FencedError
 from longrun.store.runs import MessagesPendingError, Runs
-from longrun.workflows.contract.requests import Answers, Finish, Ignore, Pause, Verdicts
+from longrun.workflows.contract.requests import Answers, Finish, Ignore, Pause, Stop, Verdicts
 from longrun.workflows.contract.results import Answered, Finished, Ignored, Paused, Recorded
 from longrun.workflows.contract.runs import RunOrder
 from longrun.workflows.contract.steps import LifecycleSteps
@@ -93,6 +93,12 @@ class LifecycleActivities(LifecycleSteps):
         with bounded(), store_failures(), _ended_runs_refused():
             await self._runs.admit(origin_of(ignore.run_id, ignore.acknowledged, ignore.turn), now())
             return await self._runs.note_ignored(ignore, now())
+
+    @override
+    @activity.defn
+    async def stop_calls(self, stop: Stop) -> None:
+        with bounded(), store_failures():
+            await self._runs.stop(stop.run_id)
 
     @override
     @activity.defn

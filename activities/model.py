@@ -12,8 +12,8 @@ from typing_extensions import override
 from longrun.activities.answering import Answering, Question
 from longrun.activities.failures import ProviderFailure, bounded, handed_over, store_failures, unforeseen
 from longrun.activities.fitting import fit
-from longrun.activities.heartbeat import Pulse, heartbeats
-from longrun.activities.identity import origin_of, worker_name
+from longrun.activities.identity import origin_of
+from longrun.activities.in_flight import InFlight, Pulse
 from longrun.activities.plans import plans
 from longrun.activities.providers.provider import ModelRequest, Provider
 from longrun.activities.toolbox.registry import Toolbox
@@ -40,6 +40,10 @@ _MARGIN = 30.0
 class Catalog(Protocol):
     """The models that there are."""
 
+    async def load(self, model: str) -> None:
+        """Have ready what ``resolve`` needs for a model, which may take seconds."""
+        ...
+
     def resolve(self, model: str) -> tuple[Provider, str]:
         """The provider of ``provider/name``, and the name."""
         ...
@@ -58,6 +62,7 @@ class ModelActivities(ModelSteps):
         steps: Their steps.
         messages: Their messages.
         blobs: What is kept whole.
+        in_flight: The calls of this worker.
         may_loosen: Whether the operator lets an agent run a tool with less approval than the tool asks for.
     """
 
@@ -70,6 +75,7 @@ class ModelActivities(ModelSteps):
         messages: Messages,
         *,
         blobs: Blobs,
+        in_flight: InFlight,
         may_loosen: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._catalog = catalog
@@ -78,6 +84,7 @@ class ModelActivities(ModelSteps):
         self._steps = steps
         self._messages = messages
         self._blobs = blobs
+        self._in_flight = in_flight
         self._may_loosen = may_loosen
         self._answering = Answering(steps)
 
@@ -90,7 +97,7 @@ class ModelActivities(ModelSteps):
                 raise StoreUnavailableError(f"the store has no run {call.run_id}")
             try:
                 origin = origin_of(call.run_id, call.step if call.answered else call.step - 1)
-                attempt = await self._steps.begin(call, order.agent.model, worker_name(), now(), origin)
+                attempt = await self._steps.begin(call, order.agent.model, self._in_flight.taker(), origin)
             except FencedError as error:  # the run has ended, or was reset: trying again cannot help
                 raise ApplicationError(str(error), type="fenced", non_retryable=True) from error
             except LostWorkersError as error:
@@ -99,7 +106,7 @@ class ModelActivities(ModelSteps):
 
     async def _attempt(self, call: ModelCall, order: RunOrder, attempt: StepAttempt) -> ModelReply:
         try:
-            async with heartbeats(attempt.seen) as pulse:
+            async with self._in_flight.heartbeats(call.run_id, attempt.seen) as pulse:
                 reply = await self._answer(call, order, attempt, pulse)
         except ProviderFailure as failure:
             raise await self._failed(attempt, failure.to_application_error(attempt.failures + 1)) from None
@@ -138,6 +145,7 @@ class ModelActivities(ModelSteps):
         return error
 
     async def _question(self, call: ModelCall, order: RunOrder, attempt: StepAttempt, pulse: Pulse) -> Question:
+        await self._catalog.load(order.agent.model)
         provider, name = self._catalog.resolve(order.agent.model)
         request = ModelRequest(
             model=name,

@@ -11,10 +11,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
+from longrun.activities.ends import cancelled_by_run
 from longrun.activities.failures import MOST_FAILURES, backoff, bounded, handed_over, store_failures
 from longrun.activities.fitting import fit
-from longrun.activities.heartbeat import Pulse, cancelled_by_run, heartbeats
-from longrun.activities.identity import origin_of, worker_name
+from longrun.activities.identity import origin_of
+from longrun.activities.in_flight import InFlight, Pulse
 from longrun.activities.toolbox.registry import Tool, Toolbox, ToolResult
 from longrun.activities.toolbox.tool import ToolContext
 from longrun.runtime.clock import now
@@ -46,11 +47,14 @@ _MAY_HAVE = "It may have had its effect."
 class ToolActivities(ToolSteps):
     """Implements the port with the toolbox and the ledger."""
 
-    def __init__(self, toolbox: Toolbox, runs: Runs, calls: Calls, workspace: Path, *, blobs: Blobs) -> None:
+    def __init__(  # noqa: PLR0913 - one argument for each thing that a call needs
+        self, toolbox: Toolbox, runs: Runs, calls: Calls, workspace: Path, *, blobs: Blobs, in_flight: InFlight
+    ) -> None:
         self._toolbox = toolbox
         self._runs = runs
         self._calls = calls
         self._blobs = blobs
+        self._in_flight = in_flight
         self._workspace = workspace
 
     @override
@@ -95,7 +99,7 @@ class ToolActivities(ToolSteps):
 
     async def _begin(self, call: ToolCall, *, repeats: bool) -> CallAttempt:
         await self._runs.admit(origin_of(call.run_id, call.step), now())
-        return await self._calls.begin(call, call.edited, worker_name(), now(), repeats=repeats)
+        return await self._calls.begin(call, call.edited, self._in_flight.taker(), repeats=repeats)
 
     async def _not_run(self, call: ToolCall, content: str) -> ToolOutcome:
         answer = Answer(call_id=call.call_id, name=call.name, status="error", content=content)
@@ -119,7 +123,7 @@ class ToolActivities(ToolSteps):
             raise asyncio.CancelledError
         tool = self._toolbox.find(call.name)
         writes = tool is not None and tool.spec.effect == "write"
-        async with heartbeats(attempt.started.first) as pulse:
+        async with self._in_flight.heartbeats(call.run_id, attempt.started.first) as pulse:
             reached("write started" if writes else "read started")
             result = await self._toolbox.run(call.name, attempt.arguments, self._context(call, attempt.number, pulse))
             reached("write ended" if writes else "read ended")

@@ -4,9 +4,10 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -16,6 +17,8 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 
 from longrun.activities.answering import cancel_answer
 from longrun.activities.failures import ProviderFailure
+from longrun.activities.identity import new_worker_name
+from longrun.activities.in_flight import InFlight
 from longrun.activities.lifecycle import LifecycleActivities
 from longrun.activities.model import Catalog, ModelActivities
 from longrun.activities.providers.catalog import ProviderCatalog
@@ -27,7 +30,7 @@ from longrun.runtime.clock import now
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.plain import PlainError
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import RPC_TIMEOUT, answered, identity_of, temporal_connection
+from longrun.runtime.temporal import RPC_TIMEOUT, answered, give_back, identity_of, temporal_connection
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.bindings import Bindings
@@ -35,6 +38,8 @@ from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
 from longrun.store.db.database import Database
 from longrun.store.db.schema import migrate
+from longrun.store.leases.takeover import Takeover
+from longrun.store.leases.where import lease_in, leases_in
 from longrun.store.messages import Messages
 from longrun.store.notify.datagrams import DatagramNotifier
 from longrun.store.runs import Runs
@@ -88,6 +93,9 @@ class Process:
         self._catalog = catalog
         self._agents = Agents(self._database)
         self._client = client
+        self._in_flight = InFlight(new_worker_name())
+        self._lease, leases = lease_in(self._database, self._in_flight.worker), leases_in(self._database)
+        self._takeover = Takeover(self._database, leases, partial(give_back, client))
         self._queue = settings.task_queue
         self._grace = timedelta(seconds=settings.grace)
         self._runs = Runs(self._database)
@@ -100,18 +108,21 @@ class Process:
             Steps(self._database, settings.most_lost_workers),
             Messages(self._database),
             blobs=blobs,
+            in_flight=self._in_flight,
             may_loosen=settings.may_loosen,
         )
-        tools = ToolActivities(self._toolbox, self._runs, calls, settings.workspace_folder, blobs=blobs)
+        workspace = settings.workspace_folder
+        tools = ToolActivities(self._toolbox, self._runs, calls, workspace, blobs=blobs, in_flight=self._in_flight)
         approvals = Approvals(self._database)
         lifecycle = LifecycleActivities(self._runs, calls, approvals, self._start, self._cancel, blobs=blobs)
-        self.activities: tuple[Callable[..., Awaitable[Shape]], ...] = (
+        self.activities: tuple[Callable[..., Awaitable[Shape | None]], ...] = (
             model.call_model,
             tools.run_tool,
             lifecycle.answer_calls,
             lifecycle.pause_run,
             lifecycle.record_verdicts,
             lifecycle.note_ignored,
+            lifecycle.stop_calls,
             lifecycle.finish_run,
         )
 
@@ -135,6 +146,7 @@ class Process:
     def _worker(self) -> Worker:
         return Worker(
             self._client,
+            identity=self._in_flight.worker,
             task_queue=self._queue,
             workflows=[AgentRun],
             activities=self.activities,
@@ -158,9 +170,23 @@ class Process:
         """
         await Bindings(self._database).check(await identity_of(self._client))
         await self._agents.offer_tools(self._toolbox.specs(), now())
-        async with self._worker():
+        async with self.attended(), self._worker():
             print(READY, flush=True)  # noqa: T201 - whoever started this process waits for the line
             await stop.wait()
+
+    @asynccontextmanager
+    async def attended(self) -> AsyncGenerator[None]:
+        """Hold the lease of this worker while it works, watch those of others, and look for runs that stop."""
+        await asyncio.to_thread(self._lease.hold)
+        watches = [self._takeover.serve(), self._in_flight.watch(self._runs.stopping)]
+        tasks = [asyncio.create_task(watch) for watch in watches]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self._lease.release)
 
     async def aclose(self) -> None:
         """Close what is open."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypedDict
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from temporalio.client import Client
 
 from longrun.gateway.history.gate import Gate
 from longrun.gateway.history.rebuilder import Rebuilder
@@ -35,7 +37,7 @@ from longrun.gateway.streaming.logs import Logs
 from longrun.gateway.streaming.tail import Tail
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import RETRIES
+from longrun.runtime.temporal import RETRIES, give_back
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.attempts import Attempts
@@ -43,6 +45,8 @@ from longrun.store.bindings import Bindings
 from longrun.store.blobs import Blobs
 from longrun.store.db.database import Database
 from longrun.store.db.schema import migrate
+from longrun.store.leases.takeover import Takeover
+from longrun.store.leases.where import leases_in
 from longrun.store.log import LogReader
 from longrun.store.notify.datagrams import DatagramListener, DatagramNotifier
 from longrun.store.notify.postgres import NotifyListener
@@ -113,10 +117,16 @@ async def _running(settings: Settings) -> AsyncGenerator[Services]:
     await asyncio.to_thread(migrate, settings.database)
     notifier = DatagramNotifier(settings.notify_folder)
     database = Database(settings.database, notifier)
-    services, hub, reconciler = await _wire(settings, database)
+    client = await connect(RETRIES)
+    services, hub, reconciler = _wire(settings, database, client)
     near = DatagramListener(settings.notify_folder, hub.notify)
     near.start()
-    vital = {"the streams' news": hub.serve, "the reconciler": reconciler.serve}
+    takeover = Takeover(database, leases_in(database), partial(give_back, client))
+    vital = {
+        "the streams' news": hub.serve,
+        "the reconciler": reconciler.serve,
+        "the watch over workers": takeover.serve,
+    }
     if not database.is_sqlite:  # other machines may write to it
         vital["the database's notices"] = NotifyListener(settings.database, hub.notify).serve
     tasks = [asyncio.create_task(services.vitals.keep(name, serve)) for name, serve in vital.items()]
@@ -131,8 +141,7 @@ async def _running(settings: Settings) -> AsyncGenerator[Services]:
         notifier.close()
 
 
-async def _wire(settings: Settings, database: Database) -> tuple[Services, Hub, Reconciler]:
-    client = await connect(RETRIES)
+def _wire(settings: Settings, database: Database, client: Client) -> tuple[Services, Hub, Reconciler]:
     gate = Gate(client, Bindings(database).check)
     workflows = Workflows(client, gate)
     log, runs, approvals = LogReader(database), Runs(database), Approvals(database)

@@ -1,19 +1,27 @@
 """The connection to Temporal: its address, its timeouts, and one error for a server that does not answer."""
 
+import logging
 import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetClusterInfoRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    GetClusterInfoRequest,
+    RespondActivityTaskFailedRequest,
+)
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from longrun.runtime.plain import PlainError
+
+logger = logging.getLogger(__name__)
 
 RPC_TIMEOUT = timedelta(seconds=5)
 """For one attempt of an RPC."""
@@ -63,6 +71,26 @@ async def identity_of(client: Client) -> str:
         request = DescribeNamespaceRequest(namespace=client.namespace)
         namespace = await service.describe_namespace(request, timeout=RPC_TIMEOUT)
     return f"cluster {cluster.cluster_id}, namespace {client.namespace} {namespace.namespace_info.id}"
+
+
+async def give_back(client: Client, token: bytes) -> None:
+    """Fail the attempt of an activity whose worker has died, by its task token, so that the next one begins at once.
+
+    A token names the attempt: one that is over, or was followed by another, is left alone.
+
+    Raises:
+        TemporalUnavailableError: It did not answer.
+    """
+    lost = Failure(message="its worker has died", application_failure_info=ApplicationFailureInfo(type="worker_lost"))
+    request = RespondActivityTaskFailedRequest(task_token=token, failure=lost, namespace=client.namespace)
+    with answered():
+        try:
+            await client.workflow_service.respond_activity_task_failed(request, timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status not in _ANSWERS:
+                raise
+            if error.status is not RPCStatusCode.NOT_FOUND:  # its heartbeat timeout does what this could not
+                logger.warning("an attempt could not be given back: %s", error.message)
 
 
 async def missing_attributes(

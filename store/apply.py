@@ -164,7 +164,8 @@ def _(result: Finished, tx: Tx, run_id: str, last: int) -> None:
     run_sql(tx, cancel, at, run_id)
     run_sql(
         tx,
-        "UPDATE runs SET status = ?, stop_reason = ?, usage = ?, output = ?, error = ?, ended_at = ? WHERE id = ?",
+        "UPDATE runs SET status = ?, stop_reason = ?, usage = ?, output = ?, error = ?, ended_at = ?,"
+        " stopping = FALSE WHERE id = ?",
         outcome.status,
         outcome.stop_reason,
         finish.usage.model_dump_json(exclude_none=True),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlmodel import col, select
 
@@ -28,14 +29,22 @@ def last_attempt(tx: Tx, key: CallKey) -> int:
     return run_sql(tx, find, key.run_id, key.step, key.call_id).scalar_one()
 
 
-def begin_attempt(tx: Tx, key: CallKey, attempt: int, by: tuple[str, datetime], **more: str | int | None) -> None:
+class Taker(NamedTuple):
+    """Who begins an attempt: the worker, the time, and Temporal's token of the attempt."""
+
+    worker: str
+    at: datetime
+    token: bytes | None = None
+
+
+def begin_attempt(tx: Tx, key: CallKey, attempt: int, by: Taker, **more: str | int | None) -> None:
     """Insert an attempt.
 
     Args:
         tx: The transaction.
         key: The model call or tool call.
         attempt: The number of the attempt, from 1.
-        by: The worker, and the time.
+        by: Who begins it.
         more: Other columns that are known already: ``provider``, ``recovered``, the resume point.
     """
     values: dict[str, str | int | None] = {"recovered": "none", **more}
@@ -46,8 +55,9 @@ def begin_attempt(tx: Tx, key: CallKey, attempt: int, by: tuple[str, datetime], 
         step=key.step,
         call_id=key.call_id,
         attempt=attempt,
-        worker=by[0],
-        started_at=by[1],
+        worker=by.worker,
+        started_at=by.at,
+        token=by.token,
         estimated=False,
         **values,
     )
@@ -60,7 +70,8 @@ def _set(tx: Tx, key: CallKey, attempt: int, what: str, *values: Value) -> None:
 
 def end_attempt(tx: Tx, key: CallKey, attempt: int, outcome: AttemptOutcome, now: datetime) -> None:
     """Set the outcome of an attempt, unless it has one."""
-    _set(tx, key, attempt, "outcome = COALESCE(outcome, ?), ended_at = COALESCE(ended_at, ?)", outcome, now)
+    end = "outcome = COALESCE(outcome, ?), ended_at = COALESCE(ended_at, ?), token = NULL"
+    _set(tx, key, attempt, end, outcome, now)
 
 
 def recover(tx: Tx, key: CallKey, attempt: int, how: Recovery) -> None:
@@ -171,4 +182,6 @@ class Attempts:
         )
         async with self._database.session() as session:
             rows = (await session.exec(query)).all()
-        return [AttemptEntry.model_validate({**row.model_dump(), "call_id": row.call_id or None}) for row in rows]
+        known = {*AttemptEntry.model_fields}
+        found = [{**row.model_dump(include=known), "call_id": row.call_id or None} for row in rows]
+        return [AttemptEntry.model_validate(each) for each in found]

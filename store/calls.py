@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import JsonValue
 from sqlalchemy import Row
 
-from longrun.store.attempts import CallKey, begin_attempt, end_attempt, entries_of
+from longrun.store.attempts import CallKey, Taker, begin_attempt, end_attempt, entries_of
 from longrun.store.blobs import keep_blob
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import run_sql
@@ -48,16 +48,13 @@ class Calls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(
-        self, call: ToolCall, edited: str | None, worker: str, now: datetime, *, repeats: bool = True
-    ) -> CallAttempt:
+    async def begin(self, call: ToolCall, edited: str | None, by: Taker, *, repeats: bool = True) -> CallAttempt:
         """Take the call's fence for a new attempt and, the first time, log ``tool.started``.
 
         Args:
             call: The call.
             edited: A reviewer's arguments, as JSON text.
-            worker: Who runs it.
-            now: The time of ``tool.started``.
+            by: Who runs it; the time is that of ``tool.started``.
             repeats: Whether an interrupted call may run again without anybody's agreement.
 
         Raises:
@@ -72,11 +69,11 @@ class Calls:
             if outcome := _outcome_of(tx, row):
                 return CallAttempt(row.attempt, arguments, outcome.started or outcome.stamp, outcome=outcome)
             started = _started(tx, row)
-            halted = _halt(tx, call, row, now, repeats=repeats) if row.attempt else None
+            halted = _halt(tx, call, row, by.at, repeats=repeats) if row.attempt else None
             if halted is None:
-                started = started or _start(tx, row, edited, now)
-                _take_fence(tx, row, (worker, now))
-            stamp = started.stamp if started else Stamp(first=0, at=now)
+                started = started or _start(tx, row, edited, by.at)
+                _take_fence(tx, row, by)
+            stamp = started.stamp if started else Stamp(first=0, at=by.at)
             return CallAttempt(row.attempt + 1, arguments, stamp, interrupted=row.attempt > 0, halted=halted)
 
         return await self._database.write(job)
@@ -176,7 +173,7 @@ def _start(tx: Tx, row: Row[Any], edited: str | None, now: datetime) -> CallStar
     return write(tx, row.run_id, started, text=row.arguments)
 
 
-def _take_fence(tx: Tx, row: Row[Any], by: tuple[str, datetime]) -> None:
+def _take_fence(tx: Tx, row: Row[Any], by: Taker) -> None:
     attempt: int = row.attempt + 1
     run_sql(tx, "UPDATE calls SET attempt = ? WHERE run_id = ? AND call_id = ?", attempt, row.run_id, row.call_id)
     begin_attempt(tx, _key(row), attempt, by, recovered="reissued" if row.attempt else "none")

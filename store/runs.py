@@ -117,6 +117,25 @@ class Runs:
         """Note that the run's workflow was started."""
         await self._database.write(lambda tx: run_sql(tx, "UPDATE runs SET dispatched = TRUE WHERE id = ?", run_id))
 
+    async def stop(self, run_id: str) -> None:
+        """Note that the calls of a run are to stop, until it has ended.
+
+        Raises:
+            StoreUnavailableError: The database failed.
+        """
+        final = ", ".join(f"'{status}'" for status in FINAL)
+        note = f"UPDATE runs SET stopping = TRUE WHERE id = ? AND status NOT IN ({final})"  # noqa: S608 - names of ours
+        await self._database.write(lambda tx: run_sql(tx, note, run_id))
+
+    async def stopping(self) -> list[str]:
+        """The runs whose calls are to stop.
+
+        Raises:
+            StoreUnavailableError: The database failed.
+        """
+        find = "SELECT id FROM runs WHERE stopping"
+        return await self._database.read(lambda tx: list(run_sql(tx, find).scalars()))
+
     async def finish(self, finish: Finish, now: datetime) -> tuple[Finished, RunOrder | None]:
         """End a run: close what is open, write the end, release the thread. A second time changes nothing.
 
@@ -229,6 +248,7 @@ def insert_run(tx: Tx, order: RunOrder, position: int, idempotency: tuple[str | 
         status="queued",
         dispatched=False,
         rewound=False,
+        stopping=False,
         step=0,
         turn=1,
         usage="{}",

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from longrun.store.attempts import (
     CallKey,
+    Taker,
     begin_attempt,
     charge,
     charge_same_input,
@@ -67,9 +68,7 @@ class Steps:
         self._database = database
         self._most_lost = most_lost
 
-    async def begin(
-        self, call: ModelCall, model: str, worker: str, now: datetime, origin: Origin | None = None
-    ) -> StepAttempt:
+    async def begin(self, call: ModelCall, model: str, by: Taker, origin: Origin | None = None) -> StepAttempt:
         """Take the step's fence for a new attempt.
 
         The deltas of the attempt before stand for now where its ``partial`` answer can be resumed; otherwise they are
@@ -85,9 +84,9 @@ class Steps:
 
         def job(tx: Tx) -> StepAttempt | int:
             if origin:
-                admit(tx, origin, now)
+                admit(tx, origin, by.at)
             seen = origin.seen if origin else 0
-            attempt = _begin(tx, call, model, (worker, now), self._most_lost, seen)
+            attempt = _begin(tx, call, model, by, self._most_lost, seen)
             if isinstance(attempt, int):
                 return attempt
             taken = frozenset(call_id for rewind in attempt.opened.rewinds for call_id in rewind.calls)
@@ -225,7 +224,7 @@ def close_open_steps(tx: Tx, run_id: str, now: datetime) -> tuple[OpenStep, ...]
 
 
 def _begin(  # noqa: PLR0913, PLR0917 - what a step is begun with
-    tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime], most_lost: int, seen: int
+    tx: Tx, call: ModelCall, model: str, by: Taker, most_lost: int, seen: int
 ) -> StepAttempt | int:
     """The attempt that begins, or how many were lost if there must not be another one."""
     lock(tx, call.run_id)
@@ -235,7 +234,7 @@ def _begin(  # noqa: PLR0913, PLR0917 - what a step is begun with
     lock_open(tx, call.run_id)
     if known is None:
         return _open(tx, call, model, by, seen)
-    end_attempt(tx, known.key, known.number, "lost", by[1])
+    end_attempt(tx, known.key, known.number, "lost", by.at)
     if (lost := count_attempts(tx, known, "lost")) >= most_lost:
         return lost
     skipped = skip_seen(tx, known.run_id, seen, known.step, known.author)
@@ -243,7 +242,7 @@ def _begin(  # noqa: PLR0913, PLR0917 - what a step is begun with
     attempt = replace(known, number=known.number + 1, failures=count_attempts(tx, known, "failed"), partial=partial)
     if partial is None:
         begin_attempt(tx, attempt.key, attempt.number, by, provider=model, recovered="reissued")
-        return _restart(tx, attempt, by[1], charged=known.number)
+        return _restart(tx, attempt, by.at, charged=known.number)
     if not partial.deltas:
         attempt = replace(attempt, author=attempt.number)
     point = partial.resume_point
@@ -252,21 +251,21 @@ def _begin(  # noqa: PLR0913, PLR0917 - what a step is begun with
     return _hold(tx, attempt)
 
 
-def _open(tx: Tx, call: ModelCall, model: str, by: tuple[str, datetime], seen: int) -> StepAttempt:
+def _open(tx: Tx, call: ModelCall, model: str, by: Taker, seen: int) -> StepAttempt:
     """The first attempt of a step; or the second, if the store has lost what readers have seen of the first."""
     key, resets = CallKey(call.run_id, call.step), rewinds(tx, call.run_id)
     number = 1 + last_attempt(tx, key) if resets else 1
     lost = number if skip_seen(tx, call.run_id, seen, call.step, number) else 0
     if lost:
-        begin_attempt(tx, key, lost, ("unknown", by[1]), provider=model)
-        end_attempt(tx, key, lost, "lost", by[1])
+        begin_attempt(tx, key, lost, Taker("unknown", by.at), provider=model)
+        end_attempt(tx, key, lost, "lost", by.at)
         number += 1
-    stamp = Stamp(first=0, at=by[1])
+    stamp = Stamp(first=0, at=by.at)
     opened = StepOpened(step=call.step, stamp=stamp, model=model, said=call.said, attempt=number, rewinds=resets)
     opened = write(tx, call.run_id, opened)
     begin_attempt(tx, key, number, by, provider=model, recovered="reissued" if lost else "none")
     attempt = StepAttempt(call.run_id, number, number, opened)
-    return _restart(tx, replace(attempt, author=lost), by[1], charged=lost) if lost else attempt
+    return _restart(tx, replace(attempt, author=lost), by.at, charged=lost) if lost else attempt
 
 
 def _restart(tx: Tx, attempt: StepAttempt, now: datetime, *, charged: int | None) -> StepAttempt:

@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from longrun.runtime.ids import new_id
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
+from longrun.store.attempts import Taker
 from longrun.store.bindings import Bindings
 from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
@@ -172,7 +173,7 @@ class Stores:
 
     async def begin(self, call: ModelCall, now: datetime = START) -> StepAttempt:
         """Take the step for a new attempt."""
-        return await self.steps.begin(call, "scripted/echo", "worker-1", now)
+        return await self.steps.begin(call, "scripted/echo", Taker("worker-1", now))
 
     async def ask(self, call: ModelCall, message: Message, now: datetime = START) -> ModelReply:
         """A whole step, as the model activity writes it: started, streamed in batches of two events, completed."""

@@ -180,7 +180,8 @@ async def unserved(address: str, home: Path, script: Script, tools: Sequence[Too
     process = Process(settings, client, FakeCatalog(provider), Toolbox(tools))
     stores = Stores.over(settings.database)
     try:
-        yield Harness(client, settings, process, provider, stores)
+        async with process.attended():
+            yield Harness(client, settings, process, provider, stores)
     finally:
         await process.aclose()
         await stores.database.aclose()

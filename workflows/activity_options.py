@@ -5,8 +5,8 @@ from datetime import timedelta
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
-HEARTBEAT = timedelta(seconds=5)
-"""The heartbeat timeout: a worker that is silent for so long counts as dead."""
+HEARTBEAT = timedelta(seconds=60)
+"""The heartbeat timeout: the last resort, where nobody has seen that the lease of a worker is over."""
 _TOOL_GRACE = timedelta(seconds=30)
 _RETRY_AT_ONCE = RetryPolicy(initial_interval=timedelta(milliseconds=100), backoff_coefficient=1.0)
 """For calls whose worker died: another worker takes over at once, however often that happens. How often a provider or a

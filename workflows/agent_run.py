@@ -7,7 +7,10 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, FailureError
 
+from longrun.workflows import activity_options
+from longrun.workflows.contract.requests import Stop
 from longrun.workflows.contract.runs import Cancel, Decision, Outcome, RunState, Snapshot
+from longrun.workflows.contract.steps import LifecycleSteps
 from longrun.workflows.policy import approvals, continuation, limits, outcomes
 from longrun.workflows.run import Run
 from longrun.workflows.signals import NotUnderstoodError, read_signal
@@ -134,7 +137,7 @@ class AgentRun:
         if self._run.stop:
             return self._run.stop
         self._work = asyncio.create_task(self._loop())
-        deadline = asyncio.create_task(self._watch_deadline())
+        watches = [asyncio.create_task(watch) for watch in (self._watch_deadline(), self._watch_stop())]
         try:
             return await self._work
         except asyncio.CancelledError:
@@ -144,7 +147,8 @@ class AgentRun:
         except FailureError as error:
             return stopped(self._run) or failed(error)
         finally:
-            deadline.cancel()
+            for watch in watches:
+                watch.cancel()
 
     async def _watch_deadline(self) -> None:
         run = self._run
@@ -153,6 +157,14 @@ class AgentRun:
             if seconds:  # a timer of no time never fires
                 await workflow.sleep(seconds, summary="the run's deadline")
             self._stop(outcomes.PAST_DEADLINE)
+
+    async def _watch_stop(self) -> None:
+        """Let the workers that have calls in flight know when the run stops; Temporal tells them only when they ask."""
+        run = self._run
+        await workflow.wait_condition(lambda: stopped(run) is not None)
+        await workflow.execute_local_activity_method(
+            LifecycleSteps.stop_calls, Stop(run_id=run.order.run_id), **activity_options.WRITE
+        )
 
     async def _loop(self) -> Outcome | None:
         """Step until an outcome; ``None`` when the history has become long enough to continue as new."""

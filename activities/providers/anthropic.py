@@ -4,9 +4,8 @@ import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from anthropic import AsyncAnthropic
 from typing_extensions import override
 
 from longrun.activities.failures import ProviderFailure
@@ -19,6 +18,9 @@ from longrun.activities.providers.provider import Completed, Delta, ModelRequest
 from longrun.activities.providers.usage import count
 from longrun.activities.providers.wire import Chunk, chunks
 from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
 _REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -62,7 +64,7 @@ class Anthropic(Provider):
     """
 
     def __init__(
-        self, client: AsyncAnthropic, provider: str = "anthropic", extra_body: Mapping[str, object] | None = None
+        self, client: "AsyncAnthropic", provider: str = "anthropic", extra_body: Mapping[str, object] | None = None
     ) -> None:
         self._client = client
         self._provider = provider

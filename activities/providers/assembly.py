@@ -6,12 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-import anthropic
 import httpx2
-import openai
 
 from longrun.activities.failures import MismatchFailure, ProviderFailure
 from longrun.activities.providers.arguments import same_json
+from longrun.activities.providers.errors import of_sdks
 from longrun.activities.providers.provider import Delta, ModelRequest, PartCompleted, PartDelta, PartStarted
 from longrun.workflows.contract.characters import REPLACEMENT, clean, clean_json, split_half
 from longrun.workflows.contract.messages import Opaque, OpaquePart, ReasoningPart, TextPart, ToolCallPart
@@ -191,7 +190,7 @@ def made_call_id(request: ModelRequest, number: int) -> str:
 
 async def drain(stream: AsyncIterator[object]) -> None:
     """Read what follows a terminal event, so that the connection can be used again; its content is ignored."""
-    ignored = (TimeoutError, ProviderFailure, httpx2.RequestError, openai.APIError, anthropic.APIError)
+    ignored = (TimeoutError, ProviderFailure, httpx2.RequestError, *of_sdks("APIError"))
     with suppress(*ignored):
         async with asyncio.timeout(_DRAIN):
             async for _ in stream:

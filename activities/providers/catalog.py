@@ -1,14 +1,14 @@
 """From ``provider/name`` to the provider."""
 
+import asyncio
 import os
+import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-from anthropic import AsyncAnthropic
-from openai import AsyncOpenAI
 from pydantic import SecretStr
 
 from longrun.activities.failures import ProviderFailure
@@ -20,10 +20,28 @@ from longrun.activities.providers.scripted import Scripted
 from longrun.activities.providers.settings import ProviderSettings
 from longrun.runtime.hosts import Host
 
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
+
 SHIPPED = Path(__file__).parent / "scripts"
 _CONNECT_TIMEOUT = 5.0
 _SEND_TIMEOUT = 60.0
 _NO_KEY = "none"
+
+
+def _openai_sdk() -> "type[AsyncOpenAI]":
+    """The client of OpenAI's SDK, which takes a second to load."""
+    from openai import AsyncOpenAI  # noqa: PLC0415
+
+    return AsyncOpenAI
+
+
+def _anthropic_sdk() -> "type[AsyncAnthropic]":
+    """The client of Anthropic's SDK, which takes seconds to load."""
+    from anthropic import AsyncAnthropic  # noqa: PLC0415
+
+    return AsyncAnthropic
 
 
 class ProviderCatalog:
@@ -51,6 +69,7 @@ class ProviderCatalog:
             **{name: partial(self._of_host, name, host) for name, host in (hosts or {}).items()},
         }
         self._made: dict[str, Provider] = {}
+        self._making = threading.Lock()
 
     def resolve(self, model: str) -> tuple[Provider, str]:
         """The provider of a model, and the model's name without it.
@@ -62,9 +81,19 @@ class ProviderCatalog:
         if provider not in self._makers or not name:
             known = ", ".join(self._makers)
             raise ProviderFailure("fatal", f"{model!r} names no model: it must be provider/name, with {known}")
-        if provider not in self._made:
-            self._made[provider] = self._makers[provider]()
-        return self._made[provider], name
+        with self._making:
+            if provider not in self._made:
+                self._made[provider] = self._makers[provider]()
+            return self._made[provider], name
+
+    async def load(self, model: str) -> None:
+        """Have ready what ``resolve`` needs for a model: off the event loop, where it takes its time.
+
+        Raises:
+            ProviderFailure: As of ``resolve``.
+        """
+        if model.partition("/")[0] not in self._made:
+            await asyncio.to_thread(self.resolve, model)
 
     async def aclose(self) -> None:
         """Close the clients."""
@@ -82,8 +111,8 @@ class ProviderCatalog:
             "max_retries": 0,
         }
         if host.kind == "anthropic":
-            return Anthropic(AsyncAnthropic(**options), name, host.extra_body)
-        speaker = AsyncOpenAI(**options)
+            return Anthropic(_anthropic_sdk()(**options), name, host.extra_body)
+        speaker = _openai_sdk()(**options)
         if host.kind == "openai":
             return OpenAIResponses(speaker, name, host.extra_body, background=host.background)
         return OpenAIChat(speaker, name, host.extra_body)
@@ -96,9 +125,9 @@ class ProviderCatalog:
         raise ProviderFailure("fatal", f"{host.api_key_env} is not set, which holds the key of [providers.{name}]")
 
     @cached_property
-    def _openai(self) -> AsyncOpenAI:
+    def _openai(self) -> "AsyncOpenAI":
         settings = self._settings
-        return AsyncOpenAI(
+        return _openai_sdk()(
             api_key=self._key("OPENAI", settings.openai_api_key, "openai_base_url"),
             base_url=settings.openai_base_url,
             timeout=self._timeout,
@@ -106,9 +135,9 @@ class ProviderCatalog:
         )
 
     @cached_property
-    def _anthropic(self) -> AsyncAnthropic:
+    def _anthropic(self) -> "AsyncAnthropic":
         settings = self._settings
-        return AsyncAnthropic(
+        return _anthropic_sdk()(
             api_key=self._key("ANTHROPIC", settings.anthropic_api_key, "anthropic_base_url"),
             base_url=settings.anthropic_base_url,
             timeout=self._timeout,

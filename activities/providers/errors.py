@@ -2,28 +2,34 @@
 
 import json
 import logging
+import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import anthropic
 import httpx2
-import openai
 
 from longrun.activities.failures import MOST_CHARS, ProviderFailure, classify
 from longrun.workflows.contract.characters import clean
 
+if TYPE_CHECKING:  # the SDKs take a second or more to load, and few processes need both
+    from openai import APIError, APIStatusError
+
 logger = logging.getLogger(__name__)
 
-_LOST = (openai.APIConnectionError, anthropic.APIConnectionError, httpx2.RequestError)
-_REFUSED = (openai.APIError, anthropic.APIError)
+_SDKS = ("openai", "anthropic")
 # The SDKs build events without validating them: a field that the provider omitted is a missing attribute.
 _GARBLED = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError)
 _STREAMING = 200
 _MESSAGES = ("error", "message", "detail", "msg", "error_message")
+
+
+def of_sdks(name: str) -> tuple[type[Exception], ...]:
+    """The exceptions of this name of the SDKs that are loaded; another one raises none."""
+    return tuple(getattr(sys.modules[sdk], name) for sdk in _SDKS if sdk in sys.modules)
 
 
 @contextmanager
@@ -35,11 +41,11 @@ def provider_failures(provider: str) -> Generator[None, None, None]:
     """
     try:
         yield
-    except _LOST as error:
+    except (httpx2.RequestError, *of_sdks("APIConnectionError")) as error:
         cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ else ""
         raise ProviderFailure("transient", f"{provider}: {type(error).__name__}: {error}{cause}") from error
-    except _REFUSED as error:
-        raise _refusal(provider, error) from error
+    except of_sdks("APIError") as error:
+        raise _refusal(provider, cast("APIError", error)) from error
     except _GARBLED as error:
         raise ProviderFailure("invalid", f"{provider}: the stream is garbled: {error}") from error
 
@@ -83,10 +89,11 @@ def _number(text: str | None) -> float | None:
     return max(0.0, number) if isfinite(number) else None
 
 
-def _refusal(provider: str, error: openai.APIError | anthropic.APIError) -> ProviderFailure:
+def _refusal(provider: str, error: "APIError") -> ProviderFailure:
     codes, message = list(_codes(error.body)), _message(error.body) or error.message[:MOST_CHARS]
-    if not isinstance(error, openai.APIStatusError | anthropic.APIStatusError):
+    if not isinstance(error, of_sdks("APIStatusError")):
         return ProviderFailure(classify(None, codes, message), f"{provider}: {message}")
+    error = cast("APIStatusError", error)
     headers = error.response.headers
     # An error inside an Anthropic stream has the status of the response, which was 200.
     status = None if error.status_code == _STREAMING else error.status_code

@@ -3,9 +3,8 @@
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from openai import AsyncOpenAI
 from pydantic import JsonValue
 from typing_extensions import override
 
@@ -19,6 +18,9 @@ from longrun.activities.providers.usage import count
 from longrun.activities.providers.wire import Chunk, chunks
 from longrun.runtime.failpoints import reached
 from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 _OFFICIAL = "api.openai.com"
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
@@ -54,7 +56,7 @@ class OpenAIChat(Provider):
     """
 
     def __init__(
-        self, client: AsyncOpenAI, provider: str = "openai-chat", extra_body: Mapping[str, object] | None = None
+        self, client: "AsyncOpenAI", provider: str = "openai-chat", extra_body: Mapping[str, object] | None = None
     ) -> None:
         self._client = client
         self._provider = provider

@@ -3,15 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import openai
-from openai import AsyncAPIResponse, AsyncOpenAI
 from typing_extensions import override
 
 from longrun.activities.failures import MismatchFailure
 from longrun.activities.providers.assembly import drain
-from longrun.activities.providers.errors import ended_early, provider_failures
+from longrun.activities.providers.errors import ended_early, of_sdks, provider_failures
 from longrun.activities.providers.fields import Object
 from longrun.activities.providers.openai_responses_reader import EVENT, RESPONSE, Reader, usage_of
 from longrun.activities.providers.openai_responses_request import responses_body
@@ -28,9 +26,17 @@ from longrun.activities.providers.wire import chunks
 from longrun.workflows.contract.attempts import ResumePoint
 from longrun.workflows.contract.messages import Usage
 
+if TYPE_CHECKING:
+    from openai import AsyncAPIResponse, AsyncOpenAI
+
 _POLL = 0.5
 _LONGEST_POLL = 4.0
 _CANCEL_TIMEOUT = 2.0
+
+
+def _unfit() -> tuple[type[Exception], ...]:
+    """What the SDK raises where an answer cannot be resumed."""
+    return (*of_sdks("BadRequestError"), *of_sdks("ConflictError"), *of_sdks("UnprocessableEntityError"))
 
 
 class OpenAIResponses(Resumable):
@@ -45,7 +51,7 @@ class OpenAIResponses(Resumable):
 
     def __init__(
         self,
-        client: AsyncOpenAI,
+        client: "AsyncOpenAI",
         provider: str = "openai",
         extra_body: Mapping[str, object] | None = None,
         *,
@@ -127,7 +133,7 @@ class OpenAIResponses(Resumable):
 
 
 async def _read(
-    response: AsyncAPIResponse[Any], reader: Reader, *, resumable: bool, after: int = -1
+    response: "AsyncAPIResponse[Any]", reader: Reader, *, resumable: bool, after: int = -1
 ) -> AsyncGenerator[Delta, None]:
     """The deltas of a stream's events after one number, up to its terminal event."""
     async with aclosing(chunks(response.http_response, reader.provider_model, EVENT)) as found:
@@ -153,9 +159,9 @@ def _refusals(resume_point: ResumePoint) -> Generator[None]:
     """Distinguish an answer that is lost from one that is only not streamed."""
     try:
         yield
-    except openai.NotFoundError as error:
+    except of_sdks("NotFoundError") as error:
         raise LostAnswerError(f"{resume_point.response_id} is lost") from error
-    except (openai.BadRequestError, openai.ConflictError, openai.UnprocessableEntityError) as error:
+    except _unfit() as error:
         raise RefusedResumeError(f"{resume_point.response_id} is not streamed after {resume_point.cursor}") from error
 
 

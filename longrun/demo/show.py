@@ -18,7 +18,6 @@ from longrun.demo.proofs import Cut, Kill, Proof, Wipe
 from longrun.demo.reviewer import BAR, Reviewer
 from longrun.demo.stack import Stack
 from longrun.terminal.view import View
-from longrun.workflows.activity_options import HEARTBEAT
 from longrun.workflows.contract.events import (
     TERMINAL,
     ApprovalRequested,
@@ -136,9 +135,7 @@ class Show:
         struck = await self._until(live, _tokens(self.cues.kill, after=_step(self.lines[-1])))
         seq, pid, began = self.lines[-1].seq, self.stack.kill_worker(), time.monotonic()
         self._announce("KILL", f"SIGKILL to the worker, pid {pid}, in the middle of a model call, after seq {seq}")
-        self._announce(
-            "", f"Temporal misses its heartbeat for {HEARTBEAT.total_seconds():g} s, then another one resumes"
-        )
+        self._announce("", "Its lease has ended with it: what it held is given back, and another one resumes")
 
         def resumed(event: AnyEvent) -> bool:
             # Events that the killed worker had committed may come first.

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Index, LargeBinary, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import DateTime, Dialect, Index, LargeBinary, String, Text, TypeDecorator, UniqueConstraint, text
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 from typing_extensions import override
@@ -26,6 +26,8 @@ class UtcTime(TypeDecorator[datetime]):
 
 BINARY_TEXT = String().with_variant(String(collation="C"), "postgresql")
 """Text that is compared byte by byte on every database, so that a prefix is a range."""
+
+_IS_OPEN, _IS_STOPPING = text("outcome IS NULL"), text("stopping")
 
 
 class Row(SQLModel):
@@ -67,12 +69,13 @@ class RunRow(Row, table=True):
     """A run's status. ``position`` orders the runs of a thread; ``dispatched`` is set when the workflow was started.
 
     ``executions`` are the Temporal run ids of its chain from which an activity came, oldest first; ``rewound`` is set
-    when a reset has taken back a part of its log.
+    when a reset has taken back a part of its log, ``stopping`` while calls of a run that ends are under way.
     """
 
     __table_args__ = (
         Index("ix_runs_thread", "thread_id", "position"),
         Index("ix_runs_status", "status", "id"),
+        Index("ix_runs_stopping", "id", sqlite_where=_IS_STOPPING, postgresql_where=_IS_STOPPING),
     )
 
     id: str = Field(primary_key=True)
@@ -90,6 +93,7 @@ class RunRow(Row, table=True):
     error: str | None = Field(default=None, sa_type=Text)
     executions: str | None = Field(default=None, sa_type=Text)
     rewound: bool = False
+    stopping: bool = False
     idempotency_key: str | None = Field(default=None, unique=True)
     idempotency_hash: str | None = None
     created_at: datetime = Field(sa_type=UtcTime)
@@ -182,8 +186,11 @@ class CallRow(Row, table=True):
 class AttemptRow(Row, table=True):
     """An attempt of a model call or, where ``call_id`` is not empty, of a tool call.
 
-    ``provider_state`` is what the provider's adapter needs to go on with the answer; without it nobody can.
+    ``provider_state`` is what the provider's adapter needs to go on with the answer; without it nobody can. ``token``
+    names the attempt at Temporal.
     """
+
+    __table_args__ = (Index("ix_attempts_open", "worker", sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),)
 
     run_id: str = Field(primary_key=True)
     step: int = Field(primary_key=True)
@@ -201,6 +208,14 @@ class AttemptRow(Row, table=True):
     tokens_out: int | None = None
     estimated: bool = False
     recovered: str = "none"
+    token: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class LeaseRow(Row, table=True):
+    """A worker that shares the database with other machines: it renews ``beat`` while it lives."""
+
+    worker: str = Field(primary_key=True)
+    beat: int = 0
 
 
 class BlobRow(Row, table=True):

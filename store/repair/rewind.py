@@ -168,7 +168,7 @@ def _make_rows(tx: Tx, run: Row[Any], kept: Sequence[Result], dropped: Sequence[
     run_sql(tx, "UPDATE calls SET closed = FALSE WHERE run_id = ?", run.id)
     begin = (
         "UPDATE runs SET status = 'queued', stop_reason = NULL, usage = '{}', output = NULL, error = NULL,"
-        " ended_at = NULL, step = 0, turn = 1 WHERE id = ?"
+        " ended_at = NULL, step = 0, turn = 1, stopping = FALSE WHERE id = ?"
     )
     run_sql(tx, begin, run.id)
     apply_order(tx, RunOrder.model_validate_json(run.order))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from temporalio.exceptions import ApplicationError
 
 from longrun.activities.answering import cancel_answer
+from longrun.activities.in_flight import InFlight
 from longrun.activities.model import ModelActivities
 from longrun.activities.providers.catalog import ProviderCatalog
 from longrun.activities.toolbox.registry import Toolbox
@@ -97,7 +98,15 @@ async def desk_of(stores: Stores, server: Wire, catalog: ProviderCatalog) -> Des
     """A desk over a new run."""
     spec = agent().model_copy(update={"model": MODEL})
     run_id = (await stores.accept(order(spec=spec))).run_id
-    activities = ModelActivities(catalog, Toolbox([]), stores.runs, stores.steps, stores.messages, blobs=stores.blobs)
+    activities = ModelActivities(
+        catalog,
+        Toolbox([]),
+        stores.runs,
+        stores.steps,
+        stores.messages,
+        blobs=stores.blobs,
+        in_flight=InFlight("worker"),
+    )
     return Desk(stores, server, activities, run_id)
 
 

@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
 from longrun.activities.failures import MOST_CHARS, MOST_FAILURES, ProviderFailure
+from longrun.activities.in_flight import InFlight
 from longrun.activities.model import ModelActivities
 from longrun.activities.providers.provider import Delta, ModelRequest
 from longrun.activities.toolbox.registry import Toolbox
@@ -63,6 +64,7 @@ class Desk:
             stores.steps,
             stores.messages,
             blobs=stores.blobs,
+            in_flight=InFlight("worker"),
         )
 
     async def ask(self, step: int = 1, run_id: str | None = None) -> ModelReply:

@@ -15,11 +15,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from longrun.activities.failures import MOST_FAILURES
-from longrun.activities.identity import worker_name
+from longrun.activities.in_flight import InFlight
 from longrun.activities.toolbox.registry import Toolbox, tool
 from longrun.activities.toolbox.tool import ToolContext
 from longrun.activities.tools import CANCELLED, GIVEN_UP, INTERRUPTED, ToolActivities
-from longrun.store.attempts import Attempts
+from longrun.store.attempts import Attempts, Taker
 from longrun.store.blobs import MOST_BYTES, Blobs, KeptResult
 from longrun.store.calls import MOST_LOST
 from longrun.workflows.contract.attempts import AttemptEntry
@@ -32,6 +32,8 @@ from tests.build import tool_call as ordered
 from tests.logcheck import parsed
 from tests.provider_fake import Gate
 from tests.tools import held, look, note, noted
+
+WORKER = "worker"
 
 
 @tool(effect="write")
@@ -82,7 +84,9 @@ class Desk:
         self.gate = Gate()
         self.environment = ActivityEnvironment()
         tools = [look, search, pay, book, post, recite, shout, held(self.gate)]
-        self._activities = ToolActivities(Toolbox(tools), stores.runs, stores.calls, workspace, blobs=stores.blobs)
+        self._activities = ToolActivities(
+            Toolbox(tools), stores.runs, stores.calls, workspace, blobs=stores.blobs, in_flight=InFlight(WORKER)
+        )
 
     async def called(self, name: str, call_id: str = "c1") -> ToolCall:
         """A run whose model has called a tool with ``{"q": "é"}``."""
@@ -99,7 +103,7 @@ class Desk:
         """A call that workers began and left."""
         call = await self.called(name)
         for attempt in range(1, times + 1):
-            started = await self.stores.calls.begin(call, None, f"worker-{attempt}", at(attempt))
+            started = await self.stores.calls.begin(call, None, Taker(f"worker-{attempt}", at(attempt)))
             assert started.number == attempt
         return call
 
@@ -169,7 +173,7 @@ async def test_an_interrupted_call_that_a_person_agreed_to_runs_again_with_its_i
         ("lost", "none"),
         ("completed", "reissued"),
     ]
-    assert outcome.attempts[1].worker == worker_name()
+    assert outcome.attempts[1].worker == WORKER
     assert await desk.run(agreed) == outcome
     assert noted(desk.workspace) == ["less"]
 
@@ -177,7 +181,7 @@ async def test_an_interrupted_call_that_a_person_agreed_to_runs_again_with_its_i
 async def test_agreement_counts_for_one_attempt_alone(desk: Desk) -> None:
     call = await desk.interrupted("pay")
     agreed = call.model_copy(update={"again": await halted_attempt(desk, call)})
-    assert (await desk.stores.calls.begin(agreed, None, "worker-2", at(2), repeats=False)).halted is None
+    assert (await desk.stores.calls.begin(agreed, None, Taker("worker-2", at(2)), repeats=False)).halted is None
     assert await halted_attempt(desk, agreed) == 3
     assert await halted_attempt(desk, call) == 3
     assert noted(desk.workspace) == []
@@ -187,7 +191,7 @@ async def test_while_a_person_is_asked_a_worker_that_was_taken_for_dead_can_give
     call = (await desk.called("hold")).model_copy(update={"args": {}})
     running = asyncio.create_task(desk.run(call))
     await desk.gate.reached.wait()
-    halted = await desk.stores.calls.begin(call, None, "worker-2", at(2), repeats=False)
+    halted = await desk.stores.calls.begin(call, None, Taker("worker-2", at(2)), repeats=False)
     assert (halted.number, halted.halted) == (2, "interrupted")
     desk.gate.open()
     with pytest.raises(ApplicationError, match="overtaken"):
@@ -218,7 +222,7 @@ async def test_a_call_that_was_handed_over_often_is_not_given_up(desk: Desk) -> 
     call = await desk.interrupted("search")
     for attempt in range(1, 2 * MOST_LOST):
         await desk.stores.calls.hand_over(call, attempt, at(attempt))
-        await desk.stores.calls.begin(call, None, "worker", at(attempt))
+        await desk.stores.calls.begin(call, None, Taker("worker", at(attempt)))
     assert (await desk.run(call)).status == "ok"
 
 
@@ -309,7 +313,7 @@ async def test_a_cancel_that_the_run_did_not_want_leaves_the_call_to_the_next_at
     desk.environment.cancel(ActivityCancellationDetails(timed_out=True))
     with pytest.raises(asyncio.CancelledError):
         await running
-    attempt = await desk.stores.calls.begin(call, None, "worker-2", at(2))
+    attempt = await desk.stores.calls.begin(call, None, Taker("worker-2", at(2)))
     assert (attempt.number, attempt.interrupted, attempt.outcome) == (2, True, None)
 
 
@@ -323,7 +327,7 @@ async def test_a_worker_that_is_shut_down_hands_its_call_over_at_once(desk: Desk
         await running
     assert (handed.value.type, handed.value.non_retryable) == ("handed_over", False)
     assert handed.value.next_retry_delay == timedelta(milliseconds=1)
-    await desk.stores.calls.begin(call, None, "worker-2", at(2))
+    await desk.stores.calls.begin(call, None, Taker("worker-2", at(2)))
     assert [entry.outcome for entry in await desk.attempts(call)] == ["handed_over", None]
 
 
@@ -347,7 +351,7 @@ async def test_an_attempt_that_was_overtaken_keeps_no_result(desk: Desk) -> None
     call = (await desk.called("hold")).model_copy(update={"args": {}})
     running = asyncio.create_task(desk.run(call))
     await desk.gate.reached.wait()
-    await desk.stores.calls.begin(call, None, "worker-2", at(2))
+    await desk.stores.calls.begin(call, None, Taker("worker-2", at(2)))
     desk.gate.open()
     with pytest.raises(ApplicationError) as refused:
         await running

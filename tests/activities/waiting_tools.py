@@ -1,6 +1,7 @@
 """Tools that note that they have begun, and wait for a file that lets this attempt of theirs go on."""
 
 import asyncio
+import ctypes
 from pathlib import Path
 
 from longrun.activities.toolbox.registry import tool
@@ -56,3 +57,10 @@ async def count(context: ToolContext) -> str:
     if context.attempt == 1:
         await asyncio.Event().wait()
     return "counted"
+
+
+@tool()
+async def hold_the_interpreter(seconds: float) -> str:
+    """Let no other thread of this process run, as a regular expression may."""
+    ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
+    return "held"

@@ -6,6 +6,8 @@ Run as ``python -m tests.bench.bare TEMPORAL_ADDRESS``; the provider comes from 
 import asyncio
 import json
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from openai import AsyncOpenAI
@@ -14,7 +16,6 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
-from longrun.activities.heartbeat import heartbeats
 from tests.bench.bare_workflow import BareRun, Call, Question, Said
 from tests.bench.provider import TOOL
 
@@ -63,6 +64,22 @@ def take(chunk: ChatCompletionChunk, said: Said) -> None:
             said.calls[-1].arguments += (piece.function and piece.function.arguments) or ""
 
 
+async def _beat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(1.0)
+
+
+@asynccontextmanager
+async def heartbeats() -> AsyncGenerator[None]:
+    """Send heartbeats while the block runs."""
+    beating = asyncio.create_task(_beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
 class BareActivities:
     """The two activities.
 
@@ -77,7 +94,7 @@ class BareActivities:
     async def model(self, question: Question) -> Said:
         """Ask, and return the whole answer."""
         said = Said("", [])
-        async with heartbeats(0):
+        async with heartbeats():
             stream = await self._client.chat.completions.create(
                 model=question.model,
                 messages=conversation(question),
@@ -93,7 +110,7 @@ class BareActivities:
     @activity.defn(name="bare_tool")
     async def tool(self, call: Call) -> str:
         """Do what the tool ``wait`` does."""
-        async with heartbeats(0):
+        async with heartbeats():
             seconds = float(json.loads(call.arguments)["seconds"])
             await asyncio.sleep(seconds)
             return f"{seconds:g} seconds have passed."

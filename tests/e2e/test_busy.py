@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -16,9 +17,9 @@ pytestmark = pytest.mark.server
 SECONDS = 60 if os.environ.get("LONGRUN_TEST_LONG") else 10
 RUNS = 20
 TALKS = f"""
-tokens_per_second: 10
 turns:
-  - loop: {{count: {SECONDS}, turn: {{text: "one two three four five six seven eight nine ten "}}}}
+  - - {{tokens_per_second: 10}}
+    - text: "{"word " * 10 * SECONDS}"
 """
 
 
@@ -40,8 +41,10 @@ async def busy_loops() -> AsyncGenerator[None]:
 async def ended(front: Front, number: int) -> list[dict[str, object]]:
     """The attempts of a run that has talked to its end."""
     run = await front.start({"model": "scripted/talks"}, str(number))
+    began = monotonic()
     frames = await front.frames(run["id"])
     assert frames[-1][1] == "run.completed"
+    assert monotonic() - began > SECONDS / 2, "it was not streamed as slowly as it should have been"
     return (await front.run(run["id"]))["attempts"]
 
 

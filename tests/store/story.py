@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from longrun.store.attempts import Taker
 from longrun.workflows import record
 from longrun.workflows.contract.events import Event, encode, number
 from longrun.workflows.contract.messages import Message, Part, ReasoningPart, TextPart, ToolCallPart
@@ -148,13 +149,13 @@ class Teller:
     async def _run_tool(self, call: ToolCall) -> None:
         edited = self._draw(st.sampled_from([None, '{"q":"safe"}']), "edited arguments")
         for _ in range(self._draw(st.integers(0, 2), f"lost attempts of {call.call_id}")):
-            attempt = await self._store.calls.begin(call, edited, "worker", self._now())
+            attempt = await self._store.calls.begin(call, edited, Taker("worker", self._now()))
             for index in range(self._draw(st.integers(0, 3), "progress of it")):
                 await self._store.calls.progress(call, attempt.number, index, {"at": [index, None]}, self._now())
         result = Answer(call_id=call.call_id, name=call.name, status="ok", content="".join(TEXTS))
         ends = self._draw(st.sampled_from(("open", "answered", "completed", "completed")), f"{call.call_id} ends")
         if ends == "completed":
-            attempt = await self._store.calls.begin(call, edited, "worker", self._now())
+            attempt = await self._store.calls.begin(call, edited, Taker("worker", self._now()))
             self.history.outcomes.append(
                 await self._store.calls.complete(call, result, None, attempt.number, self._now())
             )

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from longrun.store.attempts import Attempts
+from longrun.store.attempts import Attempts, Taker
 from longrun.store.blobs import Blobs, KeptResult
 from longrun.store.calls import MOST_LOST, UnknownCallError
 from longrun.store.log import FencedError
@@ -33,7 +33,7 @@ async def complete(store: Stores, call: ToolCall, attempt: int, content: str = "
 
 async def test_a_call_is_begun_reports_and_gets_its_result(store: Stores) -> None:
     run, reply, (call,) = await called(store, "c1")
-    attempt = await store.calls.begin(call, None, "worker-1", at(3))
+    attempt = await store.calls.begin(call, None, Taker("worker-1", at(3)))
     assert (attempt.number, attempt.arguments, attempt.interrupted) == (1, reply.message.calls[0].arguments, False)
     await store.calls.progress(call, 1, 1, {"done": 0.5}, at(4))
     await store.calls.progress(call, 1, 2, [None, "é"], at(5))
@@ -51,10 +51,10 @@ async def test_a_call_is_begun_reports_and_gets_its_result(store: Stores) -> Non
 
 async def test_an_interrupted_call_begins_again_and_knows_it(store: Stores) -> None:
     run, _, (call,) = await called(store, "c1")
-    first = await store.calls.begin(call, None, "worker-1", at(3))
+    first = await store.calls.begin(call, None, Taker("worker-1", at(3)))
     for n in range(1, 12):
         await store.calls.progress(call, 1, n, n, at(4))
-    second = await store.calls.begin(call, None, "worker-2", at(5))
+    second = await store.calls.begin(call, None, Taker("worker-2", at(5)))
     assert (second.number, second.interrupted, second.started) == (2, True, first.started)
     with pytest.raises(FencedError):
         await store.calls.progress(call, 1, 12, "late", at(6))
@@ -72,10 +72,10 @@ async def test_an_interrupted_call_begins_again_and_knows_it(store: Stores) -> N
 
 async def test_each_attempt_of_a_call_has_its_row_and_all_go_with_the_result(store: Stores) -> None:
     run, _, (call,) = await called(store, "c1")
-    await store.calls.begin(call, None, "worker-1", at(3))
-    await store.calls.begin(call, None, "worker-2", at(5))
+    await store.calls.begin(call, None, Taker("worker-1", at(3)))
+    await store.calls.begin(call, None, Taker("worker-2", at(5)))
     await store.calls.hand_over(call, 2, at(6))
-    attempt = await store.calls.begin(call, None, "worker-3", at(7))
+    attempt = await store.calls.begin(call, None, Taker("worker-3", at(7)))
     outcome = await complete(store, call, attempt.number)
     assert [(each.attempt, each.worker, each.outcome, each.recovered) for each in outcome.attempts] == [
         (1, "worker-1", "lost", "none"),
@@ -93,7 +93,7 @@ async def test_each_attempt_of_a_call_has_its_row_and_all_go_with_the_result(sto
 async def test_how_an_attempt_ended_is_told_by_who_gave_the_result(store: Stores) -> None:
     run, _, (one, two, three, four) = await called(store, "c1", "c2", "c3", "c4")
     for call in (one, two, three):
-        await store.calls.begin(call, None, "worker-1", at(3))
+        await store.calls.begin(call, None, Taker("worker-1", at(3)))
     cancelled = ok(one).model_copy(update={"status": "cancelled"})
     stopped = await store.calls.complete(one, cancelled, None, 1, at(4))
     (broken,) = await store.calls.answer(run.run_id, [ok(two)], at(5))
@@ -112,11 +112,11 @@ async def test_an_interrupted_call_that_must_not_repeat_begins_only_the_attempt_
     store: Stores,
 ) -> None:
     _, _, (call,) = await called(store, "c1")
-    first = await store.calls.begin(call, None, "worker-1", at(3), repeats=False)
+    first = await store.calls.begin(call, None, Taker("worker-1", at(3)), repeats=False)
     assert (first.number, first.halted) == (1, None)
     for again in (0, 1, 3):
         unsure = call.model_copy(update={"again": again})
-        halted = await store.calls.begin(unsure, None, "worker-2", at(4), repeats=False)
+        halted = await store.calls.begin(unsure, None, Taker("worker-2", at(4)), repeats=False)
         assert (halted.number, halted.interrupted, halted.halted) == (2, True, "interrupted")
         assert halted.started == first.started
     with pytest.raises(FencedError):
@@ -124,11 +124,11 @@ async def test_an_interrupted_call_that_must_not_repeat_begins_only_the_attempt_
     with pytest.raises(FencedError):
         await complete(store, call, 1)
     agreed = call.model_copy(update={"again": 2})
-    attempt = await store.calls.begin(agreed, '{"q":"other"}', "worker-2", at(6), repeats=False)
+    attempt = await store.calls.begin(agreed, '{"q":"other"}', Taker("worker-2", at(6)), repeats=False)
     assert (attempt.number, attempt.arguments, attempt.halted) == (2, '{"q":"other"}', None)
-    assert (await store.calls.begin(agreed, None, "worker-3", at(7), repeats=False)).halted == "interrupted"
+    assert (await store.calls.begin(agreed, None, Taker("worker-3", at(7)), repeats=False)).halted == "interrupted"
     assert (
-        await store.calls.begin(agreed.model_copy(update={"again": 3}), None, "w", at(8), repeats=False)
+        await store.calls.begin(agreed.model_copy(update={"again": 3}), None, Taker("w", at(8)), repeats=False)
     ).number == 3
     outcome = await complete(store, call, 3)
     assert outcome.attempt == 3
@@ -137,16 +137,16 @@ async def test_an_interrupted_call_that_must_not_repeat_begins_only_the_attempt_
 async def test_a_call_that_was_lost_too_often_is_not_begun_again(store: Stores) -> None:
     _, _, (call,) = await called(store, "c1")
     for attempt in range(1, MOST_LOST + 1):
-        assert (await store.calls.begin(call, None, "worker", at(attempt))).number == attempt
+        assert (await store.calls.begin(call, None, Taker("worker", at(attempt)))).number == attempt
     for repeats in (True, False):
-        halted = await store.calls.begin(call, None, "worker", at(9), repeats=repeats)
+        halted = await store.calls.begin(call, None, Taker("worker", at(9)), repeats=repeats)
         assert (halted.number, halted.halted) == (MOST_LOST + 1, "given_up")
 
 
 async def test_a_result_is_kept_whole_once_however_often_it_comes(store: Stores) -> None:
     run, _, (one, two, three) = await called(store, "c1", "c2", "c3")
     for call in (one, two, three):
-        await store.calls.begin(call, None, "worker-1", at(3))
+        await store.calls.begin(call, None, Taker("worker-1", at(3)))
     whole = "é" * 100_000
     outcomes = [await store.calls.complete(call, ok(call, "é…"), whole, 1, at(4)) for call in (one, two)]
     short = await complete(store, three, 1, "short")
@@ -163,7 +163,7 @@ async def test_a_result_is_kept_whole_once_however_often_it_comes(store: Stores)
 async def test_the_reports_of_calls_with_like_names_are_kept_apart(store: Stores) -> None:
     _, _, (one, two, three) = await called(store, "c", "c:progress:1", "C")
     for call in (one, two, three):
-        await store.calls.begin(call, None, "worker-1", at(3))
+        await store.calls.begin(call, None, Taker("worker-1", at(3)))
         await store.calls.progress(call, 1, 1, call.call_id, at(4))
     for call in (one, two, three):
         assert [report.data for report in (await complete(store, call, 1)).progress] == [call.call_id]
@@ -171,11 +171,11 @@ async def test_the_reports_of_calls_with_like_names_are_kept_apart(store: Stores
 
 async def test_completing_twice_keeps_the_first_result(store: Stores) -> None:
     run, _, (call,) = await called(store, "c1")
-    await store.calls.begin(call, None, "worker-1", at(3))
+    await store.calls.begin(call, None, Taker("worker-1", at(3)))
     first = await complete(store, call, 1)
     head = await store.log.head(run.run_id)
     assert await complete(store, call, 1, "other") == first
-    again = await store.calls.begin(call, None, "worker-2", at(30))
+    again = await store.calls.begin(call, None, Taker("worker-2", at(30)))
     assert again.outcome == first
     assert again.started == first.started
     assert await store.log.head(run.run_id) == head
@@ -183,11 +183,11 @@ async def test_completing_twice_keeps_the_first_result(store: Stores) -> None:
 
 async def test_edited_arguments_are_what_the_tool_runs_with_and_what_the_outcome_says(store: Stores) -> None:
     _, _, (call, other) = await called(store, "c1", "c2")
-    attempt = await store.calls.begin(call, '{"q":"safe"}', "worker-1", at(3))
+    attempt = await store.calls.begin(call, '{"q":"safe"}', Taker("worker-1", at(3)))
     assert attempt.arguments == '{"q":"safe"}'
     outcome = await store.calls.complete(call, ok(call), None, 1, at(4))
     assert outcome.arguments == '{"q":"safe"}'
-    await store.calls.begin(other, '{"q":"cut"}', "worker-1", at(3))
+    await store.calls.begin(other, '{"q":"cut"}', Taker("worker-1", at(3)))
     (closed,) = await store.calls.answer(call.run_id, [ok(other)], at(5))
     assert closed.arguments == '{"q":"cut"}'
     assert closed.started is not None
@@ -195,7 +195,7 @@ async def test_edited_arguments_are_what_the_tool_runs_with_and_what_the_outcome
 
 async def test_answers_stand_once_and_close_what_runs(store: Stores) -> None:
     run, _, (one, two) = await called(store, "c1", "c2")
-    await store.calls.begin(one, None, "worker-1", at(3))
+    await store.calls.begin(one, None, Taker("worker-1", at(3)))
     denied = [Answer(call_id=c.call_id, name=c.name, status="denied", content="no") for c in (one, two)]
     outcomes = await store.calls.answer(run.run_id, denied, at(4))
     assert [(outcome.status, outcome.started is None) for outcome in outcomes] == [("denied", False), ("denied", True)]
@@ -210,7 +210,7 @@ async def test_answers_stand_once_and_close_what_runs(store: Stores) -> None:
 async def test_two_workers_with_one_call_leave_one_result(database_url: str) -> None:
     stores = [Stores.over(database_url), Stores.over(database_url)]
     run, _, (call,) = await called(stores[0], "c1")
-    attempts = await asyncio.gather(*(store.calls.begin(call, None, "w", START) for store in stores))
+    attempts = await asyncio.gather(*(store.calls.begin(call, None, Taker("w", START)) for store in stores))
     assert sorted(each.number for each in attempts) == [1, 2]
     assert {each.started.first for each in attempts} == {attempts[0].started.first}
     results = await asyncio.gather(
@@ -229,7 +229,7 @@ async def test_a_call_that_nobody_made_is_refused(store: Stores) -> None:
     run, _, _ = await called(store, "c1")
     unknown = ToolCall(run_id=run.run_id, step=1, call_id="c9", name="search")
     with pytest.raises(UnknownCallError):
-        await store.calls.begin(unknown, None, "worker-1", at(3))
+        await store.calls.begin(unknown, None, Taker("worker-1", at(3)))
     with pytest.raises(UnknownCallError):
         await complete(store, unknown, 1)
     with pytest.raises(UnknownCallError):
@@ -239,7 +239,7 @@ async def test_a_call_that_nobody_made_is_refused(store: Stores) -> None:
 async def test_a_call_of_an_ended_run_is_not_begun(store: Stores) -> None:
     run, _, (call,) = await called(store, "c1")
     finished, _ = await store.runs.finish(finish(run.run_id), at(8))
-    attempt = await store.calls.begin(call, None, "worker-1", at(9))
+    attempt = await store.calls.begin(call, None, Taker("worker-1", at(9)))
     assert attempt.outcome == finished.closed[0]
     assert attempt.started == finished.closed[0].stamp
     assert type_of((await store.lines(run.run_id))[-1]) == "run.completed"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from longrun.store.attempts import Taker
 from longrun.store.log import FencedError, LostRunError
 from longrun.store.runs import Acceptance, Accepted, KeyReusedError, RunFilter, ThreadBusyError
 from longrun.workflows.contract.events import type_of
@@ -143,7 +144,7 @@ async def test_the_end_is_written_once(store: Stores, outcome: Outcome, event: s
 async def test_the_end_closes_open_steps_and_unanswered_calls(store: Stores) -> None:
     run = await store.accept()
     reply = await store.ask(ModelCall(run_id=run.run_id, step=1), calls("c1", "c2"))
-    await store.calls.begin(tool_call(run.run_id, 1, reply.message.calls[0]), None, "w", at(1))
+    await store.calls.begin(tool_call(run.run_id, 1, reply.message.calls[0]), None, Taker("w", at(1)))
     second = ModelCall(run_id=run.run_id, step=2)
     attempt = await store.begin(second)
     await store.babble(second, attempt, ["half a "])

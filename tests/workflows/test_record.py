@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longrun.runtime.ids import new_id
+from longrun.store.attempts import Taker
 from longrun.store.db.schema import migrate
 from longrun.workflows import record
 from longrun.workflows.contract.events import Event, RunCancelled, RunCompleted, RunFailed, ToolStarted, encode, number
@@ -89,7 +90,7 @@ async def test_any_message_is_told_as_it_was_written(
     said = (Said(text="Hm.", by="ann"), Said(text="Well.", id="w"))
     first = await store.ask(ModelCall(run_id=run_id, step=1), calls("late"))
     late = tool_call(run_id, 1, calls("late").calls[0])
-    await store.calls.begin(late, None, "worker", at(1))
+    await store.calls.begin(late, None, Taker("worker", at(1)))
     reply = await streamed(store, ModelCall(run_id=run_id, step=2, said=said), message, marks, sizes)
     derived = lines(retold(run_id, first, reply))
     written = [line for line in await store.lines(run_id) if b'"type":"tool.' not in line]
@@ -100,7 +101,7 @@ async def test_an_end_tells_what_it_closes(store: Stores) -> None:
     run_id = (await store.accept()).run_id
     message = calls("c1", "c2")
     await store.ask(ModelCall(run_id=run_id, step=1), message)
-    await store.calls.begin(tool_call(run_id, 1, message.calls[0]), None, "worker", at(1))
+    await store.calls.begin(tool_call(run_id, 1, message.calls[0]), None, Taker("worker", at(1)))
     attempt = await store.begin(ModelCall(run_id=run_id, step=2), at(2))
     await store.babble(ModelCall(run_id=run_id, step=2), attempt, ["half", " a"])
     before = len(await store.lines(run_id))

@@ -82,6 +82,12 @@ class Pause(Shape):
     usage: Usage
 
 
+class Stop(Shape):
+    """The calls of a run are cancelled: their workers are to learn of it at once."""
+
+    run_id: str
+
+
 class Verdicts(Shape):
     """Record decisions and expired calls; ``resume`` begins the next turn with them."""
 

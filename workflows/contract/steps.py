@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
-from longrun.workflows.contract.requests import Answers, Finish, Ignore, ModelCall, Pause, ToolCall, Verdicts
+from longrun.workflows.contract.requests import Answers, Finish, Ignore, ModelCall, Pause, Stop, ToolCall, Verdicts
 from longrun.workflows.contract.results import Answered, Finished, Ignored, ModelReply, Paused, Recorded, ToolOutcome
 
 
@@ -51,6 +51,11 @@ class LifecycleSteps(ABC):
     @abstractmethod
     async def note_ignored(self, ignore: Ignore) -> Ignored:
         """Write to the log which signals were ignored."""
+
+    @activity.defn
+    @abstractmethod
+    async def stop_calls(self, stop: Stop) -> None:
+        """Let the workers know that have calls of the run in flight: they ask Temporal whether to stop."""
 
     @activity.defn
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from longrun.store.attempts import CallKey, begin_attempt, charge, end_attempt, recover
+from longrun.store.attempts import CallKey, Taker, begin_attempt, charge, end_attempt, recover
 from longrun.store.db.database import Tx
 from longrun.workflows.contract.messages import Usage
 from longrun.workflows.contract.requests import ModelCall
@@ -20,14 +20,14 @@ async def with_two_attempts(stores: Stores) -> str:
     def job(tx: Tx) -> None:
         tx.exec_driver_sql("DELETE FROM attempts WHERE run_id = ?", (run_id,))
         call = CallKey(run_id, 1)
-        begin_attempt(tx, call, 1, ("one", START), provider="openai/small")
+        begin_attempt(tx, call, 1, Taker("one", START), provider="openai/small")
         charge(tx, call, 1, Usage(input_tokens=10, output_tokens=3), estimated=True)
         end_attempt(tx, call, 1, "lost", START + timedelta(seconds=1))
-        begin_attempt(tx, call, 2, ("two", START + timedelta(seconds=2)), provider="openai/small")
+        begin_attempt(tx, call, 2, Taker("two", START + timedelta(seconds=2)), provider="openai/small")
         recover(tx, call, 2, "reissued")
         charge(tx, call, 2, Usage(input_tokens=10, output_tokens=5))
         end_attempt(tx, call, 2, "completed", START + timedelta(seconds=3))
-        begin_attempt(tx, CallKey(run_id, 1, "call-1"), 1, ("two", START + timedelta(seconds=4)))
+        begin_attempt(tx, CallKey(run_id, 1, "call-1"), 1, Taker("two", START + timedelta(seconds=4)))
 
     await stores.database.write(job)
     return run_id

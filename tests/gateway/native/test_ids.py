@@ -7,6 +7,7 @@ import httpx2
 import pytest
 from sqlmodel import col, select
 
+from longrun.store.attempts import Taker
 from longrun.store.db.tables import OutboxRow
 from longrun.workflows.contract.requests import Answer, ModelCall
 from tests.build import START, calls, tool_call
@@ -70,7 +71,7 @@ async def test_the_result_of_a_call_with_an_odd_id_is_read(stand: Stand, call_id
     message = calls(call_id)
     await stand.stores.ask(ModelCall(run_id=run_id, step=1), message)
     call = tool_call(run_id, 1, message.calls[0])
-    attempt = await stand.stores.calls.begin(call, None, "worker", START)
+    attempt = await stand.stores.calls.begin(call, None, Taker("worker", START))
     done = Answer(call_id=call_id, name=call.name, status="ok", content="found")
     await stand.stores.calls.complete(call, done, None, attempt.number, START)
     results = f"/api/runs/{run_id}/results"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from longrun.store.attempts import Taker
 from longrun.workflows.contract.requests import Answer, ModelCall
 from longrun.workflows.contract.runs import PendingApproval
 from tests.build import START, Stores, calls, pause, tool_call
@@ -16,7 +17,7 @@ async def completed(stores: Stores, call_id: str, content: str, whole: str | Non
     message = calls(call_id)
     await stores.ask(ModelCall(run_id=run_id, step=1), message)
     call = tool_call(run_id, 1, message.calls[0])
-    attempt = await stores.calls.begin(call, None, "worker", START)
+    attempt = await stores.calls.begin(call, None, Taker("worker", START))
     answer = Answer(call_id=call_id, name=call.name, status="ok", content=content)
     await stores.calls.complete(call, answer, whole, attempt.number, START)
     return run_id

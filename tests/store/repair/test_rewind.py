@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from longrun.store.attempts import Taker
 from longrun.store.db.tables import RunRow
 from longrun.store.log import FencedError
 from longrun.store.outbox import Outbox, Signal
@@ -20,7 +21,8 @@ from tests.logcheck import check_settled, parsed
 async def complete_step(store: Stores, run_id: str, step: int, message: Message, execution: str = "one") -> ModelReply:
     """A whole step that comes from an execution."""
     call = ModelCall(run_id=run_id, step=step)
-    attempt = await store.steps.begin(call, "scripted/echo", "worker-1", at(step), Origin(run_id, execution, step - 1))
+    by, origin = Taker("worker-1", at(step)), Origin(run_id, execution, step - 1)
+    attempt = await store.steps.begin(call, "scripted/echo", by, origin)
     return await store.stream(call, attempt, message, at(step))
 
 
@@ -28,7 +30,7 @@ async def answered(store: Stores, run_id: str, step: int, message: Message) -> N
     """The calls of a step run."""
     for part in message.calls:
         call = tool_call(run_id, step, part)
-        attempt = await store.calls.begin(call, None, "worker-1", at(step))
+        attempt = await store.calls.begin(call, None, Taker("worker-1", at(step)))
         answer = Answer(call_id=part.call_id, name=part.name, status="ok", content="done")
         await store.calls.complete(call, answer, None, attempt.number, at(step))
 
@@ -120,7 +122,7 @@ async def test_what_a_tool_of_a_message_that_stands_has_done_stands(store: Store
     await store.runs.finish(finish(run.run_id), at(5))
     await store.runs.admit(Origin(run.run_id, "two", 1), at(6))
     (part,) = calls("c1").calls
-    attempt = await store.calls.begin(tool_call(run.run_id, 1, part), None, "worker-2", at(7))
+    attempt = await store.calls.begin(tool_call(run.run_id, 1, part), None, Taker("worker-2", at(7)))
     assert attempt.outcome
     assert attempt.outcome.content == "done"
     row = await row_of(store, run.run_id)
@@ -132,11 +134,11 @@ async def test_an_end_that_is_taken_back_opens_the_calls_that_it_had_closed(stor
     run, message = await store.accept(), calls("c1", "c2")
     await complete_step(store, run.run_id, 1, message)
     one, two = (tool_call(run.run_id, 1, part) for part in message.calls)
-    await store.calls.begin(one, None, "worker-1", at(2))
+    await store.calls.begin(one, None, Taker("worker-1", at(2)))
     await store.runs.finish(finish(run.run_id), at(3))
     await store.runs.admit(Origin(run.run_id, "two", 1), at(4))
-    halted = await store.calls.begin(one, None, "worker-2", at(5), repeats=False)
-    attempt = await store.calls.begin(two, None, "worker-2", at(5), repeats=False)
+    halted = await store.calls.begin(one, None, Taker("worker-2", at(5)), repeats=False)
+    attempt = await store.calls.begin(two, None, Taker("worker-2", at(5)), repeats=False)
     assert (halted.halted, halted.number) == ("interrupted", 2)
     assert (attempt.halted, attempt.interrupted, attempt.number) == (None, False, 1)
     assert [message.role for message in await store.messages_of(run.run_id)] == ["user", "assistant"]
@@ -182,7 +184,7 @@ async def test_a_run_that_is_idle_takes_back_decisions_but_never_runs_a_call_as_
     assert (approval.status, approval.decision) == ("pending", None)
     assert (await types(store, run.run_id))[-2:] == ["run.waiting", "run.resumed"]
     (part,) = message.calls
-    attempt = await store.calls.begin(tool_call(run.run_id, 1, part), None, "worker-2", at(5), repeats=False)
+    attempt = await store.calls.begin(tool_call(run.run_id, 1, part), None, Taker("worker-2", at(5)), repeats=False)
     assert attempt.halted == "interrupted"
 
 

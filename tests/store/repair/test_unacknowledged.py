@@ -2,6 +2,7 @@
 
 import pytest
 
+from longrun.store.attempts import Taker
 from longrun.store.repair.unacknowledged import LARGEST
 from longrun.workflows.contract.requests import Answer, ModelCall, Verdicts
 from longrun.workflows.contract.results import Finished, ModelReply
@@ -36,7 +37,7 @@ async def test_the_end_tells_of_a_message_that_the_run_does_not_know(store: Stor
 async def test_the_end_tells_of_results_and_closes_the_other_calls(store: Stores) -> None:
     run_id, reply = await called(store, "c1", "c2")
     call = tool_call(run_id, 1, reply.message.calls[0])
-    attempt = await store.calls.begin(call, None, "w", at(1))
+    attempt = await store.calls.begin(call, None, Taker("w", at(1)))
     done = Answer(call_id="c1", name=call.name, status="cancelled", content="cut")
     outcome = await store.calls.complete(call, done, None, attempt.number, at(2))
     finished = await ended(store, run_id)

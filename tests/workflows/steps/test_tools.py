@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 from typing_extensions import override
 
-from longrun.activities.heartbeat import heartbeats
+from longrun.activities.in_flight import InFlight
 from longrun.activities.toolbox.registry import Tool, tool
 from longrun.store.attempts import Attempts
 from longrun.workflows.contract.events import ToolCompleted
@@ -41,7 +41,7 @@ class _Broken(ToolSteps):
     @override
     @activity.defn
     async def run_tool(self, call: ToolCall) -> ToolOutcome:
-        async with heartbeats(0):
+        async with InFlight("broken").heartbeats(call.run_id, 0):
             with suppress(asyncio.CancelledError):
                 await self.gate.passed()
         raise FULL

@@ -27,7 +27,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop the tables."""
     for table in (
-        *("bindings", "outbox", "approvals", "attempts", "blobs", "calls", "messages", "steps"),
+        *("bindings", "outbox", "approvals", "attempts", "leases", "blobs", "calls", "messages", "steps"),
         *("results", "segments", "heads", "turns", "runs", "threads", "tools", "agents"),
     ):
         op.drop_table(table)
@@ -78,6 +78,7 @@ def _runs() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("executions", sa.Text(), nullable=True),
         sa.Column("rewound", sa.Boolean(), nullable=False),
+        sa.Column("stopping", sa.Boolean(), nullable=False),
         sa.Column("idempotency_key", sa.String(), nullable=True),
         sa.Column("idempotency_hash", sa.String(), nullable=True),
         sa.Column("created_at", _TIME, nullable=False),
@@ -89,6 +90,8 @@ def _runs() -> None:
     op.create_index("ix_runs_agent", "runs", ["agent"])
     op.create_index("ix_runs_status", "runs", ["status", "id"])
     op.create_index("ix_runs_thread", "runs", ["thread_id", "position"])
+    stopping = sa.text("stopping")
+    op.create_index("ix_runs_stopping", "runs", ["id"], sqlite_where=stopping, postgresql_where=stopping)
     op.create_table(
         "turns",
         sa.Column("run_id", sa.String(), nullable=False),
@@ -198,7 +201,16 @@ def _attempts() -> None:
         sa.Column("tokens_out", sa.Integer(), nullable=True),
         sa.Column("estimated", sa.Boolean(), nullable=False),
         sa.Column("recovered", sa.String(), nullable=False),
+        sa.Column("token", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", "step", "call_id", "attempt"),
+    )
+    is_open = sa.text("outcome IS NULL")
+    op.create_index("ix_attempts_open", "attempts", ["worker"], sqlite_where=is_open, postgresql_where=is_open)
+    op.create_table(
+        "leases",
+        sa.Column("worker", sa.String(), nullable=False),
+        sa.Column("beat", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("worker"),
     )
 
 

@@ -1,12 +1,15 @@
-"""Heartbeats come from the background as long as the work goes on, and no longer."""
+"""Heartbeats come from the background as long as the work goes on, at once where the run stops, and no longer."""
 
 import asyncio
+import logging
 
 import pytest
 from temporalio.activity import ActivityCancellationDetails
 from temporalio.testing import ActivityEnvironment
 
-from longrun.activities.heartbeat import cancelled_by_run, heartbeats
+from longrun.activities.ends import cancelled_by_run
+from longrun.activities.in_flight import InFlight
+from longrun.store.db.database import StoreUnavailableError
 from tests.harness import until
 
 
@@ -36,15 +39,41 @@ async def _others_running(before: "set[asyncio.Task[object]]") -> bool:
     return bool(asyncio.all_tasks() - before - {asyncio.current_task()})
 
 
-async def test_silent_work_beats_at_once_and_again() -> None:
-    pulse = Pulse()
+async def test_silent_work_beats_at_once_and_whenever_its_run_stops() -> None:
+    pulse, calls = Pulse(), InFlight("worker")
+
+    async def stopping() -> list[str]:
+        return ["run", "another"]
 
     async def work() -> str:
-        async with heartbeats(0):
-            await pulse.beaten(2)
+        async with calls.heartbeats("run", 0):
+            await pulse.beaten(1)
+            watching = asyncio.create_task(calls.watch(stopping))
+            await pulse.beaten(3)
+            watching.cancel()
             return "done"
 
     assert await pulse.environment.run(work) == "done"
+
+
+async def test_calls_of_a_store_that_is_away_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "longrun.activities.in_flight")
+    pulse, calls, asked = Pulse(), InFlight("worker"), asyncio.Semaphore(0)
+
+    async def away() -> list[str]:
+        asked.release()
+        raise StoreUnavailableError("it is away")
+
+    async def work() -> str:
+        async with calls.heartbeats("run", 0):
+            watching = asyncio.create_task(calls.watch(away))
+            for _ in range(2):
+                await asked.acquire()
+            watching.cancel()
+            return "done"
+
+    assert await pulse.environment.run(work) == "done"
+    assert "it is away" in caplog.text
 
 
 async def test_the_heart_stops_with_the_work_even_if_that_fails() -> None:
@@ -52,7 +81,7 @@ async def test_the_heart_stops_with_the_work_even_if_that_fails() -> None:
     before = asyncio.all_tasks()
 
     async def work() -> None:
-        async with heartbeats(0):
+        async with InFlight("worker").heartbeats("run", 0):
             await pulse.beaten(1)
             raise ValueError("the work failed")
 

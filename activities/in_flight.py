@@ -1,0 +1,89 @@
+"""The calls that this worker has in flight: who it is, what it says of them to Temporal, and when they are to stop."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+
+from temporalio import activity
+
+from longrun.runtime.clock import now
+from longrun.runtime.plain import PlainError
+from longrun.store.attempts import Taker
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = 20.0
+"""Seconds between two heartbeats of a call. Whether the worker lives its lease tells, not they."""
+LOOK = 0.25
+"""Seconds between two looks for runs that stop, however many calls there are."""
+
+
+class Pulse:
+    """The heartbeat of a call. ``seen`` is the last seq that it has written, which readers may have seen."""
+
+    def __init__(self, seen: int) -> None:
+        self.seen = seen
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Send one now: Temporal answers it with the cancellation, if there is one."""
+        self._asked.set()
+
+    async def beat(self) -> None:
+        """Send heartbeats until cancelled."""
+        while True:
+            activity.heartbeat(self.seen)
+            try:
+                async with asyncio.timeout(INTERVAL):
+                    await self._asked.wait()
+            except TimeoutError:
+                continue
+            self._asked.clear()
+
+
+class InFlight:
+    """The model calls and tool calls of a worker.
+
+    Args:
+        worker: The worker's name.
+    """
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        self._pulses: defaultdict[str, set[Pulse]] = defaultdict(set)
+
+    def taker(self) -> Taker:
+        """Who begins the attempt of the activity that runs: this worker, now."""
+        return Taker(self.worker, now(), activity.info().task_token)
+
+    @asynccontextmanager
+    async def heartbeats(self, run_id: str, seen: int) -> AsyncGenerator[Pulse]:
+        """Send heartbeats of a call while the block runs, the first one with this seq."""
+        pulse = Pulse(seen)
+        self._pulses[run_id].add(pulse)
+        beating = asyncio.create_task(pulse.beat())
+        try:
+            yield pulse
+        finally:
+            beating.cancel()
+            self._pulses[run_id].discard(pulse)
+            if not self._pulses[run_id]:
+                del self._pulses[run_id]
+
+    async def watch(self, stopping: Callable[[], Awaitable[Collection[str]]]) -> None:
+        """Have the calls of runs that stop learn of it at once, until cancelled.
+
+        Args:
+            stopping: Finds the runs that are about to end and wait for their calls.
+        """
+        while True:
+            if self._pulses:
+                try:
+                    for run_id in self._pulses.keys() & set(await stopping()):
+                        for pulse in self._pulses[run_id]:
+                            pulse.ask()
+                except PlainError as error:  # the store is away; the calls learn of it with their next heartbeats
+                    logger.debug("which runs stop is not known: %s", error)
+            await asyncio.sleep(LOOK)

@@ -1,0 +1,127 @@
+"""A lease ends with the process that holds it, and with nothing else; what the process held is given back then."""
+
+import asyncio
+import logging
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
+
+import pytest
+import pytest_asyncio
+
+from longrun.runtime.temporal import TemporalUnavailableError
+from longrun.store.attempts import Taker
+from longrun.store.leases.lease import Beats, Leases
+from longrun.store.leases.takeover import Takeover
+from longrun.store.leases.where import lease_in, leases_in
+from longrun.workflows.contract.requests import ModelCall
+from tests.build import START, Stores
+from tests.harness import until
+from tests.patience import PATIENCE
+
+NEVER = Beats(frozen=10 * PATIENCE)
+
+
+@pytest_asyncio.fixture
+async def store(database_url: str) -> AsyncIterator[Stores]:
+    stores = Stores.over(database_url)
+    yield stores
+    await stores.database.aclose()
+
+
+@contextmanager
+def held(url: str, worker: str) -> Generator["subprocess.Popen[str]"]:
+    """A process that holds a lease."""
+    command = [sys.executable, "-m", "tests.store.leases.holder", url, worker]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def over(leases: Leases, *workers: str) -> bool:
+    """Wait until exactly these are over."""
+
+    async def look() -> bool:
+        return set(await leases.over()) == set(workers)
+
+    return await until(look, f"the end of {workers}", PATIENCE)
+
+
+async def test_the_lease_of_a_process_that_is_killed_is_over(database_url: str, store: Stores) -> None:
+    leases = leases_in(store.database, NEVER)
+    with held(database_url, "one") as one, held(database_url, "two"):
+        assert await leases.over() == []
+        one.kill()
+        await over(leases, "one")
+        await leases.forget("one")
+        assert await leases.over() == []
+
+
+async def test_a_process_that_is_held_up_is_not_dead_until_it_counts_as_frozen(
+    database_url: str, store: Stores
+) -> None:
+    patient, strict = leases_in(store.database, NEVER), leases_in(store.database, Beats(frozen=5))
+    with held(database_url, "one") as one, held(database_url, "two"):
+        assert await strict.over() == []
+        one.send_signal(signal.SIGSTOP)
+        await over(strict, "one")
+        assert await patient.over() == []
+        await strict.forget("one")
+        assert await strict.over() == []
+        one.send_signal(signal.SIGCONT)  # it is back, and holds a lease again
+        one_again = leases_in(store.database, Beats(frozen=5))
+
+        async def dead() -> bool:
+            one.kill() if one.poll() is None else None
+            return "one" in await one_again.over()
+
+        await asyncio.sleep(3)
+        await until(dead, "the end of one", PATIENCE)
+
+
+async def test_a_lease_that_is_given_back_is_not_over(store: Stores) -> None:
+    lease, leases = lease_in(store.database, "one"), leases_in(store.database, NEVER)
+    lease.hold()
+    assert await leases.over() == []
+    lease.release()
+    assert await leases.over() == []
+
+
+async def test_what_a_dead_worker_held_is_given_back_and_nothing_else(
+    database_url: str, store: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "longrun.store.leases.takeover")
+    runs = [(await store.accept()).run_id for _ in range(3)]
+    takers = [Taker("one", START, b"first"), Taker("one", START, b"second"), Taker("two", START, b"third")]
+    for run_id, taker in zip(runs, takers, strict=True):
+        await store.steps.begin(ModelCall(run_id=run_id, step=1), "scripted/echo", taker)
+    await store.steps.begin(ModelCall(run_id=runs[1], step=1), "scripted/echo", Taker("two", START, b"fourth"))
+    given: list[bytes] = []
+    away = True
+
+    async def give_back(token: bytes) -> None:
+        if away:
+            raise TemporalUnavailableError("it is away")
+        given.append(token)
+
+    takeover = Takeover(store.database, leases_in(store.database, NEVER), give_back)
+    with held(database_url, "one") as one, held(database_url, "two"):
+        watching = asyncio.create_task(takeover.serve())
+        one.kill()
+        await until(lambda: _said(caplog, "it is away"), "Temporal to be missed", PATIENCE)
+        away = False
+        await until(lambda: _said(caplog, "1 calls that it held"), "the takeover", PATIENCE)
+        await over(leases_in(store.database, NEVER))
+        watching.cancel()
+        await asyncio.wait([watching])
+    assert given == [b"first"]
+
+
+async def _said(caplog: pytest.LogCaptureFixture, what: str) -> bool:
+    return what in caplog.text
