@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from temporalio import activity
 
@@ -15,7 +15,8 @@ from longrun.store.attempts import Taker
 logger = logging.getLogger(__name__)
 
 INTERVAL = 20.0
-"""Seconds between two heartbeats of a call. Whether the worker lives its lease tells, not they."""
+"""Seconds between two heartbeats of a call, which come sooner at first. The lease tells that the worker lives."""
+_FIRST = 1.0
 LOOK = 0.25
 """Seconds between two looks for runs that stop, however many calls there are."""
 
@@ -25,22 +26,22 @@ class Pulse:
 
     def __init__(self, seen: int) -> None:
         self.seen = seen
-        self._asked = asyncio.Event()
+        self._wanted = asyncio.Event()
 
     def ask(self) -> None:
         """Send one now: Temporal answers it with the cancellation, if there is one."""
-        self._asked.set()
+        self._wanted.set()
 
     async def beat(self) -> None:
         """Send heartbeats until cancelled."""
+        pause = _FIRST
         while True:
             activity.heartbeat(self.seen)
-            try:
-                async with asyncio.timeout(INTERVAL):
-                    await self._asked.wait()
-            except TimeoutError:
-                continue
-            self._asked.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            pause = min(2 * pause, INTERVAL)
 
 
 class InFlight:

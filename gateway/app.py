@@ -47,7 +47,7 @@ from longrun.store.db.database import Database
 from longrun.store.db.schema import migrate
 from longrun.store.leases.takeover import Takeover
 from longrun.store.leases.where import leases_in
-from longrun.store.log import LogReader
+from longrun.store.log_reader import LogReader
 from longrun.store.notify.datagrams import DatagramListener, DatagramNotifier
 from longrun.store.notify.postgres import NotifyListener
 from longrun.store.outbox import Outbox

@@ -123,8 +123,7 @@ class Runs:
         Raises:
             StoreUnavailableError: The database failed.
         """
-        final = ", ".join(f"'{status}'" for status in FINAL)
-        note = f"UPDATE runs SET stopping = TRUE WHERE id = ? AND status NOT IN ({final})"  # noqa: S608 - names of ours
+        note = "UPDATE runs SET stopping = TRUE WHERE id = ? AND ended_at IS NULL"
         await self._database.write(lambda tx: run_sql(tx, note, run_id))
 
     async def stopping(self) -> list[str]:

@@ -5,32 +5,27 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from longrun.store.attempts import (
-    CallKey,
     Taker,
-    begin_attempt,
     charge,
     charge_same_input,
     drop_resume_point,
     end_attempt,
     entries_of,
     keep_resume_point,
-    last_attempt,
     recover,
 )
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import run_sql
-from longrun.store.journal import rewinds
-from longrun.store.log import Append, append, check, lock, lock_open, skip_seen, step_fence, supersede
+from longrun.store.log import Append, append, check, lock, step_fence
 from longrun.store.repair.rewind import Origin, admit
 from longrun.store.step_attempts import (
     StepAttempt,
     charge_guess,
     charge_lost,
-    count_attempts,
     estimated_input,
     load_attempt,
-    partial_answer,
 )
+from longrun.store.step_starts import begin_step, restart_step, supersede_step
 from longrun.store.traces import settle, write
 from longrun.workflows import record
 from longrun.workflows.contract.attempts import Recovery, ResumePoint
@@ -40,12 +35,9 @@ from longrun.workflows.contract.requests import ModelCall
 from longrun.workflows.contract.results import (
     Failed,
     ModelReply,
-    Notice,
     OpenStep,
     Span,
     Stamp,
-    StepOpened,
-    Superseded,
 )
 
 MOST_LOST = 25
@@ -86,7 +78,7 @@ class Steps:
             if origin:
                 admit(tx, origin, by.at)
             seen = origin.seen if origin else 0
-            attempt = _begin(tx, call, model, by, self._most_lost, seen)
+            attempt = begin_step(tx, call, model, by, self._most_lost, seen)
             if isinstance(attempt, int):
                 return attempt
             taken = frozenset(call_id for rewind in attempt.opened.rewinds for call_id in rewind.calls)
@@ -115,10 +107,10 @@ class Steps:
             lock(tx, attempt.run_id)
             check(tx, step_fence(attempt.run_id, attempt.step, attempt.number))
             if not reissued:
-                return _restart(tx, attempt, now, charged=None)
+                return restart_step(tx, attempt, now, charged=None)
             recover(tx, attempt.key, attempt.number, "reissued")
             drop_resume_point(tx, attempt.key, attempt.number)
-            return _restart(tx, attempt, now, charged=attempt.number - 1)
+            return restart_step(tx, attempt, now, charged=attempt.number - 1)
 
         return await self._database.write(job)
 
@@ -217,78 +209,10 @@ def close_open_steps(tx: Tx, run_id: str, now: datetime) -> tuple[OpenStep, ...]
         end_attempt(tx, known.key, known.number, "cancelled", now)
         charge_lost(tx, known, known.number)
         charge_same_input(tx, known.key, estimated_input(tx, known.key))
-        notices = _supersede(tx, known, now)
+        notices = supersede_step(tx, known, now)
         attempts = entries_of(tx, known.key)
         closed.append(OpenStep(opened=known.opened, notices=notices, attempts=attempts))
     return tuple(closed)
-
-
-def _begin(  # noqa: PLR0913, PLR0917 - what a step is begun with
-    tx: Tx, call: ModelCall, model: str, by: Taker, most_lost: int, seen: int
-) -> StepAttempt | int:
-    """The attempt that begins, or how many were lost if there must not be another one."""
-    lock(tx, call.run_id)
-    known = load_attempt(tx, call.run_id, call.step)
-    if known and known.reply:
-        return known
-    lock_open(tx, call.run_id)
-    if known is None:
-        return _open(tx, call, model, by, seen)
-    end_attempt(tx, known.key, known.number, "lost", by.at)
-    if (lost := count_attempts(tx, known, "lost")) >= most_lost:
-        return lost
-    skipped = skip_seen(tx, known.run_id, seen, known.step, known.author)
-    partial = None if skipped else partial_answer(tx, known)
-    attempt = replace(known, number=known.number + 1, failures=count_attempts(tx, known, "failed"), partial=partial)
-    if partial is None:
-        begin_attempt(tx, attempt.key, attempt.number, by, provider=model, recovered="reissued")
-        return _restart(tx, attempt, by.at, charged=known.number)
-    if not partial.deltas:
-        attempt = replace(attempt, author=attempt.number)
-    point = partial.resume_point
-    at = {"response_id": point.response_id, "provider_cursor": point.cursor, "provider_state": point.state}
-    begin_attempt(tx, attempt.key, attempt.number, by, provider=model, **at)
-    return _hold(tx, attempt)
-
-
-def _open(tx: Tx, call: ModelCall, model: str, by: Taker, seen: int) -> StepAttempt:
-    """The first attempt of a step; or the second, if the store has lost what readers have seen of the first."""
-    key, resets = CallKey(call.run_id, call.step), rewinds(tx, call.run_id)
-    number = 1 + last_attempt(tx, key) if resets else 1
-    lost = number if skip_seen(tx, call.run_id, seen, call.step, number) else 0
-    if lost:
-        begin_attempt(tx, key, lost, Taker("unknown", by.at), provider=model)
-        end_attempt(tx, key, lost, "lost", by.at)
-        number += 1
-    stamp = Stamp(first=0, at=by.at)
-    opened = StepOpened(step=call.step, stamp=stamp, model=model, said=call.said, attempt=number, rewinds=resets)
-    opened = write(tx, call.run_id, opened)
-    begin_attempt(tx, key, number, by, provider=model, recovered="reissued" if lost else "none")
-    attempt = StepAttempt(call.run_id, number, number, opened)
-    return _restart(tx, replace(attempt, author=lost), by.at, charged=lost) if lost else attempt
-
-
-def _restart(tx: Tx, attempt: StepAttempt, now: datetime, *, charged: int | None) -> StepAttempt:
-    if charged is not None:
-        charge_lost(tx, attempt, charged)
-    notices = _supersede(tx, attempt, now)
-    return _hold(tx, replace(attempt, author=attempt.number, notices=notices, partial=None))
-
-
-def _hold(tx: Tx, attempt: StepAttempt) -> StepAttempt:
-    hold = "UPDATE steps SET attempt = ?, author = ? WHERE run_id = ? AND step = ?"
-    run_sql(tx, hold, attempt.number, attempt.author, attempt.run_id, attempt.step)
-    return attempt
-
-
-def _supersede(tx: Tx, attempt: StepAttempt, now: datetime) -> tuple[Notice, ...]:
-    """Supersede the deltas of an attempt; the notices of its step with the one of that."""
-    span = supersede(tx, attempt.run_id, attempt.step, attempt.author)
-    if span is None:
-        return attempt.notices
-    stamp = Stamp(first=0, at=now)
-    notice = Superseded(step=attempt.step, attempt=attempt.author, first=span.first, last=span.last, stamp=stamp)
-    return (*attempt.notices, write(tx, attempt.run_id, notice))
 
 
 def _keep(tx: Tx, attempt: StepAttempt, reply: ModelReply, last: int) -> ModelReply:

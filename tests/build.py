@@ -15,7 +15,7 @@ from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
 from longrun.store.db.database import Committed, Database
 from longrun.store.db.tables import MessageRow
-from longrun.store.log import LogReader
+from longrun.store.log_reader import LogReader
 from longrun.store.messages import Messages
 from longrun.store.runs import Acceptance, Runs
 from longrun.store.step_attempts import StepAttempt

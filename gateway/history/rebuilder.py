@@ -16,7 +16,7 @@ from longrun.runtime.clock import now
 from longrun.store.blobs import Blobs
 from longrun.store.db.database import Database
 from longrun.store.journal import Journal
-from longrun.store.log import LogReader
+from longrun.store.log_reader import LogReader
 from longrun.store.repair.restore import RunHistory, restore_run
 from longrun.store.repair.rewind import IdleExecution, rewind_idle
 from longrun.store.runs import Runs

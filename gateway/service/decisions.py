@@ -12,7 +12,7 @@ from longrun.runtime.failpoints import reached
 from longrun.store.agents import Agents
 from longrun.store.approvals import ApprovalFilter, Approvals, Requested
 from longrun.store.db.tables import ApprovalRow
-from longrun.store.log import LogReader
+from longrun.store.log_reader import LogReader
 from longrun.store.outbox import Signal
 from longrun.workflows.contract.runs import Decision
 from longrun.workflows.contract.views import ApprovalView

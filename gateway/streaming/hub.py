@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 
 from longrun.store.db.database import StoreUnavailableError
-from longrun.store.log import LogReader, Segment
+from longrun.store.log_reader import LogReader, Segment
 
 logger = logging.getLogger(__name__)
 

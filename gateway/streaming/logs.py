@@ -16,7 +16,7 @@ from longrun.gateway.http.sse import BrokenOffError, EventStream
 from longrun.gateway.streaming.tail import Chunk, PrunedError, Tail
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.db.database import StoreUnavailableError
-from longrun.store.log import LogReader
+from longrun.store.log_reader import LogReader
 from longrun.workflows.contract.views import LogView
 
 Render = Callable[[bytes], bytes]

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
 from longrun.gateway.streaming.hub import Hub, Subscription
-from longrun.store.log import LogReader, Segment
+from longrun.store.log_reader import LogReader, Segment
 from longrun.workflows.contract.events import TERMINAL, type_of
 from longrun.workflows.contract.views import LogView
 

@@ -12,7 +12,7 @@ from longrun.runtime.settings import Settings
 from longrun.store.db.database import Database
 from longrun.store.db.engines import sqlite_file
 from longrun.store.db.schema import migrate
-from longrun.store.log import LogReader
+from longrun.store.log_reader import LogReader
 from longrun.store.notify.datagrams import DatagramNotifier
 from longrun.store.runs import Runs
 

@@ -58,17 +58,17 @@ async def test_silent_work_beats_at_once_and_whenever_its_run_stops() -> None:
 
 async def test_calls_of_a_store_that_is_away_go_on(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "longrun.activities.in_flight")
-    pulse, calls, asked = Pulse(), InFlight("worker"), asyncio.Semaphore(0)
+    pulse, calls, looked = Pulse(), InFlight("worker"), asyncio.Semaphore(0)
 
-    async def away() -> list[str]:
-        asked.release()
+    async def unavailable() -> list[str]:
+        looked.release()
         raise StoreUnavailableError("it is away")
 
     async def work() -> str:
         async with calls.heartbeats("run", 0):
-            watching = asyncio.create_task(calls.watch(away))
+            watching = asyncio.create_task(calls.watch(unavailable))
             for _ in range(2):
-                await asked.acquire()
+                await looked.acquire()
             watching.cancel()
             return "done"
 

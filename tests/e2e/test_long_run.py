@@ -9,7 +9,7 @@ from temporalio.client import Client
 from longrun.gateway.history.rebuilder import Rebuilder
 from longrun.runtime.temporal import temporal_connection
 from longrun.store.db.database import Database
-from longrun.store.log import LogReader
+from longrun.store.log_reader import LogReader
 from longrun.store.runs import Runs
 from longrun.workflows.contract.events import EVENT
 from tests.logcheck import check_log

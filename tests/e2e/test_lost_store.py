@@ -24,14 +24,14 @@ pytestmark = pytest.mark.server
 SCRIPT = """
 turns:
   - - {tokens_per_second: 20}
-    - text: "WORDS"
+    - text: "SPEECH"
   - - text: "never asked"
 """
-WORDS = " ".join(f"word{n}" for n in range(200))
+SPEECH = " ".join(f"word{n}" for n in range(200))
 AGENT = {"model": "scripted/slow"}
 
 
-async def heard(temporal: str, run_id: str) -> int:
+async def reported(temporal: str, run_id: str) -> int:
     """The last seq of which the run's activity has told Temporal."""
     client = await Client.connect(temporal)
     try:
@@ -39,8 +39,8 @@ async def heard(temporal: str, run_id: str) -> int:
     except RPCError:  # it is not started yet
         return 0
     pending: list[PendingActivityInfo] = list(described.raw_description.pending_activities)
-    told = [each.heartbeat_details.payloads[0].data for each in pending if each.HasField("heartbeat_details")]
-    return max(map(int, told), default=0)
+    details = [each.heartbeat_details.payloads[0].data for each in pending if each.HasField("heartbeat_details")]
+    return max(map(int, details), default=0)
 
 
 async def lose(gateway: GatewayProcess) -> None:
@@ -51,11 +51,11 @@ async def lose(gateway: GatewayProcess) -> None:
     await gateway.start()
 
 
-async def read_until(front: Front, run_id: str, told: int, temporal: str) -> list[dict[str, Any]]:
-    """What a reader has seen when Temporal was told of a seq beyond ``told``."""
+async def read_until(front: Front, run_id: str, before: int, temporal: str) -> list[dict[str, Any]]:
+    """What a reader has seen when Temporal was told of a seq beyond ``before``."""
 
     async def seen() -> bool:
-        return await heard(temporal, run_id) > told
+        return await reported(temporal, run_id) > before
 
     await until(seen, "a heartbeat that tells of text", PATIENCE)
     page = (await front.http.get(f"/api/runs/{run_id}/events", params={"limit": 5000, "view": "raw"})).json()
@@ -69,7 +69,7 @@ async def test_seqs_of_text_that_the_store_has_lost_are_not_given_again(temporal
         httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
     ):
         front = Front(gateway.url, http, gateway.settings)
-        (home / "slow.yaml").write_text(SCRIPT.replace("WORDS", WORDS))
+        (home / "slow.yaml").write_text(SCRIPT.replace("SPEECH", SPEECH))
         scripts = {"LONGRUN_SCRIPTS": str(home)}
         async with worker_process(gateway.settings, temporal, scripts) as worker:
             run_id = (await front.start(AGENT))["id"]
@@ -81,14 +81,14 @@ async def test_seqs_of_text_that_the_store_has_lost_are_not_given_again(temporal
             run = await front.ended(run_id)
         assert run["status"] == "completed"
         last = before[-1]["seq"]
-        rest = parsed(data for _, _, data in await front.frames(run_id, f"?view=raw&starting_after={last}"))
-        (notice,) = of_type(rest, "attempt.superseded")
+        following = parsed(data for _, _, data in await front.frames(run_id, f"?view=raw&starting_after={last}"))
+        (notice,) = of_type(following, "attempt.superseded")
         assert isinstance(notice, AttemptSuperseded)
         first = next(event["seq"] for event in before if event["type"] == "text.delta")
         assert notice.first <= first <= last <= notice.last
-        text = [event.delta for event in rest if isinstance(event, TextDelta)]
+        text = [event.delta for event in following if isinstance(event, TextDelta)]
         assert "".join(text) == "Here it is."
-        assert [event.attempt for event in rest if isinstance(event, StepStarted)] == [2]
+        assert [event.attempt for event in following if isinstance(event, StepStarted)] == [2]
         assert [(each["attempt"], each["outcome"]) for each in run["attempts"]] == [(1, "lost"), (2, "completed")]
         check_settled(parsed(data for _, _, data in await front.frames(run_id)))
         await assert_rebuilt(front, temporal, run_id)
@@ -119,7 +119,7 @@ async def test_seqs_of_reports_that_the_store_has_lost_are_not_given_again(tempo
         seen = {event["seq"]: event for event in before}
         after = (await http.get(f"/api/runs/{run_id}/events", params={"limit": 5000, "view": "raw"})).json()["events"]
         assert not [event for event in after if event["seq"] in seen and event != seen[event["seq"]]]
-        rest = [event for event in after if event["seq"] > before[-1]["seq"]]
-        assert [event["data"]["attempt"] for event in rest if event["type"] == "tool.progress"] == [2, 2, 2]
-        assert len([event for event in rest if event["type"] == "tool.completed"]) == 1
+        following = [event for event in after if event["seq"] > before[-1]["seq"]]
+        assert [event["data"]["attempt"] for event in following if event["type"] == "tool.progress"] == [2, 2, 2]
+        assert len([event for event in following if event["type"] == "tool.completed"]) == 1
         await assert_rebuilt(front, temporal, run_id)

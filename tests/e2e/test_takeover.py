@@ -46,16 +46,16 @@ async def test_all_calls_of_a_killed_worker_are_taken_over_and_none_of_another(t
         environ = {"LONGRUN_SCRIPTS": str(home)}
         workspace = gateway.settings.workspace_folder
 
-        async def begun(number: int) -> bool:
+        async def started(number: int) -> bool:
             return len(noted(workspace)) == number
 
         async with worker_process(gateway.settings, temporal, environ) as doomed:
             agent = {"model": "scripted/watches", "tools": ["watch"]}
             runs = [(await front.start(agent))["id"] for _ in range(CALLS)]
-            await until(lambda: begun(CALLS), "all calls", PATIENCE)
+            await until(lambda: started(CALLS), "all calls", PATIENCE)
             async with worker_process(gateway.settings, temporal, environ):
                 doomed.signal(signal.SIGKILL)
-                await until(lambda: begun(2 * CALLS), "all calls again", PATIENCE)
+                await until(lambda: started(2 * CALLS), "all calls again", PATIENCE)
                 assert sorted(noted(workspace)) == sorted(f"{run_id} {n}" for run_id in runs for n in (1, 2))
                 for run_id in runs:
                     (workspace / f"{run_id}.2").touch()

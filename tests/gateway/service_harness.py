@@ -25,7 +25,7 @@ from longrun.runtime.clock import now
 from longrun.runtime.ids import new_id
 from longrun.store.db.database import Tx
 from longrun.store.db.tables import OutboxRow, RunRow
-from longrun.store.log import Segment
+from longrun.store.log_reader import Segment
 from longrun.store.outbox import Outbox
 from longrun.store.repair.restore import RunHistory
 from longrun.store.runs import Acceptance

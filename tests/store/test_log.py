@@ -11,7 +11,8 @@ from sqlalchemy import create_engine, text
 from longrun.store.db.database import Tx
 from longrun.store.db.engines import driver
 from longrun.store.db.sql import insert_into
-from longrun.store.log import Append, FencedError, LogReader, Segment, append, restore
+from longrun.store.log import Append, FencedError, append, restore
+from longrun.store.log_reader import LogReader, Segment
 from longrun.store.runs import insert_run
 from longrun.workflows.contract.events import ToolProgress, type_of
 from longrun.workflows.contract.requests import ModelCall

@@ -8,6 +8,7 @@ import pytest
 SERVER = {"aiosqlite", "alembic", "anthropic", "mcp", "openai", "sqlalchemy", "sqlmodel", "starlette", "uvicorn"}
 HEAVY = SERVER | {"httpx2", "prompt_toolkit", "pydantic_settings", "temporalio", "yaml"}
 _RUN = """
+import os
 import sys
 from longrun.cli.main import main
 sys.argv[1:] = {arguments!r}
@@ -15,7 +16,8 @@ try:
     main()
 except SystemExit:
     pass
-print(*sorted(sys.modules), file=sys.stderr)
+print(*sorted(sys.modules), file=sys.stderr, flush=True)
+os._exit(0)
 """
 
 

@@ -92,10 +92,10 @@ async def test_a_write_that_fails_hurts_none_of_its_group(database: Database) ->
 
 
 async def test_a_session_that_fails_says_why_without_what_was_asked_for(database: Database) -> None:
-    asked = text("SELECT 1 FROM nowhere WHERE name = :name").bindparams(name="secret")
+    query = text("SELECT 1 FROM nowhere WHERE name = :name").bindparams(name="secret")
     with pytest.raises(StoreUnavailableError, match="nowhere") as failed:
         async with database.session() as session:
-            await (await session.connection()).execute(asked)
+            await (await session.connection()).execute(query)
     assert "secret" not in str(failed.value)
 
 

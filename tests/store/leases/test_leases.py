@@ -103,10 +103,10 @@ async def test_what_a_dead_worker_held_is_given_back_and_nothing_else(
         await store.steps.begin(ModelCall(run_id=run_id, step=1), "scripted/echo", taker)
     await store.steps.begin(ModelCall(run_id=runs[1], step=1), "scripted/echo", Taker("two", START, b"fourth"))
     given: list[bytes] = []
-    away = True
+    unavailable = True
 
     async def give_back(token: bytes) -> None:
-        if away:
+        if unavailable:
             raise TemporalUnavailableError("it is away")
         given.append(token)
 
@@ -115,7 +115,7 @@ async def test_what_a_dead_worker_held_is_given_back_and_nothing_else(
         watching = asyncio.create_task(takeover.serve())
         one.kill()
         await until(lambda: _said(caplog, "it is away"), "Temporal to be missed", PATIENCE)
-        away = False
+        unavailable = False
         await until(lambda: _said(caplog, "1 calls that it held"), "the takeover", PATIENCE)
         await over(leases_in(store.database, NEVER))
         watching.cancel()

@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Make the tables."""
     _agents()
     _runs()
+    _turns()
     _log()
     _steps()
     _calls()
@@ -92,6 +93,9 @@ def _runs() -> None:
     op.create_index("ix_runs_thread", "runs", ["thread_id", "position"])
     stopping = sa.text("stopping")
     op.create_index("ix_runs_stopping", "runs", ["id"], sqlite_where=stopping, postgresql_where=stopping)
+
+
+def _turns() -> None:
     op.create_table(
         "turns",
         sa.Column("run_id", sa.String(), nullable=False),
