@@ -30,7 +30,7 @@ from longrun.runtime.clock import now
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.plain import PlainError
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import RPC_TIMEOUT, answered, give_back, identity_of, temporal_connection
+from longrun.runtime.temporal import RPC_TIMEOUT, answered, give_back, give_back_of, identity_of, temporal_connection
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.bindings import Bindings
@@ -95,7 +95,7 @@ class Process:
         self._client = client
         self._in_flight = InFlight(new_worker_name())
         self._lease, leases = lease_in(self._database, self._in_flight.worker), leases_in(self._database)
-        self._takeover = Takeover(self._database, leases, partial(give_back, client))
+        self._takeover = Takeover(self._database, leases, partial(give_back, client), partial(give_back_of, client))
         self._queue = settings.task_queue
         self._grace = timedelta(seconds=settings.grace)
         self._runs = Runs(self._database)

@@ -37,7 +37,7 @@ from longrun.gateway.streaming.logs import Logs
 from longrun.gateway.streaming.tail import Tail
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import RETRIES, give_back
+from longrun.runtime.temporal import RETRIES, give_back, give_back_of
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.attempts import Attempts
@@ -121,7 +121,7 @@ async def _running(settings: Settings) -> AsyncGenerator[Services]:
     services, hub, reconciler = _wire(settings, database, client)
     near = DatagramListener(settings.notify_folder, hub.notify)
     near.start()
-    takeover = Takeover(database, leases_in(database), partial(give_back, client))
+    takeover = Takeover(database, leases_in(database), partial(give_back, client), partial(give_back_of, client))
     vital = {
         "the streams' news": hub.serve,
         "the reconciler": reconciler.serve,

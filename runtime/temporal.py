@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
+    DescribeWorkflowExecutionRequest,
     GetClusterInfoRequest,
+    RespondActivityTaskFailedByIdRequest,
     RespondActivityTaskFailedRequest,
 )
 from temporalio.client import Client
@@ -73,6 +77,9 @@ async def identity_of(client: Client) -> str:
     return f"cluster {cluster.cluster_id}, namespace {client.namespace} {namespace.namespace_info.id}"
 
 
+_LOST = Failure(message="its worker has died", application_failure_info=ApplicationFailureInfo(type="worker_lost"))
+
+
 async def give_back(client: Client, token: bytes) -> None:
     """Fail the attempt of an activity whose worker has died, by its task token, so that the next one begins at once.
 
@@ -81,11 +88,42 @@ async def give_back(client: Client, token: bytes) -> None:
     Raises:
         TemporalUnavailableError: It did not answer.
     """
-    lost = Failure(message="its worker has died", application_failure_info=ApplicationFailureInfo(type="worker_lost"))
-    request = RespondActivityTaskFailedRequest(task_token=token, failure=lost, namespace=client.namespace)
+    request = RespondActivityTaskFailedRequest(task_token=token, failure=_LOST, namespace=client.namespace)
+    with _unless_over():
+        await client.workflow_service.respond_activity_task_failed(request, timeout=RPC_TIMEOUT)
+
+
+async def give_back_of(client: Client, run_id: str, worker: str) -> None:
+    """Fail what Temporal has given a worker of a run, which is dead and will not say anything any more.
+
+    Raises:
+        TemporalUnavailableError: It did not answer.
+    """
+    execution = WorkflowExecution(workflow_id=run_id)
+    asking = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
+    with _unless_over():
+        found = await client.workflow_service.describe_workflow_execution(asking, timeout=RPC_TIMEOUT)
+        for activity in found.pending_activities:
+            if (
+                activity.state != PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+                or activity.last_worker_identity != worker
+            ):
+                continue
+            request = RespondActivityTaskFailedByIdRequest(
+                namespace=client.namespace,
+                workflow_id=run_id,
+                run_id=found.workflow_execution_info.execution.run_id,
+                activity_id=activity.activity_id,
+                failure=_LOST,
+            )
+            await client.workflow_service.respond_activity_task_failed_by_id(request, timeout=RPC_TIMEOUT)
+
+
+@contextmanager
+def _unless_over() -> Generator[None]:
     with answered():
         try:
-            await client.workflow_service.respond_activity_task_failed(request, timeout=RPC_TIMEOUT)
+            yield
         except RPCError as error:
             if error.status not in _ANSWERS:
                 raise

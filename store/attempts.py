@@ -70,8 +70,7 @@ def _set(tx: Tx, key: CallKey, attempt: int, what: str, *values: Value) -> None:
 
 def end_attempt(tx: Tx, key: CallKey, attempt: int, outcome: AttemptOutcome, now: datetime) -> None:
     """Set the outcome of an attempt, unless it has one."""
-    end = "outcome = COALESCE(outcome, ?), ended_at = COALESCE(ended_at, ?), token = NULL"
-    _set(tx, key, attempt, end, outcome, now)
+    _set(tx, key, attempt, "outcome = COALESCE(outcome, ?), ended_at = COALESCE(ended_at, ?)", outcome, now)
 
 
 def recover(tx: Tx, key: CallKey, attempt: int, how: Recovery) -> None:

@@ -3,7 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from time import monotonic
 
+from longrun.runtime.clock import now
 from longrun.runtime.plain import PlainError
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import run_sql
@@ -13,8 +16,19 @@ logger = logging.getLogger(__name__)
 
 LOOK = 0.5
 """Seconds between two looks at the leases."""
+_AFTERWARDS = (1.0, 3.0, 9.0)
+"""Seconds after a worker's end at which its runs are looked at again: Temporal may have sent it something then."""
+_UNANSWERED = timedelta(seconds=5)
+"""How long an attempt may have ended without Temporal's knowing."""
 _AT_ONCE = 32
-_OPEN = "SELECT token FROM attempts WHERE worker = ? AND outcome IS NULL AND token IS NOT NULL"
+_HELD = (
+    "SELECT token FROM attempts WHERE worker = ? AND token IS NOT NULL AND (outcome IS NULL OR ended_at > ?)"
+    " ORDER BY ended_at IS NOT NULL"
+)
+_UNATTENDED = (
+    "SELECT id FROM runs WHERE status IN ('queued', 'running') AND dispatched AND NOT EXISTS"
+    " (SELECT 1 FROM attempts WHERE attempts.run_id = runs.id AND outcome IS NULL) ORDER BY id DESC LIMIT 1000"
+)
 
 
 class Takeover:
@@ -24,13 +38,22 @@ class Takeover:
         database: The store, which knows the attempts of each worker.
         leases: The leases.
         give_back: Fails an attempt at Temporal by its token, so that the next one begins; harmless to repeat.
+        give_back_of: Fails what a worker that is dead has of a run and has not begun; harmless to repeat.
     """
 
-    def __init__(self, database: Database, leases: Leases, give_back: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        leases: Leases,
+        give_back: Callable[[bytes], Awaitable[None]],
+        give_back_of: Callable[[str, str], Awaitable[None]],
+    ) -> None:
         self._database = database
         self._leases = leases
         self._give_back = give_back
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._give_back_of = give_back_of
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._later: list[tuple[float, str]] = []
 
     async def serve(self) -> None:
         """Look until cancelled."""
@@ -49,16 +72,31 @@ class Takeover:
             TemporalUnavailableError: Temporal did not answer.
         """
         for worker in await self._leases.over():
-            tokens = await self._database.read(lambda tx, worker=worker: _open_tokens(tx, worker))
-            logger.info("worker %s is gone; %d calls that it held are taken over", worker, len(tokens))
-            await asyncio.gather(*map(self._one, tokens))
-            await self._leases.forget(worker)
+            await self._follow(worker)
+        due = [each for each in self._later if each[0] <= monotonic()]
+        for each in due:
+            await self._unattended(each[1])
+            self._later.remove(each)
 
-    async def _one(self, token: bytes) -> None:
-        async with self._room:
-            await self._give_back(token)
+    async def _follow(self, worker: str) -> None:
+        since = now() - _UNANSWERED
+        tokens = await self._database.read(lambda tx: _tokens(tx, worker, since))
+        await asyncio.gather(*(self._limited(self._give_back(token)) for token in tokens))
+        await self._unattended(worker)
+        await self._leases.forget(worker)
+        logger.info("worker %s is gone; %d calls that it held are taken over", worker, len(tokens))
+        self._later += [(monotonic() + seconds, worker) for seconds in _AFTERWARDS]
+
+    async def _unattended(self, worker: str) -> None:
+        """Give back what Temporal has given the worker of runs of which nobody has begun a call."""
+        run_ids = await self._database.read(lambda tx: list(run_sql(tx, _UNATTENDED).scalars()))
+        await asyncio.gather(*(self._limited(self._give_back_of(run_id, worker)) for run_id in run_ids))
+
+    async def _limited(self, giving: Awaitable[None]) -> None:
+        async with self._at_once:
+            await giving
 
 
-def _open_tokens(tx: Tx, worker: str) -> list[bytes]:
-    """The tokens of the attempts that a worker has begun and not ended."""
-    return [bytes(token) for token in run_sql(tx, _OPEN, worker).scalars()]
+def _tokens(tx: Tx, worker: str, since: datetime) -> list[bytes]:
+    """The tokens of the attempts that a worker has not ended, and of those that it may not have told Temporal of."""
+    return [bytes(token) for token in run_sql(tx, _HELD, worker, since).scalars()]

@@ -83,10 +83,11 @@ class ServiceHarness:
         assert rebuilt.last_seq == await self.stores.log.head(run_id)
 
     def rows(self) -> dict[str, list[str]]:
-        """All rows but the segments, by table."""
+        """All rows but the segments, by table, without what no history has: the tokens of attempts."""
         tables = ("runs", "threads", "heads", "turns", "messages", "steps", "calls", "approvals", "attempts")
         with closing(sqlite3.connect(self.stores.database.url.removeprefix("sqlite:///"))) as connection:
             found = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
+        found["attempts"] = [row[:-1] for row in found["attempts"]]
         return {name: sorted(str(row) for row in rows) for name, rows in found.items()}
 
     async def recorded(self, run_id: str, kind: str) -> bool:

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 import pytest
 import pytest_asyncio
 
+from longrun.runtime.clock import now
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.attempts import Taker
 from longrun.store.leases.lease import Beats, Leases
 from longrun.store.leases.takeover import Takeover
 from longrun.store.leases.where import lease_in, leases_in
 from longrun.workflows.contract.requests import ModelCall
-from tests.build import START, Stores
+from tests.build import START, Stores, says
 from tests.harness import until
 from tests.patience import PATIENCE
 
@@ -93,16 +94,27 @@ async def test_a_lease_that_is_given_back_is_not_over(store: Stores) -> None:
     assert await leases.over() == []
 
 
-async def test_what_a_dead_worker_held_is_given_back_and_nothing_else(
-    database_url: str, store: Stores, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "longrun.store.leases.takeover")
+async def calls_of_two_workers(store: Stores) -> str:
+    """Calls of the workers one and two; the run of which the first has ended a call, and begun no other."""
     runs = [(await store.accept()).run_id for _ in range(3)]
     takers = [Taker("one", START, b"first"), Taker("one", START, b"second"), Taker("two", START, b"third")]
     for run_id, taker in zip(runs, takers, strict=True):
         await store.steps.begin(ModelCall(run_id=run_id, step=1), "scripted/echo", taker)
     await store.steps.begin(ModelCall(run_id=runs[1], step=1), "scripted/echo", Taker("two", START, b"fourth"))
+    ended = (await store.accept()).run_id
+    await store.runs.dispatched(ended)
+    step = await store.steps.begin(ModelCall(run_id=ended, step=1), "scripted/echo", Taker("one", now(), b"fifth"))
+    await store.stream(ModelCall(run_id=ended, step=1), step, says("done"), now())
+    return ended
+
+
+async def test_what_a_dead_worker_held_is_given_back_and_nothing_else(
+    database_url: str, store: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "longrun.store.leases.takeover")
+    unattended = await calls_of_two_workers(store)
     given: list[bytes] = []
+    of_runs: list[str] = []
     unavailable = True
 
     async def give_back(token: bytes) -> None:
@@ -110,17 +122,22 @@ async def test_what_a_dead_worker_held_is_given_back_and_nothing_else(
             raise TemporalUnavailableError("it is away")
         given.append(token)
 
-    takeover = Takeover(store.database, leases_in(store.database, NEVER), give_back)
+    async def give_back_of(run_id: str, worker: str) -> None:
+        assert worker == "one"
+        of_runs.append(run_id)
+
+    takeover = Takeover(store.database, leases_in(store.database, NEVER), give_back, give_back_of)
     with held(database_url, "one") as one, held(database_url, "two"):
         watching = asyncio.create_task(takeover.serve())
         one.kill()
         await until(lambda: _said(caplog, "it is away"), "Temporal to be missed", PATIENCE)
         unavailable = False
-        await until(lambda: _said(caplog, "1 calls that it held"), "the takeover", PATIENCE)
+        await until(lambda: _said(caplog, "2 calls that it held"), "the takeover", PATIENCE)
         await over(leases_in(store.database, NEVER))
         watching.cancel()
         await asyncio.wait([watching])
-    assert given == [b"first"]
+    assert given == [b"first", b"fifth"]
+    assert set(of_runs) == {unattended}
 
 
 async def _said(caplog: pytest.LogCaptureFixture, what: str) -> bool:

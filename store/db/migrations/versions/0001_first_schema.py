@@ -208,8 +208,7 @@ def _attempts() -> None:
         sa.Column("token", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", "step", "call_id", "attempt"),
     )
-    is_open = sa.text("outcome IS NULL")
-    op.create_index("ix_attempts_open", "attempts", ["worker"], sqlite_where=is_open, postgresql_where=is_open)
+    op.create_index("ix_attempts_worker", "attempts", ["worker", "ended_at"])
     op.create_table(
         "leases",
         sa.Column("worker", sa.String(), nullable=False),
