@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -51,6 +52,8 @@ class Load:
             "bare_runs": self.bare_runs,
             "longrun_tokens": self.longrun_tokens,
             "sdk_tokens": self.sdk_tokens,
+            "in_flight": self.in_flight,
+            "longest_gap": self.longest_gap,
             "viewers": self.viewers,
             "finished_run": self.finished_run,
             "resume": self.resume,
@@ -101,6 +104,16 @@ class Load:
                 ]
 
         return _token_times(await asyncio.gather(*(ask() for _ in range(job["count"]))))
+
+    async def in_flight(self, job: Job) -> Result:
+        """So many runs started, some at a time; their models say nothing for long."""
+        started = await _closed_loop(job, lambda: self._start(job["model"]))
+        return {"seconds": started["seconds"]}
+
+    async def longest_gap(self, job: Job) -> Result:
+        """The longest time without a new event of a run that talks all the time."""
+        times = [came for came, _ in (await self._run(job["model"])).frames()]
+        return {"ms": max(after - before for before, after in pairwise(times)) / MILLISECOND}
 
     async def viewers(self, job: Job) -> Result:
         """Many viewers of one run, who all come before its first token."""

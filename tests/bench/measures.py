@@ -1,10 +1,13 @@
 """What is measured. Each measure drives the running system and returns its figures, ready for JSON."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
+from longrun.dev.plan import WORKER_READY
 from tests.bench.figures import middle, paired_ratio, percentile, rounded
 from tests.bench.system import System
 
@@ -29,10 +32,12 @@ class Scale:
     viewers: int
     lengths: Sequence[int]
     reads: int
+    in_flight: Sequence[int]
+    kills: int
 
 
-FULL = Scale(5, {1: 30, 8: 120, 32: 240}, 60, 400, 3, 200, (100, 1000, 5000), 10)
-QUICK = Scale(2, {1: 10, 8: 40, 32: 96}, 15, 150, 1, 200, (100, 1000), 5)
+FULL = Scale(5, {1: 30, 8: 120, 32: 240}, 60, 400, 3, 200, (100, 1000, 5000), 10, (200, 1000), 10)
+QUICK = Scale(2, {1: 10, 8: 40, 32: 96}, 15, 150, 1, 200, (100, 1000), 5, (200,), 3)
 
 
 async def warm_up(system: System) -> None:
@@ -168,10 +173,86 @@ async def resume(system: System, scale: Scale) -> list[Figures]:
     return figures
 
 
+_WATCHED = 20.0
+"""Seconds for which calls that say nothing are watched."""
+_SETTLED = 35.0
+"""Seconds after which their heartbeats come as rarely as they do from then on."""
+
+
+async def in_flight(system: System, scale: Scale) -> list[Figures]:
+    """What calls cost that are in flight and say nothing, and what they keep in memory."""
+    found: list[Figures] = [{"calls": 0, "cores": await _cores(system)}]
+    for count in scale.in_flight:
+        idle = {name: system.parts[name].memory for name in OURS}
+        silence = int(_SETTLED + _WATCHED) + 5 + count // 10
+        await system.load("in_flight", model=f"bench-1-0-silent-{silence}", count=count, concurrency=16)
+        await asyncio.sleep(_SETTLED)
+        cores = await _cores(system)
+        memory = {name: system.parts[name].memory for name in OURS}
+        found.append(
+            {
+                "calls": count,
+                "cores": cores,
+                "idle_mb": sum(idle.values()),
+                "mb_per_call": {name: (memory[name] - idle[name]) / count for name in OURS},
+            }
+        )
+        await asyncio.sleep(silence - _WATCHED - _SETTLED)
+    return found
+
+
+async def _cores(system: System) -> dict[str, float]:
+    before, began = system.meter(), monotonic()
+    await asyncio.sleep(_WATCHED)
+    after, seconds = system.meter(), monotonic() - began
+    cores = {name: (after[name] - before[name]) / seconds for name in OURS}
+    return {**cores, "total": sum(cores.values())}
+
+
+async def startup(system: System, scale: Scale) -> Figures:
+    """What a command takes that does nothing; and a worker, until it is ready and from there to a first token."""
+    helps: list[float] = []
+    ready: list[float] = []
+    cpu: list[float] = []
+    first: list[float] = []
+    for _ in range(scale.kills):
+        began = monotonic()
+        await system.once([sys.executable, "-m", "longrun.cli.main", "--help"])
+        helps.append(monotonic() - began)
+        began = monotonic()
+        await system.replace("worker", WORKER_READY)
+        ready.append(monotonic() - began)
+        (start,) = (await system.load("longrun_tokens", model=ANSWER, count=1))["starts"]
+        first.append(start["whole"] / 1000)
+        await asyncio.sleep(2)
+        cpu.append(system.parts["worker"].cpu)
+    return {
+        "rounds": scale.kills,
+        "help_s": middle(helps),
+        "ready_s": middle(ready),
+        "first_token_s": middle(first),
+        "worker_cpu_s": middle(cpu),
+    }
+
+
+async def recovery(system: System, scale: Scale) -> Figures:
+    """From SIGKILL of the only worker, which is started again at once, until its run says something new."""
+    gaps: list[float] = []
+    for _ in range(scale.kills):
+        run = asyncio.create_task(system.load("longest_gap", model="bench-400-20"))
+        await asyncio.sleep(4)
+        await system.replace("worker", WORKER_READY)
+        gaps.append((await run)["ms"])
+    return {"kills": len(gaps), "p50": rounded(percentile(gaps, 0.5)), "max": rounded(max(gaps))}
+
+
 MEASURES: Mapping[str, Callable[[System, Scale], Awaitable[Any]]] = {
     "throughput": throughput,
     "first_token": first_token,
     "token_delay": token_delay,
     "viewers": viewers,
     "resume": resume,
+    "in_flight": in_flight,
+    "startup": startup,
+    "recovery": recovery,
 }

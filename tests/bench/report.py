@@ -11,6 +11,7 @@ from typing import Any
 
 BEGIN = "<!-- figures -->"
 END = "<!-- /figures -->"
+_SOME_CALLS = 200
 
 Figures = Mapping[str, Any]
 
@@ -46,6 +47,9 @@ def rows(figures: Figures) -> list[Row]:
         "token_delay": _token_delay,
         "viewers": _viewers,
         "resume": _resume,
+        "in_flight": _in_flight,
+        "startup": _startup,
+        "recovery": _recovery,
     }
     return [row for name, make in makers.items() if name in figures for row in make(figures[name])]
 
@@ -128,6 +132,30 @@ def _resume(found: list[Figures]) -> Iterator[Row]:
             f"{each['first_byte_ms']:.1f} / {each['last_byte_ms']:.1f} ms",
             target="≤ 10 / ≤ 150 ms for 5,000" if largest else "",
         )
+
+
+def _in_flight(found: list[Figures]) -> Iterator[Row]:
+    for each in found:
+        cores = ", ".join(f"{name} {value:.3f}" for name, value in each["cores"].items() if name != "total")
+        what = f"{each['calls']:,} calls in flight that say nothing"
+        target = "≤ 0.1" if each["calls"] <= _SOME_CALLS else ""
+        yield Row(f"{what}: cores", f"{each['cores']['total']:.3f} ({cores})", target=target)
+        if "mb_per_call" in each:
+            kept = ", ".join(f"{name} {value:.2f}" for name, value in each["mb_per_call"].items())
+            memory = f"{sum(each['mb_per_call'].values()):.2f} MB ({kept}); {each['idle_mb']:.0f} MB without them"
+            yield Row(f"{what}: memory of one", memory, target="≤ 0.1 MB")
+
+
+def _startup(found: Figures) -> Iterator[Row]:
+    yield Row("`longrun --help`", f"{found['help_s']:.2f} s", target="≤ 0.35 s")
+    yield Row("a worker, from its start until it is ready", f"{found['ready_s']:.1f} s")
+    yield Row("from there to the first token of the first run", f"{found['first_token_s']:.2f} s", target="≤ 1 s")
+    yield Row("its CPU by then", f"{found['worker_cpu_s']:.1f} s", target="≤ 2 s")
+
+
+def _recovery(found: Figures) -> Iterator[Row]:
+    times = f"{found['p50'] / 1000:.1f} / {found['max'] / 1000:.1f} s"
+    yield Row(f"the only worker killed and started again, {found['kills']} times: new text after, p50 / max", times)
 
 
 def table(figures: Figures) -> str:

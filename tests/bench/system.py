@@ -36,6 +36,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def resident_mb(pid: int) -> float:
+    """Megabytes of memory that a process has now."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1_000_000
+
+
 class Part:
     """A running process.
 
@@ -55,6 +61,17 @@ class Part:
         """Seconds of CPU so far."""
         self.check()
         return cpu_seconds(self._process.pid)
+
+    @property
+    def memory(self) -> float:
+        """Megabytes of memory now."""
+        self.check()
+        return resident_mb(self._process.pid)
+
+    async def kill(self) -> None:
+        """End it as a crash does."""
+        self._process.kill()
+        await self._process.wait()
 
     def check(self) -> None:
         """Fail if the process has ended.
@@ -128,7 +145,20 @@ class System:
         self.home = home
         self._stack = stack
         self._watchdog: asyncio.subprocess.Process | None = None
+        self._commands: dict[str, tuple[list[str], Mapping[str, str]]] = {}
         self.parts: dict[str, Part] = {}
+
+    async def replace(self, name: str, said: str) -> None:
+        """Kill a process, and start it again until it has said this."""
+        await self.parts[name].kill()
+        command, environ = self._commands[name]
+        await (await self.start(name, command, environ)).until_said(said)
+
+    async def once(self, command: list[str]) -> None:
+        """Run a command to its end."""
+        nowhere = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=nowhere, stderr=nowhere)
+        await process.wait()
 
     def meter(self) -> dict[str, float]:
         """The CPU seconds of each process so far."""
@@ -142,6 +172,7 @@ class System:
         self, name: str, command: list[str], environ: Mapping[str, str], *, takes_jobs: bool = False
     ) -> Part:
         """Start a process; one that takes jobs keeps its output to itself."""
+        self._commands[name] = (command, environ)
         log = self.home / f"{name}.log"
         file: IO[bytes] = await asyncio.to_thread(log.open, "wb")
         with file:
