@@ -132,7 +132,7 @@ class Answering:
     def _writer(self, question: Question, attempt: StepAttempt) -> DeltaWriter:
         async def append(batch: int, events: Sequence[Event], resume_point: ResumePoint | None) -> Span:
             span = await self._steps.append(attempt, batch, events, resume_point)
-            question.pulse.seen = max(question.pulse.seen, span.last)
+            question.pulse.wrote(span.last)
             return span
 
         taken = frozenset(part.call_id for message in question.request.messages for part in message.calls)

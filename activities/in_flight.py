@@ -28,6 +28,10 @@ class Pulse:
         self.seen = seen
         self._wanted = asyncio.Event()
 
+    def wrote(self, seq: int) -> None:
+        """Note what the call has written."""
+        self.seen = max(self.seen, seq)
+
     def ask(self) -> None:
         """Send one now: Temporal answers it with the cancellation, if there is one."""
         self._wanted.set()
@@ -62,7 +66,8 @@ class InFlight:
     @asynccontextmanager
     async def heartbeats(self, run_id: str, seen: int) -> AsyncGenerator[Pulse]:
         """Send heartbeats of a call while the block runs, the first one with this seq."""
-        pulse = Pulse(seen)
+        before = (detail for detail in activity.info().heartbeat_details if isinstance(detail, int))
+        pulse = Pulse(max(seen, *before, 0))
         self._pulses[run_id].add(pulse)
         beating = asyncio.create_task(pulse.beat())
         try:
@@ -85,6 +90,14 @@ class InFlight:
                     for run_id in self._pulses.keys() & set(await stopping()):
                         for pulse in self._pulses[run_id]:
                             pulse.ask()
-                except PlainError as error:  # the store is away; the calls learn of it with their next heartbeats
+                except PlainError as error:
                     logger.debug("which runs stop is not known: %s", error)
+                    self._ask_of_all()
+                except Exception:  # without this watch a cancel would take half a minute
+                    logger.exception("the runs that stop could not be looked for")
             await asyncio.sleep(LOOK)
+
+    def _ask_of_all(self) -> None:
+        for pulses in self._pulses.values():
+            for pulse in pulses:
+                pulse.ask()

@@ -17,7 +17,7 @@ from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
 from longrun.store.log import FencedError
 from longrun.store.runs import MessagesPendingError, Runs
-from longrun.workflows.contract.requests import Answers, Finish, Ignore, Pause, Stop, Verdicts
+from longrun.workflows.contract.requests import Answers, Finish, Ignore, Pause, Stopping, Verdicts
 from longrun.workflows.contract.results import Answered, Finished, Ignored, Paused, Recorded
 from longrun.workflows.contract.runs import RunOrder
 from longrun.workflows.contract.steps import LifecycleSteps
@@ -96,9 +96,9 @@ class LifecycleActivities(LifecycleSteps):
 
     @override
     @activity.defn
-    async def stop_calls(self, stop: Stop) -> None:
+    async def note_stopping(self, stopping: Stopping) -> None:
         with bounded(), store_failures():
-            await self._runs.stop(stop.run_id)
+            await self._runs.note_stopping(stopping.run_id)
 
     @override
     @activity.defn

@@ -91,6 +91,7 @@ class ModelActivities(ModelSteps):
     @override
     @activity.defn
     async def call_model(self, call: ModelCall) -> ModelReply:
+        reached("call received")
         with bounded(), store_failures():
             order = await self._runs.order(call.run_id)
             if order is None:

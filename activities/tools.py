@@ -66,6 +66,7 @@ class ToolActivities(ToolSteps):
             ApplicationError: A later attempt has taken over; the worker is shut down; the store is unavailable; or a
                 person must decide on the call, whose next attempt is the error's detail.
         """
+        reached("call received")
         with bounded(), store_failures():
             try:
                 return await fit(await self._outcome(call, self._toolbox.find(call.name)), self._blobs)
@@ -149,7 +150,7 @@ class ToolActivities(ToolSteps):
             written += min(size, LARGEST_REPORT)
             if reported > MOST_REPORTS or written > LARGEST_REPORTS:
                 return
-            pulse.seen = max(pulse.seen, await self._calls.progress(call, attempt, reported, data, now()))
+            pulse.wrote(await self._calls.progress(call, attempt, reported, data, now()))
 
         self._workspace.mkdir(parents=True, exist_ok=True)
         return ToolContext(call.run_id, call.call_id, attempt, self._workspace, progress)

@@ -94,8 +94,7 @@ class Process:
         self._agents = Agents(self._database)
         self._client = client
         self._in_flight = InFlight(new_worker_name())
-        self._lease, leases = lease_in(self._database, self._in_flight.worker), leases_in(self._database)
-        self._takeover = Takeover(self._database, leases, partial(give_back, client), partial(give_back_of, client))
+        self._lease = lease_in(self._database, self._in_flight.worker)
         self._queue = settings.task_queue
         self._grace = timedelta(seconds=settings.grace)
         self._runs = Runs(self._database)
@@ -122,9 +121,14 @@ class Process:
             lifecycle.pause_run,
             lifecycle.record_verdicts,
             lifecycle.note_ignored,
-            lifecycle.stop_calls,
+            lifecycle.note_stopping,
             lifecycle.finish_run,
         )
+
+    def _takeover(self) -> Takeover:
+        """The watch over other workers."""
+        by_token, by_run = partial(give_back, self._client), partial(give_back_of, self._client)
+        return Takeover(self._database, leases_in(self._database), by_token, by_run, own=self._in_flight.worker)
 
     async def _start(self, order: RunOrder) -> None:
         """Start the next run of a thread; a gateway starts it if Temporal refuses now."""
@@ -137,6 +141,7 @@ class Process:
     async def _cancel(self, model: str, response_id: str) -> None:
         """Cancel an answer, if this worker has the key of its provider."""
         try:
+            await self._catalog.load(model)
             provider, _ = self._catalog.resolve(model)
         except ProviderFailure as failure:
             logger.warning("%s cannot be cancelled here: %s", response_id, failure)
@@ -178,7 +183,7 @@ class Process:
     async def attended(self) -> AsyncGenerator[None]:
         """Hold the lease of this worker while it works, watch those of others, and look for runs that stop."""
         await asyncio.to_thread(self._lease.hold)
-        watches = [self._takeover.serve(), self._in_flight.watch(self._runs.stopping)]
+        watches = [self._takeover().serve(), self._in_flight.watch(self._runs.stopping)]
         tasks = [asyncio.create_task(watch) for watch in watches]
         try:
             yield

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TypedDict
 from urllib.parse import urlsplit
 
@@ -118,10 +117,11 @@ async def _running(settings: Settings) -> AsyncGenerator[Services]:
     notifier = DatagramNotifier(settings.notify_folder)
     database = Database(settings.database, notifier)
     client = await connect(RETRIES)
-    services, hub, reconciler = _wire(settings, database, client)
+    gate = Gate(client, Bindings(database).check)
+    services, hub, reconciler = _wire(settings, database, client, gate)
     near = DatagramListener(settings.notify_folder, hub.notify)
     near.start()
-    takeover = Takeover(database, leases_in(database), partial(give_back, client), partial(give_back_of, client))
+    takeover = _takeover(database, client, gate)
     vital = {
         "the streams' news": hub.serve,
         "the reconciler": reconciler.serve,
@@ -141,8 +141,21 @@ async def _running(settings: Settings) -> AsyncGenerator[Services]:
         notifier.close()
 
 
-def _wire(settings: Settings, database: Database, client: Client) -> tuple[Services, Hub, Reconciler]:
-    gate = Gate(client, Bindings(database).check)
+def _takeover(database: Database, client: Client, gate: Gate) -> Takeover:
+    """The watch over workers, who are followed at the Temporal that has the runs of this store and at no other."""
+
+    async def back(token: bytes) -> None:
+        await gate.passed()
+        await give_back(client, token)
+
+    async def back_of(run_id: str, worker: str) -> None:
+        await gate.passed_again()
+        await give_back_of(client, run_id, worker)
+
+    return Takeover(database, leases_in(database), back, back_of)
+
+
+def _wire(settings: Settings, database: Database, client: Client, gate: Gate) -> tuple[Services, Hub, Reconciler]:
     workflows = Workflows(client, gate)
     log, runs, approvals = LogReader(database), Runs(database), Approvals(database)
     rebuilder = Rebuilder(client, database, runs, log, gate)

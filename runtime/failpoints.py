@@ -19,6 +19,7 @@ Failpoint = Literal[
     "decision accepted",  # gateway: in the outbox, not sent
     "decision delivered",  # gateway: sent, the outbox does not know it
     "cancel accepted",  # gateway: in the outbox, not sent
+    "call received",  # worker: Temporal has sent it a call, of which nobody else knows
     "model called",  # worker: the provider has sent nothing yet; without background mode
     "answer identified",  # worker: the answer has a resume point, and no text yet
     "text written",  # worker: a delta of text is committed

@@ -14,6 +14,7 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
     DescribeWorkflowExecutionRequest,
+    DescribeWorkflowExecutionResponse,
     GetClusterInfoRequest,
     RespondActivityTaskFailedByIdRequest,
     RespondActivityTaskFailedRequest,
@@ -77,6 +78,10 @@ async def identity_of(client: Client) -> str:
     return f"cluster {cluster.cluster_id}, namespace {client.namespace} {namespace.namespace_info.id}"
 
 
+_HELD_BY_WORKER = (
+    PendingActivityState.PENDING_ACTIVITY_STATE_STARTED,
+    PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED,
+)
 _LOST = Failure(message="its worker has died", application_failure_info=ApplicationFailureInfo(type="worker_lost"))
 
 
@@ -96,19 +101,16 @@ async def give_back(client: Client, token: bytes) -> None:
 async def give_back_of(client: Client, run_id: str, worker: str) -> None:
     """Fail what Temporal has given a worker of a run, which is dead and will not say anything any more.
 
+    Only one process may do so for a worker: nothing tells these attempts from those that follow them.
+
     Raises:
         TemporalUnavailableError: It did not answer.
     """
-    execution = WorkflowExecution(workflow_id=run_id)
-    asking = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
-    with _unless_over():
-        found = await client.workflow_service.describe_workflow_execution(asking, timeout=RPC_TIMEOUT)
-        for activity in found.pending_activities:
-            if (
-                activity.state != PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
-                or activity.last_worker_identity != worker
-            ):
-                continue
+    found = await _described(client, run_id)
+    if found is None:
+        return
+    for activity in found.pending_activities:
+        if activity.state in _HELD_BY_WORKER and activity.last_worker_identity == worker:
             request = RespondActivityTaskFailedByIdRequest(
                 namespace=client.namespace,
                 workflow_id=run_id,
@@ -116,7 +118,17 @@ async def give_back_of(client: Client, run_id: str, worker: str) -> None:
                 activity_id=activity.activity_id,
                 failure=_LOST,
             )
-            await client.workflow_service.respond_activity_task_failed_by_id(request, timeout=RPC_TIMEOUT)
+            with _unless_over():
+                await client.workflow_service.respond_activity_task_failed_by_id(request, timeout=RPC_TIMEOUT)
+
+
+async def _described(client: Client, run_id: str) -> DescribeWorkflowExecutionResponse | None:
+    request = DescribeWorkflowExecutionRequest(
+        namespace=client.namespace, execution=WorkflowExecution(workflow_id=run_id)
+    )
+    with _unless_over():
+        return await client.workflow_service.describe_workflow_execution(request, timeout=RPC_TIMEOUT)
+    return None
 
 
 @contextmanager

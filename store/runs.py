@@ -117,7 +117,7 @@ class Runs:
         """Note that the run's workflow was started."""
         await self._database.write(lambda tx: run_sql(tx, "UPDATE runs SET dispatched = TRUE WHERE id = ?", run_id))
 
-    async def stop(self, run_id: str) -> None:
+    async def note_stopping(self, run_id: str) -> None:
         """Note that the calls of a run are to stop, until it has ended.
 
         Raises:

@@ -8,7 +8,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, FailureError
 
 from longrun.workflows import activity_options
-from longrun.workflows.contract.requests import Stop
+from longrun.workflows.contract.requests import Stopping
 from longrun.workflows.contract.runs import Cancel, Decision, Outcome, RunState, Snapshot
 from longrun.workflows.contract.steps import LifecycleSteps
 from longrun.workflows.policy import approvals, continuation, limits, outcomes
@@ -163,7 +163,7 @@ class AgentRun:
         run = self._run
         await workflow.wait_condition(lambda: stopped(run) is not None)
         await workflow.execute_local_activity_method(
-            LifecycleSteps.stop_calls, Stop(run_id=run.order.run_id), **activity_options.WRITE
+            LifecycleSteps.note_stopping, Stopping(run_id=run.order.run_id), **activity_options.WRITE
         )
 
     async def _loop(self) -> Outcome | None:

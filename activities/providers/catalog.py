@@ -81,10 +81,11 @@ class ProviderCatalog:
         if provider not in self._makers or not name:
             known = ", ".join(self._makers)
             raise ProviderFailure("fatal", f"{model!r} names no model: it must be provider/name, with {known}")
-        with self._making:
-            if provider not in self._made:
-                self._made[provider] = self._makers[provider]()
-            return self._made[provider], name
+        if provider not in self._made:
+            with self._making:
+                if provider not in self._made:
+                    self._made[provider] = self._makers[provider]()
+        return self._made[provider], name
 
     async def load(self, model: str) -> None:
         """Have ready what ``resolve`` needs for a model: off the event loop, where it takes its time.

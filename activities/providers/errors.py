@@ -29,7 +29,8 @@ _MESSAGES = ("error", "message", "detail", "msg", "error_message")
 
 def of_sdks(name: str) -> tuple[type[Exception], ...]:
     """The exceptions of this name of the SDKs that are loaded; another one raises none."""
-    return tuple(getattr(sys.modules[sdk], name) for sdk in _SDKS if sdk in sys.modules)
+    found = (getattr(sys.modules.get(sdk), name, None) for sdk in _SDKS)  # one that is being loaded has none yet
+    return tuple(each for each in found if each is not None)
 
 
 @contextmanager

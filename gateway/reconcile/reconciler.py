@@ -206,7 +206,7 @@ class Reconciler:
         if await self._rebuilder.catch_up(row.id):
             return
         history = await self._rebuilder.rebuild(row.id)
-        usage = history.usage if history else Usage.model_validate_json(row.usage)
+        usage = history.usage if history else (await self._runs.usages([row.id])).get(row.id, Usage())
         if history and history.executions:  # even without an activity, a reset may go on from the newest one
             await self._runs.admit(Origin(row.id, history.executions[-1]), now())
         await self._finish(row.id, row.turn, outcome, usage)

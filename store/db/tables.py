@@ -27,7 +27,7 @@ class UtcTime(TypeDecorator[datetime]):
 BINARY_TEXT = String().with_variant(String(collation="C"), "postgresql")
 """Text that is compared byte by byte on every database, so that a prefix is a range."""
 
-_IS_STOPPING = text("stopping")
+_IS_OPEN, _IS_STOPPING = text("outcome IS NULL"), text("stopping")
 
 
 class Row(SQLModel):
@@ -190,7 +190,7 @@ class AttemptRow(Row, table=True):
     names the attempt at Temporal.
     """
 
-    __table_args__ = (Index("ix_attempts_worker", "worker", "ended_at"),)
+    __table_args__ = (Index("ix_attempts_open", "worker", sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),)
 
     run_id: str = Field(primary_key=True)
     step: int = Field(primary_key=True)

@@ -38,7 +38,7 @@ class FileLease(Lease):
         """A locked file, which has its name only then."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_name(f".{self._path.name}")
-        file = os.open(fresh, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        file = os.open(fresh, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX)
         fresh.rename(self._path)
         return file
@@ -74,24 +74,29 @@ class FileLeases(Leases):
         self._beats = beats or Beats()
 
     @override
-    async def over(self) -> list[str]:
+    async def expired(self) -> list[str]:
         found = [path for path in self._folder.glob("*") if not path.name.startswith(".")]
-        return [path.name for path in found if self._is_over(path)]
+        return [path.name for path in found if self._has_expired(path)]
 
-    def _is_over(self, path: Path) -> bool:
+    def _has_expired(self, path: Path) -> bool:
         try:
-            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+            file = os.open(path, os.O_RDWR)
+        except OSError:  # it is given back, or no lease
             return False
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return self._beats.frozen(path.name, os.fstat(file).st_mtime_ns)
+        except OSError:
+            return self._beats.frozen(self._beats.silent(path.name, os.fstat(file).st_mtime_ns))
         else:
             return True
         finally:
             os.close(file)
 
     @override
-    async def forget(self, worker: str) -> None:
-        (self._folder / worker).unlink(missing_ok=True)
+    async def forget(self, worker: str) -> bool:
+        self._beats.forget(worker)
+        try:
+            (self._folder / worker).unlink()
+        except OSError:
+            return False
+        return True

@@ -1,12 +1,13 @@
 """What a lease is: held by a worker while it lives, and looked at by others."""
 
 from abc import ABC, abstractmethod
-from time import monotonic
 
 BEAT = 1.0
 """Seconds between two signs of life."""
-FROZEN = 15.0
-"""Seconds without one after which a process that is still there counts as dead."""
+LOOK = 0.5
+"""Seconds between two looks at the leases."""
+FROZEN = 30
+"""Looks without one after which a process that is still there counts as dead."""
 
 
 class Lease(ABC):
@@ -25,7 +26,7 @@ class Leases(ABC):
     """The leases of all workers."""
 
     @abstractmethod
-    async def over(self) -> list[str]:
+    async def expired(self) -> list[str]:
         """The workers that have died and not given their leases back.
 
         Raises:
@@ -33,8 +34,8 @@ class Leases(ABC):
         """
 
     @abstractmethod
-    async def forget(self, worker: str) -> None:
-        """Take the lease of a dead worker out.
+    async def forget(self, worker: str) -> bool:
+        """Take the lease of a dead worker out; whether it was this observer who did.
 
         Raises:
             StoreUnavailableError: The database failed.
@@ -42,24 +43,29 @@ class Leases(ABC):
 
 
 class Beats:
-    """Since when each worker has given no sign of life, by the clock of this process alone.
+    """How often each worker was looked at without a new sign of life.
+
+    Looks count and not seconds: an observer that was held up itself, or could not look, has learnt nothing.
 
     Args:
-        frozen: Seconds without one after which a process that is still there counts as dead.
+        frozen: Looks without one after which a process that is still there counts as dead.
     """
 
-    def __init__(self, frozen: float = FROZEN) -> None:
+    def __init__(self, frozen: int = FROZEN) -> None:
         self._frozen = frozen
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
 
-    def silent(self, worker: str, beat: int) -> float:
-        """Seconds for which the beat has been the same."""
-        seen = self._seen.get(worker)
-        if seen is None or seen[0] != beat:
-            self._seen[worker] = (beat, monotonic())
-            return 0.0
-        return monotonic() - seen[1]
+    def silent(self, worker: str, beat: int) -> int:
+        """Note a look at a worker; how many there were since its last beat."""
+        last, looks = self._seen.get(worker, (None, 0))
+        looks = looks + 1 if last == beat else 0
+        self._seen[worker] = (beat, looks)
+        return looks
 
-    def frozen(self, worker: str, beat: int) -> bool:
-        """Whether the worker is silent for so long that it counts as dead."""
-        return self.silent(worker, beat) > self._frozen
+    def frozen(self, silent: int) -> bool:
+        """Whether so many looks mean that the worker is frozen."""
+        return silent >= self._frozen
+
+    def forget(self, worker: str) -> None:
+        """Forget a worker."""
+        self._seen.pop(worker, None)

@@ -5,6 +5,7 @@ answer the server's keepalives. A connection can be lost without its process, wh
 row: so the lock counts together with the row.
 """
 
+import logging
 import threading
 from zlib import crc32
 
@@ -16,10 +17,22 @@ from longrun.store.db.engines import UNAVAILABLE, driver
 from longrun.store.db.sql import run_sql
 from longrun.store.leases.lease import BEAT, Beats, Lease, Leases
 
+logger = logging.getLogger(__name__)
+
 _CLASS = 0x6C6F6E67
 """The first number of the locks; the second is made of the worker's name."""
-_SILENT = 2.5
-"""Seconds without a lock and without a beat after which a worker is dead."""
+_PATIENCE = 10.0
+"""Seconds for which the lease is waited for; later it is taken as soon as the database can be reached."""
+_SILENT = 5
+"""Looks without a lock and without a beat after which a worker is dead."""
+_SOON_LOST = {
+    "connect_timeout": 5,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+}
+"""A connection whose other end is silent is lost within seconds, here as there."""
 _KEEPALIVES = ("idle = 2", "interval = 1", "count = 3")
 _TAKE = "SELECT pg_advisory_lock(?, ?)"
 _BEAT = "INSERT INTO leases (worker, beat) VALUES (?, 1) ON CONFLICT (worker) DO UPDATE SET beat = leases.beat + 1"
@@ -43,7 +56,9 @@ class RowLease(Lease):
     """
 
     def __init__(self, url: str, worker: str) -> None:
-        self._engine = create_engine(driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        self._engine = create_engine(
+            driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_SOON_LOST
+        )
         self._worker = worker
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="lease", daemon=True)
@@ -52,14 +67,15 @@ class RowLease(Lease):
     @override
     def hold(self) -> None:
         self._thread.start()
-        self._held.wait(BEAT)
+        self._held.wait(_PATIENCE)
 
     def _serve(self) -> None:
         while not self._released.is_set():
             try:
                 with self._engine.connect() as connection:
                     self._renew(connection)
-            except UNAVAILABLE:  # whoever works says so
+            except UNAVAILABLE as error:
+                logger.warning("the lease of this worker cannot be renewed: %s", error)
                 self._released.wait(BEAT / 2)
 
     def _renew(self, connection: Connection) -> None:
@@ -92,19 +108,21 @@ class RowLeases(Leases):
         self._beats = beats or Beats()
 
     @override
-    async def over(self) -> list[str]:
+    async def expired(self) -> list[str]:
         def look(tx: Tx) -> tuple[dict[str, int], set[int]]:
             beats = {row.worker: row.beat for row in run_sql(tx, _LOOK)}
             return beats, {row.objid for row in run_sql(tx, _HELD, _CLASS)} if beats else set()
 
         beats, held = await self._database.read(look)
+        silent = {worker: self._beats.silent(worker, beat) for worker, beat in beats.items()}
         return [
             worker
-            for worker, beat in beats.items()
-            if self._beats.frozen(worker, beat)
-            or (_number(worker) not in held and self._beats.silent(worker, beat) > _SILENT)
+            for worker, looks in silent.items()
+            if self._beats.frozen(looks) or (_number(worker) not in held and looks >= _SILENT)
         ]
 
     @override
-    async def forget(self, worker: str) -> None:
-        await self._database.write(lambda tx: run_sql(tx, "DELETE FROM leases WHERE worker = ?", worker))
+    async def forget(self, worker: str) -> bool:
+        self._beats.forget(worker)
+        take_out = "DELETE FROM leases WHERE worker = ?"
+        return bool(await self._database.write(lambda tx: run_sql(tx, take_out, worker).rowcount))

@@ -2,33 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 
-from longrun.runtime.clock import now
 from longrun.runtime.plain import PlainError
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import run_sql
-from longrun.store.leases.lease import Leases
+from longrun.store.leases.lease import LOOK, Leases
 
 logger = logging.getLogger(__name__)
 
-LOOK = 0.5
-"""Seconds between two looks at the leases."""
-_AFTERWARDS = (1.0, 3.0, 9.0)
-"""Seconds after a worker's end at which its runs are looked at again: Temporal may have sent it something then."""
-_UNANSWERED = timedelta(seconds=5)
-"""How long an attempt may have ended without Temporal's knowing."""
+_LOOKS = (0.0, 1.0, 3.0, 9.0)
+"""Seconds after a worker's end at which its runs are looked at: Temporal may have sent it something at its very end."""
 _AT_ONCE = 32
-_HELD = (
-    "SELECT token FROM attempts WHERE worker = ? AND token IS NOT NULL AND (outcome IS NULL OR ended_at > ?)"
-    " ORDER BY ended_at IS NOT NULL"
-)
-_UNATTENDED = (
-    "SELECT id FROM runs WHERE status IN ('queued', 'running') AND dispatched AND NOT EXISTS"
-    " (SELECT 1 FROM attempts WHERE attempts.run_id = runs.id AND outcome IS NULL) ORDER BY id DESC LIMIT 1000"
-)
+_HELD = "SELECT token FROM attempts WHERE worker = ? AND outcome IS NULL AND token IS NOT NULL"
+_RUNNING = "SELECT id FROM runs WHERE status IN ('queued', 'running') AND dispatched ORDER BY id LIMIT 10000"
 
 
 class Takeover:
@@ -38,7 +26,8 @@ class Takeover:
         database: The store, which knows the attempts of each worker.
         leases: The leases.
         give_back: Fails an attempt at Temporal by its token, so that the next one begins; harmless to repeat.
-        give_back_of: Fails what a worker that is dead has of a run and has not begun; harmless to repeat.
+        give_back_of: Fails what a run has at a worker that has not begun it, or not said that it is done.
+        own: The worker of this process, which lives.
     """
 
     def __init__(
@@ -47,21 +36,25 @@ class Takeover:
         leases: Leases,
         give_back: Callable[[bytes], Awaitable[None]],
         give_back_of: Callable[[str, str], Awaitable[None]],
+        own: str = "",
     ) -> None:
         self._database = database
         self._leases = leases
         self._give_back = give_back
         self._give_back_of = give_back_of
+        self._own = own
         self._at_once = asyncio.Semaphore(_AT_ONCE)
-        self._later: list[tuple[float, str]] = []
+        self._due: list[tuple[float, str]] = []
 
     async def serve(self) -> None:
         """Look until cancelled."""
         while True:
             try:
                 await self.look()
-            except PlainError as error:  # the store or Temporal is away: the lease is looked at again
+            except PlainError as error:  # the store or Temporal does not answer: the lease is looked at again
                 logger.warning("what a dead worker held waits: %s", error)
+            except Exception:  # without this watch the process would only seem to live
+                logger.exception("the leases could not be looked at")
             await asyncio.sleep(LOOK)
 
     async def look(self) -> None:
@@ -71,32 +64,37 @@ class Takeover:
             StoreUnavailableError: The database failed.
             TemporalUnavailableError: Temporal did not answer.
         """
-        for worker in await self._leases.over():
-            await self._follow(worker)
-        due = [each for each in self._later if each[0] <= monotonic()]
-        for each in due:
-            await self._unattended(each[1])
-            self._later.remove(each)
+        for worker in await self._leases.expired():
+            if worker != self._own:
+                await self._follow(worker)
+        for due in [each for each in self._due if each[0] <= monotonic()]:
+            await self._look_at_runs(due[1])
+            self._due.remove(due)
 
     async def _follow(self, worker: str) -> None:
-        since = now() - _UNANSWERED
-        tokens = await self._database.read(lambda tx: _tokens(tx, worker, since))
-        await asyncio.gather(*(self._limited(self._give_back(token)) for token in tokens))
-        await self._unattended(worker)
-        await self._leases.forget(worker)
-        logger.info("worker %s is gone; %d calls that it held are taken over", worker, len(tokens))
-        self._later += [(monotonic() + seconds, worker) for seconds in _AFTERWARDS]
+        """Give back what is known by its token; whoever takes the lease out looks for the remainder too."""
+        tokens = await self._database.read(lambda tx: _tokens(tx, worker))
+        await self._all(self._give_back, [(token,) for token in tokens])
+        if await self._leases.forget(worker):
+            logger.info("worker %s has ended without a word; %d calls that it held go on", worker, len(tokens))
+            self._due += [(monotonic() + seconds, worker) for seconds in _LOOKS]
 
-    async def _unattended(self, worker: str) -> None:
-        """Give back what Temporal has given the worker of runs of which nobody has begun a call."""
-        run_ids = await self._database.read(lambda tx: list(run_sql(tx, _UNATTENDED).scalars()))
-        await asyncio.gather(*(self._limited(self._give_back_of(run_id, worker)) for run_id in run_ids))
+    async def _look_at_runs(self, worker: str) -> None:
+        """Give back what Temporal has sent the worker and the store knows nothing of."""
+        run_ids: list[str] = await self._database.read(lambda tx: list(run_sql(tx, _RUNNING).scalars()))
+        await self._all(self._give_back_of, [(run_id, worker) for run_id in run_ids])
 
-    async def _limited(self, giving: Awaitable[None]) -> None:
-        async with self._at_once:
-            await giving
+    async def _all(self, give: Callable[..., Awaitable[None]], arguments: Iterable[tuple[bytes | str, ...]]) -> None:
+        async def one(each: tuple[bytes | str, ...]) -> None:
+            async with self._at_once:
+                await give(*each)
+
+        done = await asyncio.gather(*map(one, arguments), return_exceptions=True)
+        for error in done:
+            if isinstance(error, BaseException):
+                raise error
 
 
-def _tokens(tx: Tx, worker: str, since: datetime) -> list[bytes]:
-    """The tokens of the attempts that a worker has not ended, and of those that it may not have told Temporal of."""
-    return [bytes(token) for token in run_sql(tx, _HELD, worker, since).scalars()]
+def _tokens(tx: Tx, worker: str) -> list[bytes]:
+    """The tokens of the attempts that a worker has begun and not ended."""
+    return [bytes(token) for token in run_sql(tx, _HELD, worker).scalars()]

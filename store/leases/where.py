@@ -10,7 +10,7 @@ from longrun.store.leases.rows import RowLease, RowLeases
 
 
 def _folder(file: Path) -> Path:
-    return file.parent / "leases"
+    return file.parent / "leases" / file.name
 
 
 def lease_in(database: Database, worker: str) -> Lease:

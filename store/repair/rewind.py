@@ -113,7 +113,7 @@ def _enter(tx: Tx, run_id: str, execution: str) -> Row[Any] | None:
         return None
     if execution in known:
         raise FencedError(f"a reset has ended execution {execution} of run {run_id}")
-    run_sql(tx, "UPDATE runs SET executions = ? WHERE id = ?", " ".join([*known, execution]), run_id)
+    run_sql(tx, "UPDATE runs SET executions = ?, stopping = FALSE WHERE id = ?", " ".join([*known, execution]), run_id)
     return run
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from temporalio.client import Client
 
 from tests.activities.killing import worker_process
 from tests.gateway_process import gateway_process
@@ -27,6 +28,11 @@ SILENT = """
 turns:
   - - {pause: 12}
     - text: "At last."
+"""
+LOOKS = """
+turns:
+  - tool_calls: [{name: list_files}, {name: list_files}]
+  - text: "Seen."
 """
 WATCHES = """
 turns:
@@ -65,6 +71,38 @@ async def test_all_calls_of_a_killed_worker_are_taken_over_and_none_of_another(t
             workers = {attempt["worker"] for attempt in run["attempts"] if attempt["call_id"]}
             assert len(workers) == 2
             check_log(parsed(data for _, _, data in await front.frames(run["id"], "?view=raw")))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3], ids=["model", "tool", "its neighbour"])
+async def test_a_call_that_a_worker_was_sent_and_has_not_begun_is_taken_over(
+    temporal: str, tmp_path: Path, number: int
+) -> None:
+    home = tmp_path / "home"
+    async with (
+        gateway_process(home, temporal) as gateway,
+        httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
+    ):
+        front = Front(gateway.url, http, gateway.settings)
+        (home / "looks.yaml").write_text(LOOKS)
+        stop = home / "stopped"
+        environ = {"LONGRUN_SCRIPTS": str(home)}
+        failpoint = {"LONGRUN_STOP_AT": f"call received#{number}", "LONGRUN_STOP_FILE": str(stop)}
+        async with worker_process(gateway.settings, temporal, environ | failpoint) as doomed:
+            run_id = (await front.start({"model": "scripted/looks", "tools": ["list_files"]}))["id"]
+
+            async def stopped() -> bool:
+                return stop.exists()
+
+            await until(stopped, "the failpoint", PATIENCE)
+            async with worker_process(gateway.settings, temporal, environ):
+                doomed.signal(signal.SIGKILL)
+                run = await front.ended(run_id)
+        assert (run["status"], run["output"]) == ("completed", "Seen.")
+        client = await Client.connect(temporal)
+        history = await client.get_workflow_handle(run_id).fetch_history()
+        started = [event.activity_task_started_event_attributes for event in history.events]
+        assert "its worker has died" in [attributes.last_failure.message for attributes in started]
+        check_log(parsed(data for _, _, data in await front.frames(run_id, "?view=raw")))
 
 
 async def test_a_tool_that_holds_the_interpreter_makes_nobody_repeat_anything(temporal: str, tmp_path: Path) -> None:

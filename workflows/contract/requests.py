@@ -82,7 +82,7 @@ class Pause(Shape):
     usage: Usage
 
 
-class Stop(Shape):
+class Stopping(Shape):
     """The calls of a run are cancelled: their workers are to learn of it at once."""
 
     run_id: str

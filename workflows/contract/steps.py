@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
-from longrun.workflows.contract.requests import Answers, Finish, Ignore, ModelCall, Pause, Stop, ToolCall, Verdicts
+from longrun.workflows.contract.requests import Answers, Finish, Ignore, ModelCall, Pause, Stopping, ToolCall, Verdicts
 from longrun.workflows.contract.results import Answered, Finished, Ignored, ModelReply, Paused, Recorded, ToolOutcome
 
 
@@ -54,7 +54,7 @@ class LifecycleSteps(ABC):
 
     @activity.defn
     @abstractmethod
-    async def stop_calls(self, stop: Stop) -> None:
+    async def note_stopping(self, stopping: Stopping) -> None:
         """Let the workers know that have calls of the run in flight: they ask Temporal whether to stop."""
 
     @activity.defn

@@ -208,7 +208,8 @@ def _attempts() -> None:
         sa.Column("token", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", "step", "call_id", "attempt"),
     )
-    op.create_index("ix_attempts_worker", "attempts", ["worker", "ended_at"])
+    is_open = sa.text("outcome IS NULL")
+    op.create_index("ix_attempts_open", "attempts", ["worker"], sqlite_where=is_open, postgresql_where=is_open)
     op.create_table(
         "leases",
         sa.Column("worker", sa.String(), nullable=False),
