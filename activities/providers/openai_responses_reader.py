@@ -201,7 +201,8 @@ class Reader:
 
     def _item_done(self, event: Object) -> Iterator[Delta]:
         item = event.get("item", {})
-        return self._complete(self._number(event, item.get("id", ""), self._announced - self._complete_items), item)
+        begun = self._announced.union(self._items.values())
+        return self._complete(self._number(event, item.get("id", ""), begun - self._complete_items), item)
 
     def _complete(self, index: int, item: Object) -> Iterator[Delta]:
         """Complete the parts of an item: its own text adds what its deltas omitted."""

@@ -179,6 +179,16 @@ async def test_a_whole_item_without_its_id_and_with_another_index_says_nothing_t
     assert part.text == "Hello there"
 
 
+async def test_a_whole_item_of_another_id_where_one_is_open_is_that_one(server: Wire, catalog: ProviderCatalog) -> None:
+    _, *deltas, done = item_events(0, message_item("Hello there"))
+    whole = {**message_item("Hello there, you."), "id": "msg_other"}
+    final = {"type": "response.completed", "response": response("completed", [message_item("Hello there")])}
+    server.play(Answer(named(*deltas, {**done, "item": whole}, final)))
+    (part,) = (await ask(catalog, MODEL)).parts
+    assert isinstance(part, TextPart)
+    assert part.text == "Hello there, you."
+
+
 async def test_items_of_one_index_are_told_apart_by_their_ids(server: Wire, catalog: ProviderCatalog) -> None:
     texts = {"msg_1": "One", "msg_2": "Two"}
     deltas: list[Event] = [
