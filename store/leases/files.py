@@ -12,6 +12,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from longrun.store.db.engines import StoreUnavailableError
 from longrun.store.leases.lease import BEAT, Beats, Lease, Leases
 
 
@@ -27,12 +28,22 @@ class FileLease(Lease):
         self._path = folder / worker
         self._released = threading.Event()
         self._thread: threading.Thread | None = None
+        self._file = -1
 
     @override
     def hold(self) -> None:
-        file = self._taken()
-        self._thread = threading.Thread(target=self._renew, args=(file,), name="lease", daemon=True)
+        try:
+            self._file = self._taken()
+        except OSError as error:
+            raise StoreUnavailableError(f"the lease of this worker cannot be taken: {error}") from error
+        os.register_at_fork(after_in_child=self._let_go)
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
+
+    def _let_go(self) -> None:
+        """In a child that a tool has forked: it is not to keep the lease of a worker that has died."""
+        if not self._released.is_set():
+            os.close(self._file)
 
     def _taken(self) -> int:
         """A locked file, which has its name only then."""
@@ -43,16 +54,16 @@ class FileLease(Lease):
         fresh.rename(self._path)
         return file
 
-    def _renew(self, file: int) -> None:
+    def _renew(self) -> None:
         while not self._released.wait(BEAT):
             with suppress(OSError):  # a folder that is gone comes back
-                os.utime(file)
+                os.utime(self._file)
                 if not self._path.exists():  # others took this process for frozen
-                    taken = self._taken()
-                    os.close(file)
-                    file = taken
-        self._path.unlink(missing_ok=True)
-        os.close(file)
+                    before, self._file = self._file, self._taken()
+                    os.close(before)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        os.close(self._file)
 
     @override
     def release(self) -> None:

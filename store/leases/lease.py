@@ -15,7 +15,11 @@ class Lease(ABC):
 
     @abstractmethod
     def hold(self) -> None:
-        """Take the lease, and renew it until it is released or the process ends."""
+        """Take the lease, and renew it until it is released or the process ends.
+
+        Raises:
+            StoreUnavailableError: It cannot be taken.
+        """
 
     @abstractmethod
     def release(self) -> None:

@@ -6,7 +6,9 @@ row: so the lock counts together with the row.
 """
 
 import logging
+import os
 import threading
+from typing import Any
 from zlib import crc32
 
 from sqlalchemy import Connection, NullPool, create_engine
@@ -63,20 +65,31 @@ class RowLease(Lease):
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="lease", daemon=True)
         self._held = threading.Event()
+        self._socket = -1
 
     @override
     def hold(self) -> None:
+        os.register_at_fork(after_in_child=self._let_go)
         self._thread.start()
         self._held.wait(_PATIENCE)
+
+    def _let_go(self) -> None:
+        """In a child that a tool has forked: it is not to keep the lease of a worker that has died."""
+        if self._socket >= 0:
+            os.close(self._socket)
 
     def _serve(self) -> None:
         while not self._released.is_set():
             try:
                 with self._engine.connect() as connection:
+                    driver_connection: Any = connection.connection.driver_connection
+                    self._socket = driver_connection.fileno()
                     self._renew(connection)
             except UNAVAILABLE as error:
                 logger.warning("the lease of this worker cannot be renewed: %s", error)
                 self._released.wait(BEAT / 2)
+            finally:
+                self._socket = -1
 
     def _renew(self, connection: Connection) -> None:
         for setting in _KEEPALIVES:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -14,6 +15,7 @@ import pytest_asyncio
 from longrun.runtime.clock import now
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.attempts import Taker
+from longrun.store.db.database import Database, StoreUnavailableError
 from longrun.store.leases.lease import Beats, Leases
 from longrun.store.leases.takeover import Takeover
 from longrun.store.leases.where import lease_in, leases_in
@@ -91,6 +93,19 @@ async def test_a_lease_that_is_given_back_is_not_over(store: Stores) -> None:
     lease.hold()
     assert await leases.expired() == []
     lease.release()
+    assert await leases.expired() == []
+
+
+async def test_a_lease_that_cannot_be_taken_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "leases").write_text("this is no folder")
+    lease = lease_in(Database(f"sqlite:///{tmp_path / 'longrun.db'}"), "one")
+    with pytest.raises(StoreUnavailableError, match="the lease of this worker cannot be taken"):
+        lease.hold()
+
+
+async def test_what_is_no_lease_is_passed_over(tmp_path: Path) -> None:
+    leases = leases_in(Database(f"sqlite:///{tmp_path / 'longrun.db'}"), NEVER)
+    (tmp_path / "leases" / "longrun.db" / "folder").mkdir(parents=True)
     assert await leases.expired() == []
 
 
