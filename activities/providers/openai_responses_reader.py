@@ -16,6 +16,8 @@ from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
 
 _BETWEEN = "\n\n"
 _LONGEST_ID = 1000
+_SAID = ("output_text", "text", "refusal")
+"""Types of the contents of a message; beside one of these, what has none is nothing that anybody said."""
 _INCOMPLETE: dict[str | None, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
@@ -224,7 +226,9 @@ class Reader:
     def _complete_message(self, index: int, item: Object) -> Iterator[Delta]:
         own: Opaque = {key: item[key] for key in ("id", "phase") if item.get(key)}
         streamed = self._open_texts(index)
-        for content_index, content in enumerate(item.get("content") or ()):
+        contents: list[Object] = list(item.get("content") or ())
+        named = [content for content in contents if content.get("type") in _SAID]
+        for content_index, content in enumerate(named or contents):
             key = (index, content_index)
             said: str = content.get("text", "")
             if content.get("type") == "refusal":

@@ -159,12 +159,12 @@ async def test_a_whole_item_that_counts_its_contents_anew_says_nothing_twice(
 ) -> None:
     *started, done = item_events(0, message_item("Hello there"))
     whole = message_item("Hello there")
-    whole["content"] = [{"text": "x"}, *whole["content"]]
+    whole["content"] = [{"text": "x"}, {"": {"": []}}, {**whole["content"][0], "text": "Hello there, you."}]
     final = {"type": "response.completed", "response": response("completed", [whole])}
     server.play(Answer(named(*started, {**done, "item": whole}, final)))
     (part,) = (await ask(catalog, MODEL)).parts
     assert isinstance(part, TextPart)
-    assert part.text == "Hello there"
+    assert part.text == "Hello there, you."
 
 
 async def test_a_whole_item_without_its_id_and_with_another_index_says_nothing_twice(
