@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from typing import cast
 
-from longrun.activities.providers.assembly import Assembly, OpenPart, made_call_id
+from longrun.activities.providers.assembly import Assembly, Kind, OpenPart, made_call_id
 from longrun.activities.providers.errors import reported
 from longrun.activities.providers.fields import Object, json_text, list_of, name, number, object_of, optional, text
 from longrun.activities.providers.provider import Completed, Delta, ModelRequest, PartialAnswer, UnfitAnswerError
@@ -16,10 +16,9 @@ from longrun.workflows.contract.messages import FinishReason, Opaque, Usage
 
 _BETWEEN = "\n\n"
 _LONGEST_ID = 1000
-_SAID = ("output_text", "text", "refusal")
-"""Types of the contents of a message; beside one of these, what has none is nothing that anybody said."""
+_KINDS: dict[str, Kind] = {"message": "text", "reasoning": "reasoning", "function_call": "tool_call"}
+_SAID = ("output_text", "text", "refusal")  # beside one of these, a content of no such type is none
 _INCOMPLETE: dict[str | None, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
-
 
 _CONTENT = object_of(type=name, text=text, refusal=text)
 _ITEM = object_of(
@@ -203,8 +202,10 @@ class Reader:
 
     def _item_done(self, event: Object) -> Iterator[Delta]:
         item = event.get("item", {})
-        started = self._announced.union(self._items.values())
-        return self._complete(self._number(event, item.get("id", ""), started - self._complete_items), item)
+        kind, parts = _KINDS.get(item.get("type", "")), {n: self._parts.find((n, 0)) for n in self._items.values()}
+        alike = {number for number, part in parts.items() if part and part.kind == kind}
+        same = (self._announced | alike) - self._complete_items
+        return self._complete(self._number(event, item.get("id", ""), same), item)
 
     def _complete(self, index: int, item: Object) -> Iterator[Delta]:
         """Complete the parts of an item: its own text adds what its deltas omitted."""
@@ -227,8 +228,7 @@ class Reader:
         own: Opaque = {key: item[key] for key in ("id", "phase") if item.get(key)}
         streamed = self._open_texts(index)
         contents: list[Object] = list(item.get("content") or ())
-        named = [content for content in contents if content.get("type") in _SAID]
-        for content_index, content in enumerate(named or contents):
+        for content_index, content in enumerate([each for each in contents if each.get("type") in _SAID] or contents):
             key = (index, content_index)
             said: str = content.get("text", "")
             if content.get("type") == "refusal":

@@ -189,6 +189,18 @@ async def test_a_whole_item_of_another_id_where_one_is_open_is_that_one(server: 
     assert part.text == "Hello there, you."
 
 
+async def test_a_whole_item_of_another_kind_is_not_the_one_that_is_open_at_its_index(
+    server: Wire, catalog: ProviderCatalog
+) -> None:
+    thought: Event = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "ENC"}
+    _, *deltas, done = item_events(0, message_item("Hello there"))
+    first = {**done, "item": thought}
+    final = {"type": "response.completed", "response": response("completed", [thought, message_item("Hello there")])}
+    server.play(Answer(named(*deltas, first, {**done, "output_index": 1}, final)))
+    parts = (await ask(catalog, MODEL)).parts
+    assert [part.text for part in parts if isinstance(part, TextPart)] == ["Hello there"]
+
+
 async def test_items_of_one_index_are_told_apart_by_their_ids(server: Wire, catalog: ProviderCatalog) -> None:
     texts = {"msg_1": "One", "msg_2": "Two"}
     deltas: list[Event] = [
