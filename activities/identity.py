@@ -22,6 +22,9 @@ def origin_of(run_id: str, step: int | None, turn: int | None = None) -> Origin:
         step: The last step whose message the run knows, where that is known.
         turn: The turn in which the run is, where that is known.
     """
-    info = activity.info()
-    seen = [detail for detail in info.heartbeat_details if isinstance(detail, int)]
-    return Origin(run_id, info.workflow_run_id or "", step, turn, max(seen, default=0))
+    return Origin(run_id, activity.info().workflow_run_id or "", step, turn, last_reported())
+
+
+def last_reported() -> int:
+    """The last seq that heartbeats of the attempt before have told of; 0 if they have told of none."""
+    return max((detail for detail in activity.info().heartbeat_details if isinstance(detail, int)), default=0)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from temporalio import activity
 
+from longrun.activities.identity import last_reported
 from longrun.runtime.clock import now
 from longrun.runtime.plain import PlainError
 from longrun.store.attempts import Taker
@@ -66,8 +67,7 @@ class InFlight:
     @asynccontextmanager
     async def heartbeats(self, run_id: str, seen: int) -> AsyncGenerator[Pulse]:
         """Send heartbeats of a call while the block runs, the first one with this seq."""
-        before = (detail for detail in activity.info().heartbeat_details if isinstance(detail, int))
-        pulse = Pulse(max(seen, *before, 0))
+        pulse = Pulse(max(seen, last_reported()))
         self._pulses[run_id].add(pulse)
         beating = asyncio.create_task(pulse.beat())
         try:

@@ -40,12 +40,8 @@ _MARGIN = 30.0
 class Catalog(Protocol):
     """The models that there are."""
 
-    async def load(self, model: str) -> None:
-        """Have ready what ``resolve`` needs for a model, which may take seconds."""
-        ...
-
-    def resolve(self, model: str) -> tuple[Provider, str]:
-        """The provider of ``provider/name``, and the name."""
+    async def load(self, model: str) -> tuple[Provider, str]:
+        """The provider of ``provider/name``, and the name; its SDK may take seconds to load."""
         ...
 
     async def aclose(self) -> None:
@@ -146,8 +142,7 @@ class ModelActivities(ModelSteps):
         return error
 
     async def _question(self, call: ModelCall, order: RunOrder, attempt: StepAttempt, pulse: Pulse) -> Question:
-        await self._catalog.load(order.agent.model)
-        provider, name = self._catalog.resolve(order.agent.model)
+        provider, name = await self._catalog.load(order.agent.model)
         request = ModelRequest(
             model=name,
             system=order.agent.system,

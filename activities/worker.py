@@ -141,8 +141,7 @@ class Process:
     async def _cancel(self, model: str, response_id: str) -> None:
         """Cancel an answer, if this worker has the key of its provider."""
         try:
-            await self._catalog.load(model)
-            provider, _ = self._catalog.resolve(model)
+            provider, _ = await self._catalog.load(model)
         except ProviderFailure as failure:
             logger.warning("%s cannot be cancelled here: %s", response_id, failure)
         else:

@@ -80,13 +80,22 @@ async def gateway_process(home: Path, temporal: str = NO_TEMPORAL) -> AsyncGener
 
 
 @asynccontextmanager
+async def fronted(temporal: str, home: Path) -> AsyncGenerator[tuple[Front, GatewayProcess]]:
+    """A gateway as a process, and what asks it."""
+    async with (
+        gateway_process(home, temporal) as gateway,
+        httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
+    ):
+        yield Front(gateway.url, http, gateway.settings), gateway
+
+
+@asynccontextmanager
 async def worked(
     temporal: str, home: Path, says: Callable[[ModelRequest], Turn], tools: Sequence[Tool] = ()
 ) -> AsyncGenerator[tuple[Front, GatewayProcess]]:
     """A gateway as a process, and a worker in this one whose models answer what ``says`` says."""
     async with (
-        gateway_process(home, temporal) as gateway,
+        fronted(temporal, home) as (front, gateway),
         working(gateway.settings, temporal, FakeCatalog(FakeProvider(says)), Toolbox(tools)),
-        httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
     ):
-        yield Front(gateway.url, http, gateway.settings), gateway
+        yield front, gateway

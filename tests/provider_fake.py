@@ -171,10 +171,7 @@ class FakeCatalog:
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
 
-    async def load(self, model: str) -> None:
-        """It is ready."""
-
-    def resolve(self, model: str) -> tuple[Provider, str]:
+    async def load(self, model: str) -> tuple[Provider, str]:
         """The provider, and the model's name without its first part."""
         return self.provider, model.partition("/")[2]
 

@@ -87,14 +87,15 @@ class ProviderCatalog:
                     self._made[provider] = self._makers[provider]()
         return self._made[provider], name
 
-    async def load(self, model: str) -> None:
-        """Have ready what ``resolve`` needs for a model: off the event loop, where it takes its time.
+    async def load(self, model: str) -> tuple[Provider, str]:
+        """``resolve``, off the event loop where it takes its time: the first time that a provider is needed.
 
         Raises:
             ProviderFailure: As of ``resolve``.
         """
         if model.partition("/")[0] not in self._made:
-            await asyncio.to_thread(self.resolve, model)
+            return await asyncio.to_thread(self.resolve, model)
+        return self.resolve(model)
 
     async def aclose(self) -> None:
         """Close the clients."""

@@ -27,9 +27,10 @@ _STREAMING = 200
 _MESSAGES = ("error", "message", "detail", "msg", "error_message")
 
 
-def of_sdks(name: str) -> tuple[type[Exception], ...]:
-    """The exceptions of this name of the SDKs that are loaded; another one raises none."""
-    found = (getattr(sys.modules.get(sdk), name, None) for sdk in _SDKS)  # one that is being loaded has none yet
+def of_sdks(*names: str) -> tuple[type[Exception], ...]:
+    """The exceptions of these names of the SDKs that are loaded; another one raises none."""
+    # One that is being loaded has none yet.
+    found = (getattr(sys.modules.get(sdk), name, None) for sdk in _SDKS for name in names)
     return tuple(each for each in found if each is not None)
 
 

@@ -34,11 +34,6 @@ _LONGEST_POLL = 4.0
 _CANCEL_TIMEOUT = 2.0
 
 
-def _unfit() -> tuple[type[Exception], ...]:
-    """What the SDK raises where an answer cannot be resumed."""
-    return (*of_sdks("BadRequestError"), *of_sdks("ConflictError"), *of_sdks("UnprocessableEntityError"))
-
-
 class OpenAIResponses(Resumable):
     """``openai/NAME``, and hosts that a settings file names.
 
@@ -161,7 +156,7 @@ def _refusals(resume_point: ResumePoint) -> Generator[None]:
         yield
     except of_sdks("NotFoundError") as error:
         raise LostAnswerError(f"{resume_point.response_id} is lost") from error
-    except _unfit() as error:
+    except of_sdks("BadRequestError", "ConflictError", "UnprocessableEntityError") as error:
         raise RefusedResumeError(f"{resume_point.response_id} is not streamed after {resume_point.cursor}") from error
 
 

@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from temporalio.exceptions import ApplicationError
 
 from longrun.activities.answering import cancel_answer
-from longrun.activities.in_flight import InFlight
 from longrun.activities.model import ModelActivities
 from longrun.activities.providers.catalog import ProviderCatalog
-from longrun.activities.toolbox.registry import Toolbox
 from longrun.store.attempts import Attempts
 from longrun.workflows.billing import bill
 from longrun.workflows.contract.attempts import AttemptEntry
@@ -24,6 +22,7 @@ from longrun.workflows.contract.events import Event
 from longrun.workflows.contract.messages import Message, ToolCallPart
 from longrun.workflows.contract.requests import ModelCall
 from longrun.workflows.contract.results import ModelReply
+from tests.activities.asking import model_activities
 from tests.activities.environment import activity_environment
 from tests.activities.providers.asking import catalog_for
 from tests.build import START, Stores, agent, finish, order, retold
@@ -98,16 +97,7 @@ async def desk_of(stores: Stores, server: Wire, catalog: ProviderCatalog) -> Des
     """A desk over a new run."""
     spec = agent().model_copy(update={"model": MODEL})
     run_id = (await stores.accept(order(spec=spec))).run_id
-    activities = ModelActivities(
-        catalog,
-        Toolbox([]),
-        stores.runs,
-        stores.steps,
-        stores.messages,
-        blobs=stores.blobs,
-        in_flight=InFlight("worker"),
-    )
-    return Desk(stores, server, activities, run_id)
+    return Desk(stores, server, model_activities(catalog, stores), run_id)
 
 
 @pytest_asyncio.fixture

@@ -8,11 +8,10 @@ import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 
 from longrun.activities.failures import MOST_FAILURES
-from longrun.activities.in_flight import InFlight
-from longrun.activities.model import Catalog, ModelActivities
+from longrun.activities.model import Catalog
 from longrun.activities.providers.catalog import ProviderCatalog
-from longrun.activities.toolbox.registry import Toolbox
 from longrun.workflows.contract.requests import ModelCall
+from tests.activities.asking import model_activities
 from tests.activities.environment import activity_environment
 from tests.activities.providers.asking import catalog_for
 from tests.build import Stores, agent, order
@@ -36,15 +35,7 @@ async def failures_of(stores: Stores, catalog: Catalog, model: str) -> list[Appl
     """The failures of a step until it is not to be tried again, as Temporal sees them."""
     spec = agent().model_copy(update={"model": model})
     run_id = (await stores.accept(order(spec=spec))).run_id
-    activities = ModelActivities(
-        catalog,
-        Toolbox([]),
-        stores.runs,
-        stores.steps,
-        stores.messages,
-        blobs=stores.blobs,
-        in_flight=InFlight("worker"),
-    )
+    activities = model_activities(catalog, stores)
     failures: list[ApplicationError] = []
     while not failures or not failures[-1].non_retryable:
         assert len(failures) <= MOST_FAILURES, "it is tried for ever"

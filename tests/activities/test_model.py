@@ -11,10 +11,7 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
 from longrun.activities.failures import MOST_CHARS, MOST_FAILURES, ProviderFailure
-from longrun.activities.in_flight import InFlight
-from longrun.activities.model import ModelActivities
 from longrun.activities.providers.provider import Delta, ModelRequest
-from longrun.activities.toolbox.registry import Toolbox
 from longrun.runtime.ids import new_id
 from longrun.store.db.sql import run_sql
 from longrun.store.log import Append, append
@@ -24,6 +21,7 @@ from longrun.workflows.contract.events import AttemptFailed, Event, ToolProgress
 from longrun.workflows.contract.messages import TextPart, Usage
 from longrun.workflows.contract.requests import ModelCall
 from longrun.workflows.contract.results import ModelReply
+from tests.activities.asking import model_activities
 from tests.activities.environment import activity_environment
 from tests.build import Stores, agent, at, finish, order
 from tests.harness import until
@@ -57,15 +55,7 @@ class Desk:
         self.provider = provider
         self.environment = activity_environment()
         catalog = FakeCatalog(provider)
-        self._activities = ModelActivities(
-            catalog,
-            Toolbox(TOOLS),
-            stores.runs,
-            stores.steps,
-            stores.messages,
-            blobs=stores.blobs,
-            in_flight=InFlight("worker"),
-        )
+        self._activities = model_activities(catalog, stores, TOOLS)
 
     async def ask(self, step: int = 1, run_id: str | None = None) -> ModelReply:
         """Run the activity."""

@@ -4,7 +4,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import Client
@@ -13,7 +12,7 @@ from temporalio.service import RPCError
 from longrun.workflows.contract.events import AttemptSuperseded, StepStarted, TextDelta
 from tests.activities.killing import worker_process
 from tests.e2e.test_lost_log import assert_rebuilt
-from tests.gateway_process import GatewayProcess, gateway_process
+from tests.gateway_process import GatewayProcess, fronted
 from tests.harness import until
 from tests.logcheck import check_settled, of_type, parsed
 from tests.patience import PATIENCE
@@ -64,11 +63,7 @@ async def read_until(front: Front, run_id: str, before: int, temporal: str) -> l
 
 async def test_seqs_of_text_that_the_store_has_lost_are_not_given_again(temporal: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    async with (
-        gateway_process(home, temporal) as gateway,
-        httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
-    ):
-        front = Front(gateway.url, http, gateway.settings)
+    async with fronted(temporal, home) as (front, gateway):
         (home / "slow.yaml").write_text(SCRIPT.replace("SPEECH", SPEECH))
         scripts = {"LONGRUN_SCRIPTS": str(home)}
         async with worker_process(gateway.settings, temporal, scripts) as worker:
@@ -96,17 +91,13 @@ async def test_seqs_of_text_that_the_store_has_lost_are_not_given_again(temporal
 
 async def test_seqs_of_reports_that_the_store_has_lost_are_not_given_again(temporal: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    async with (
-        gateway_process(home, temporal) as gateway,
-        httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
-    ):
-        front = Front(gateway.url, http, gateway.settings)
+    async with fronted(temporal, home) as (front, gateway):
         (home / "calls.yaml").write_text('turns: [{tool_calls: [{name: count}]}, {text: "{last_result}"}]')
         environ = {"LONGRUN_SCRIPTS": str(home)}
         async with worker_process(gateway.settings, temporal, environ) as worker:
 
             async def known() -> bool:
-                return any(each["name"] == "count" for each in (await http.get("/api/tools")).json()["tools"])
+                return any(each["name"] == "count" for each in (await front.http.get("/api/tools")).json()["tools"])
 
             await until(known, "the tool", PATIENCE)
             run_id = (await front.start({"model": "scripted/calls", "tools": ["count"]}))["id"]
@@ -117,7 +108,9 @@ async def test_seqs_of_reports_that_the_store_has_lost_are_not_given_again(tempo
             run = await front.ended(run_id)
         assert run["status"] == "completed"
         seen = {event["seq"]: event for event in before}
-        after = (await http.get(f"/api/runs/{run_id}/events", params={"limit": 5000, "view": "raw"})).json()["events"]
+        after = (await front.http.get(f"/api/runs/{run_id}/events", params={"limit": 5000, "view": "raw"})).json()[
+            "events"
+        ]
         assert not [event for event in after if event["seq"] in seen and event != seen[event["seq"]]]
         following = [event for event in after if event["seq"] > before[-1]["seq"]]
         assert [event["data"]["attempt"] for event in following if event["type"] == "tool.progress"] == [2, 2, 2]

@@ -4,16 +4,14 @@ import asyncio
 import signal
 from pathlib import Path
 
-import httpx2
 import pytest
 from temporalio.client import Client
 
 from tests.activities.killing import worker_process
-from tests.gateway_process import gateway_process
+from tests.gateway_process import fronted
 from tests.harness import until
 from tests.logcheck import check_log, parsed
 from tests.patience import PATIENCE
-from tests.running import Front
 from tests.tools import noted
 
 pytestmark = pytest.mark.server
@@ -43,11 +41,7 @@ turns:
 
 async def test_all_calls_of_a_killed_worker_are_taken_over_and_none_of_another(temporal: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    async with (
-        gateway_process(home, temporal) as gateway,
-        httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
-    ):
-        front = Front(gateway.url, http, gateway.settings)
+    async with fronted(temporal, home) as (front, gateway):
         (home / "watches.yaml").write_text(WATCHES)
         environ = {"LONGRUN_SCRIPTS": str(home)}
         workspace = gateway.settings.workspace_folder
@@ -78,11 +72,7 @@ async def test_a_call_that_a_worker_was_sent_and_has_not_begun_is_taken_over(
     temporal: str, tmp_path: Path, number: int
 ) -> None:
     home = tmp_path / "home"
-    async with (
-        gateway_process(home, temporal) as gateway,
-        httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
-    ):
-        front = Front(gateway.url, http, gateway.settings)
+    async with fronted(temporal, home) as (front, gateway):
         (home / "looks.yaml").write_text(LOOKS)
         stop = home / "stopped"
         environ = {"LONGRUN_SCRIPTS": str(home)}
@@ -107,11 +97,7 @@ async def test_a_call_that_a_worker_was_sent_and_has_not_begun_is_taken_over(
 
 async def test_a_tool_that_holds_the_interpreter_makes_nobody_repeat_anything(temporal: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    async with (
-        gateway_process(home, temporal) as gateway,
-        httpx2.AsyncClient(base_url=gateway.url, timeout=PATIENCE) as http,
-    ):
-        front = Front(gateway.url, http, gateway.settings)
+    async with fronted(temporal, home) as (front, gateway):
         for name, script in (("holds", HOLDS), ("silent", SILENT)):
             (home / f"{name}.yaml").write_text(script)
         environ = {"LONGRUN_SCRIPTS": str(home)}
