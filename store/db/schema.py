@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from longrun.store.db.engines import StoreUnavailableError, driver, prepare, sqlite_file
@@ -35,20 +35,30 @@ def migrate(url: str) -> None:
         StoreUnavailableError: The database did not answer.
     """
     file = sqlite_file(url)
-    with _ONE_AT_A_TIME, _alone_in(file), _engine(url, "BEGIN IMMEDIATE") as engine:
-        config = _config()
-        with engine.begin() as connection:
+    with _ONE_AT_A_TIME, _alone_in(file):
+        with _engine(url, "BEGIN") as engine, engine.connect() as connection:  # a look waits for no writer
+            if _revision(connection) == newest():
+                return
+        with _engine(url, "BEGIN IMMEDIATE") as engine, engine.begin() as connection:
             if file is None:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
-            context = MigrationContext.configure(connection)
-            current = context.get_current_revision()
-            if current == newest():
-                return
-            if current is None or _is_ours(current):
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-            else:
-                logger.warning("the store is of a newer version (%s) than this process (%s)", current, newest())
+            _upgrade(connection)
+
+
+def _upgrade(connection: Connection) -> None:
+    current = _revision(connection)
+    if current == newest():
+        return
+    if current is None or _is_ours(current):
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    else:
+        logger.warning("the store is of a newer version (%s) than this process (%s)", current, newest())
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _is_ours(revision: str) -> bool:
@@ -70,7 +80,7 @@ def state(url: str) -> str:
     if file is not None and not file.exists():
         return "missing"
     with _engine(url, "BEGIN") as engine, engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() or "empty"
+        return _revision(connection) or "empty"
 
 
 def _config() -> Config:

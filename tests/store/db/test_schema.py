@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from longrun.store.db.engines import StoreUnavailableError, driver
+from longrun.store.db.engines import StoreUnavailableError, driver, prepare
 from longrun.store.db.schema import migrate, newest, state
 from longrun.store.db.tables import Row
 from tests.store.db.cluster import Cluster
@@ -62,6 +62,16 @@ def test_a_database_of_a_newer_version_is_used_as_it_is(empty_url: str) -> None:
         connection.exec_driver_sql("ALTER TABLE steps ADD COLUMN colour VARCHAR")
     migrate(empty_url)
     assert state(empty_url) == "9999"
+    engine.dispose()
+
+
+def test_a_process_that_starts_waits_for_no_writer(empty_url: str) -> None:
+    migrate(empty_url)
+    engine = create_engine(driver(empty_url))
+    prepare(engine, "BEGIN IMMEDIATE")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM steps")
+        migrate(empty_url)
     engine.dispose()
 
 
