@@ -1,6 +1,6 @@
 """longrun, a durable run server for LLM agents: what tools and clients import.
 
-The names are loaded when they are first used: a worker's workflow sandbox imports this package too, and a client needs
+The names are loaded when they are first used: a workflow imports this package too, and a client needs
 none of the server.
 """
 

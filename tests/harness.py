@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 
 from longrun.activities.providers.provider import ModelRequest
 from longrun.activities.toolbox.registry import Tool, Toolbox
-from longrun.activities.worker import Process, sandbox
+from longrun.activities.worker import Process
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from longrun.store.db.schema import migrate
@@ -31,6 +31,7 @@ from tests.build import Stores
 from tests.logcheck import check_log, parsed
 from tests.patience import PATIENCE, pauses
 from tests.provider_fake import FakeCatalog, FakeProvider, Turn
+from tests.sandbox import sandbox
 
 Script = Callable[[ModelRequest], Turn]
 T = TypeVar("T")

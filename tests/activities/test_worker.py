@@ -1,7 +1,6 @@
 """The worker process: it serves every port, comes up with its schema and its tools, and leaves when it is told."""
 
 import asyncio
-import importlib.util
 import os
 import signal
 from pathlib import Path
@@ -13,7 +12,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from longrun.activities.providers.catalog import ProviderCatalog
 from longrun.activities.providers.settings import ProviderSettings
 from longrun.activities.toolbox.registry import ToolboxError
-from longrun.activities.worker import PURE, READY, Process, work
+from longrun.activities.worker import READY, Process, work
 from longrun.runtime.ids import new_id
 from longrun.runtime.settings import Settings
 from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSteps
@@ -31,10 +30,6 @@ async def test_every_port_has_its_activity_and_no_other_is_served(temporal: str,
     served = sorted(activity.__name__ for activity in process.activities)
     await process.aclose()
     assert served == sorted(name for port in PORTS for name in port.__abstractmethods__)
-
-
-def test_every_module_that_the_sandbox_lets_through_is_there() -> None:
-    assert [name for name in PURE if importlib.util.find_spec(name) is None] == []
 
 
 @pytest.mark.server

@@ -9,10 +9,9 @@ from temporalio.api.history.v1 import ActivityTaskTimedOutEventAttributes
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import WorkflowSerializationContext
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
-from longrun.activities.worker import sandbox
 from longrun.gateway.history.decoder import ExecutionDecoder
 from longrun.gateway.history.log import history_from
 from longrun.gateway.history.results import Results
@@ -21,14 +20,14 @@ from longrun.workflows.contract.steps import LifecycleSteps, ModelSteps, ToolSte
 from tests.history_files import RECORDER, disclosed, execution_files, kind_of, load, log_file
 from tests.logcheck import check_settled, parsed
 from tests.record_histories import KINDS
+from tests.sandbox import sandbox
 
 FILES = execution_files()
 
 
-@pytest.fixture(scope="module")
-def replayer() -> Replayer:
-    """Replays as the worker does."""
-    return Replayer(workflows=[AgentRun], data_converter=pydantic_data_converter, workflow_runner=sandbox())
+@pytest.fixture(scope="module", params=[UnsandboxedWorkflowRunner, sandbox], ids=["as a worker", "in the sandbox"])
+def replayer(request: pytest.FixtureRequest) -> Replayer:
+    return Replayer(workflows=[AgentRun], data_converter=pydantic_data_converter, workflow_runner=request.param())
 
 
 @pytest.mark.parametrize("name", [path.name for path in FILES])
