@@ -38,14 +38,14 @@ class Pulse:
         self._wanted.set()
 
     async def beat(self) -> None:
-        """Send heartbeats until cancelled."""
+        """Send heartbeats until cancelled; a call that is over at once sends none."""
         pause = _FIRST
         while True:
-            activity.heartbeat(self.seen)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wanted.wait()
             self._wanted.clear()
+            activity.heartbeat(self.seen)
             pause = min(2 * pause, INTERVAL)
 
 
@@ -66,7 +66,7 @@ class InFlight:
 
     @asynccontextmanager
     async def heartbeats(self, run_id: str, seen: int) -> AsyncGenerator[Pulse]:
-        """Send heartbeats of a call while the block runs, the first one with this seq."""
+        """Send heartbeats of a call while the block runs; readers may have seen this seq of its run."""
         pulse = Pulse(max(seen, last_reported()))
         self._pulses[run_id].add(pulse)
         beating = asyncio.create_task(pulse.beat())
