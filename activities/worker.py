@@ -24,6 +24,7 @@ from longrun.activities.providers.settings import ProviderSettings
 from longrun.activities.toolbox.registry import Toolbox
 from longrun.activities.tools import ToolActivities
 from longrun.activities.worker_log import configure_log
+from longrun.runtime import open_files
 from longrun.runtime.clock import now
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.plain import PlainError
@@ -50,6 +51,8 @@ from longrun.workflows.start import start_run
 logger = logging.getLogger(__name__)
 
 READY = "longrun worker ready"
+MOST_CALLS = 4000
+"""Calls that a worker has in flight at most; the next one waits at Temporal for a free worker."""
 
 
 class Process:
@@ -136,7 +139,7 @@ class Process:
             # A sandbox costs each run a tenth of its CPU and its own copy of a module. The tests run in it, and the
             # import rules keep from the workflow what it would forbid.
             workflow_runner=UnsandboxedWorkflowRunner(),
-            max_concurrent_activities=500,
+            max_concurrent_activities=MOST_CALLS,
             graceful_shutdown_timeout=self._grace,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
             max_heartbeat_throttle_interval=timedelta(seconds=0.5),
@@ -205,6 +208,7 @@ async def work(settings: Settings) -> None:
 def main() -> None:
     """The command ``longrun worker``."""
     configure_log()
+    open_files.raise_limit()
     # While a model's chunks are parsed, a commit waits this long for each of its statements; the default is 5 ms.
     sys.setswitchinterval(0.001)
     try:

@@ -11,6 +11,7 @@ from temporalio.service import RPCError
 from longrun.gateway.history.gate import Gate
 from longrun.gateway.http.connection import bounded
 from longrun.gateway.service.workflows import connect
+from longrun.runtime import open_files
 from longrun.runtime.exposure import refuse_exposed
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.settings import Settings
@@ -42,6 +43,7 @@ def serve(settings: Settings, app: str = APP) -> None:
         StoreUnavailableError: The store failed.
     """
     refuse_exposed(settings)
+    open_files.raise_limit()
     load_hosts(settings.providers)  # before a server starts that would show a wrong file as a traceback
     asyncio.run(_check_temporal(settings))
     config = uvicorn.Config(app, factory=True, log_level="warning", **http_options(settings))

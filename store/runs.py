@@ -27,7 +27,7 @@ from longrun.workflows import record
 from longrun.workflows.contract.messages import Usage
 from longrun.workflows.contract.requests import Finish, Ignore
 from longrun.workflows.contract.results import Finished, Ignored, Stamp
-from longrun.workflows.contract.runs import FINAL, OnBusy, RunOrder
+from longrun.workflows.contract.runs import OPEN, OnBusy, RunOrder
 
 
 class KeyReusedError(Exception):
@@ -228,11 +228,11 @@ class Runs:
                 found[run_id] += Usage.model_validate_json(usage or "{}")
         return found
 
-    async def active(self) -> list[RunRow]:
+    async def active(self) -> frozenset[str]:
         """Runs whose workflow was started and that have not ended."""
-        query = select(RunRow).where(col(RunRow.status).not_in(FINAL), col(RunRow.dispatched).is_(True))
+        query = select(col(RunRow.id)).where(col(RunRow.status).in_(OPEN), col(RunRow.dispatched).is_(True))
         async with self._database.session() as session:
-            return list(await session.exec(query))
+            return frozenset(await session.exec(query))
 
 
 def insert_run(tx: Tx, order: RunOrder, position: int, idempotency: tuple[str | None, str | None]) -> None:

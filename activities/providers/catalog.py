@@ -30,18 +30,22 @@ _SEND_TIMEOUT = 60.0
 _NO_KEY = "none"
 
 
-def _openai_sdk() -> "type[AsyncOpenAI]":
-    """The client of OpenAI's SDK, which takes a second to load."""
-    from openai import AsyncOpenAI  # noqa: PLC0415
-
-    return AsyncOpenAI
+_CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
+"""A call keeps a connection for as long as it is in flight: at the SDKs' own limit the 1,001st waits in silence."""
 
 
-def _anthropic_sdk() -> "type[AsyncAnthropic]":
-    """The client of Anthropic's SDK, which takes seconds to load."""
-    from anthropic import AsyncAnthropic  # noqa: PLC0415
+def _openai_client(**options: Any) -> "AsyncOpenAI":  # noqa: ANN401 - the SDK's own
+    """A client of OpenAI's SDK, which takes a second to load."""
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415
 
-    return AsyncAnthropic
+    return AsyncOpenAI(max_retries=0, http_client=DefaultAsyncHttpxClient(limits=_CONNECTIONS), **options)
+
+
+def _anthropic_client(**options: Any) -> "AsyncAnthropic":  # noqa: ANN401 - the SDK's own
+    """A client of Anthropic's SDK, which takes seconds to load."""
+    from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient  # noqa: PLC0415
+
+    return AsyncAnthropic(max_retries=0, http_client=DefaultAsyncHttpxClient(limits=_CONNECTIONS), **options)
 
 
 class ProviderCatalog:
@@ -110,11 +114,10 @@ class ProviderCatalog:
             "default_headers": dict(host.headers),
             "default_query": dict(host.query),
             "timeout": self._timeout,
-            "max_retries": 0,
         }
         if host.kind == "anthropic":
-            return Anthropic(_anthropic_sdk()(**options), name, host.extra_body)
-        speaker = _openai_sdk()(**options)
+            return Anthropic(_anthropic_client(**options), name, host.extra_body)
+        speaker = _openai_client(**options)
         if host.kind == "openai":
             return OpenAIResponses(speaker, name, host.extra_body, background=host.background)
         return OpenAIChat(speaker, name, host.extra_body)
@@ -129,21 +132,19 @@ class ProviderCatalog:
     @cached_property
     def _openai(self) -> "AsyncOpenAI":
         settings = self._settings
-        return _openai_sdk()(
+        return _openai_client(
             api_key=self._key("OPENAI", settings.openai_api_key, "openai_base_url"),
             base_url=settings.openai_base_url,
             timeout=self._timeout,
-            max_retries=0,
         )
 
     @cached_property
     def _anthropic(self) -> "AsyncAnthropic":
         settings = self._settings
-        return _anthropic_sdk()(
+        return _anthropic_client(
             api_key=self._key("ANTHROPIC", settings.anthropic_api_key, "anthropic_base_url"),
             base_url=settings.anthropic_base_url,
             timeout=self._timeout,
-            max_retries=0,
         )
 
     @property

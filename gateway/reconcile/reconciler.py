@@ -34,7 +34,7 @@ INTERVAL = 1.0
 LONGEST_PAUSE = 2.0
 """Seconds between two rounds while Temporal or the store is unavailable, at most: what waits goes out soon after."""
 SWEEP = timedelta(seconds=30)
-"""How often every active run is looked at."""
+"""How often the active runs are compared with what Temporal has under way."""
 _STARTED_AT_ONCE = 20
 _SWEPT_AT_ONCE = 200
 _WATCHED_AT_ONCE = 20
@@ -68,7 +68,7 @@ class Reconciler:
         self._looked = now()
         self._swept: datetime | None = None
         self._bad, self._mute = BadRuns(), BadRuns()
-        self._sweep: deque[RunRow] = deque()
+        self._sweep: deque[str] = deque()
 
     async def serve(self) -> None:
         """Do rounds until cancelled, fewer while Temporal or the store is unavailable."""
@@ -179,18 +179,20 @@ class Reconciler:
                 await self._look_at(run_id)
 
     async def _look_at_active(self) -> None:
+        """Compare what goes on here with what goes on there, and look at the runs that do so in one place only."""
         if self._swept is None or (not self._sweep and now() - self._swept >= SWEEP):
             self._swept = now()
             active = await self._runs.active()
-            await self._bring_back(frozenset(row.id for row in active))
-            self._sweep = deque(active)
+            running = await self._service.executions.running()
+            await self._bring_back(running - active)
+            self._sweep = deque(sorted(active - running))
         for _ in range(min(_SWEPT_AT_ONCE, len(self._sweep))):
-            await self._look_at(self._sweep.popleft().id)
+            await self._look_at(self._sweep.popleft())
 
-    async def _bring_back(self, known: frozenset[str]) -> None:
+    async def _bring_back(self, run_ids: frozenset[str]) -> None:
         """Bring back runs that go on although the store has lost them."""
-        for run_id in await self._service.executions.running():
-            if run_id not in known and not self._bad.waits(run_id) and await self._runs.get(run_id) is None:
+        for run_id in sorted(run_ids):
+            if not self._bad.waits(run_id) and await self._runs.get(run_id) is None:
                 with self._bad.forgiving(run_id):
                     logger.warning("run %s is brought back from its history", run_id)
                     await self._rebuilder.restore_unknown(run_id)

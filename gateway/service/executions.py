@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from longrun.gateway.service.workflows import Execution, ExecutionStatus, Workflows
+from longrun.gateway.service.workflows import ExecutionStatus, Workflows
 from longrun.workflows.contract.errors import ErrorInfo
 from longrun.workflows.contract.runs import Cancel, Outcome, StopReason
 
@@ -39,20 +39,19 @@ class Executions:
     async def abrupt_since(self, since: datetime) -> list[str]:
         """Runs whose workflows have ended since a time by terminate, time-out, failure or cancellation."""
         found = await self._list(f"ExecutionStatus IN {_ABRUPT} AND CloseTime > '{_moment(since)}'")
-        return list(dict.fromkeys(execution.run_id for execution in found))
+        return list(dict.fromkeys(run_id for run_id, _ in found))
 
-    async def running(self) -> list[str]:
-        """Runs whose workflows are under way."""
-        return list(dict.fromkeys(execution.run_id for execution in await self._list(_RUNNING)))
+    async def running(self) -> frozenset[str]:
+        """Runs whose workflows are under way, as far as Temporal's list knows already."""
+        return frozenset(run_id for run_id, _ in await self._list(_RUNNING))
 
     async def started_since(self, since: datetime | None) -> list[tuple[str, str]]:
         """Runs that are under way, each with its newest execution, which was started since a time."""
-        found = await self._list(f"{_RUNNING} AND StartTime > '{_moment(since)}'" if since else _RUNNING)
-        return [(execution.run_id, execution.execution_id) for execution in found]
+        return await self._list(f"{_RUNNING} AND StartTime > '{_moment(since)}'" if since else _RUNNING)
 
-    async def _list(self, condition: str) -> list[Execution]:
+    async def _list(self, condition: str) -> list[tuple[str, str]]:
         queue = self._queue.replace("\\", r"\\").replace("'", r"\'")
-        return await self._workflows.find(f"TaskQueue = '{queue}' AND {condition}")
+        return await self._workflows.ids(f"TaskQueue = '{queue}' AND {condition}")
 
     async def of(self, run_id: str) -> Outcome | None:
         """The outcome of a run, as its workflow's last event tells it; ``None`` while that is under way."""

@@ -7,7 +7,7 @@ from typing import Literal, cast
 from temporalio.api.enums.v1 import EventType, TaskQueueType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, ListWorkflowExecutionsRequest
 from temporalio.client import (
     Client,
     WorkflowExecution,
@@ -41,6 +41,7 @@ ExecutionStatus = Literal["running", "completed", "failed", "canceled", "termina
 QUERY_TIMEOUT = timedelta(seconds=5)
 """For a worker's answer to a query: one that does not have the run in its cache reads its whole history first."""
 _HEALTH_TIMEOUT = timedelta(seconds=2)
+_PAGE = 1000
 _POLLS_WITHIN = timedelta(seconds=75)
 """A poll waits for a minute, and counts from when it began."""
 
@@ -134,10 +135,26 @@ class Workflows:
     async def find(self, condition: str) -> list[Execution]:
         """All executions of runs for which a condition holds, as far as Temporal's visibility knows already."""
         await self._passed()
-        query = f"WorkflowType = '{WORKFLOW_TYPE}' AND {condition}"
         with answered():
-            found = self._client.list_workflows(query, rpc_timeout=RPC_TIMEOUT)
+            found = self._client.list_workflows(_of_runs(condition), rpc_timeout=RPC_TIMEOUT)
             return [_execution(each) async for each in found]
+
+    async def ids(self, condition: str) -> list[tuple[str, str]]:
+        """As ``find``, only the run's id and the execution's: for many thousands, many times cheaper."""
+        await self._passed()
+        found: list[tuple[str, str]] = []
+        page = b""
+        while True:
+            request = ListWorkflowExecutionsRequest(
+                namespace=self._client.namespace, query=_of_runs(condition), page_size=_PAGE, next_page_token=page
+            )
+            with answered():
+                listed = await self._client.workflow_service.list_workflow_executions(
+                    request, retry=True, timeout=RPC_TIMEOUT
+                )
+            found += [(each.execution.workflow_id, each.execution.run_id) for each in listed.executions]
+            if not (page := listed.next_page_token):
+                return found
 
     async def closing_reason(self, execution: Execution) -> str:
         """The reason that the last event of a closed execution gives; empty if it gives none."""
@@ -195,6 +212,10 @@ class Workflows:
     async def _passed_again(self) -> None:
         if self._gate:
             await self._gate.passed_again()
+
+
+def _of_runs(condition: str) -> str:
+    return f"WorkflowType = '{WORKFLOW_TYPE}' AND {condition}"
 
 
 def _execution(found: WorkflowExecution) -> Execution:

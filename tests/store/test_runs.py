@@ -207,10 +207,10 @@ async def test_what_nobody_started_and_what_has_not_ended_can_be_found(store: St
         await store.accept(run)
     assert await store.runs.undispatched(at(30)) == [first]
     assert await store.runs.undispatched(at(90)) == [first, young]
-    assert await store.runs.active() == []
+    assert await store.runs.active() == frozenset()
     await store.runs.dispatched(first.run_id)
     assert await store.runs.undispatched(at(30)) == []
-    assert [row.id for row in await store.runs.active()] == [first.run_id]
+    assert await store.runs.active() == {first.run_id}
     await store.runs.finish(finish(first.run_id), at(100))
-    assert await store.runs.active() == []
+    assert await store.runs.active() == frozenset()
     assert await store.runs.undispatched(at(30)) == [queued]

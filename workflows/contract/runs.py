@@ -16,6 +16,7 @@ RunStatus = Literal["queued", "running", "waiting", "completed", "failed", "canc
 """``queued → running ⇄ waiting → completed | failed | cancelled``; the last three are final."""
 
 FINAL: frozenset[RunStatus] = frozenset({"completed", "failed", "cancelled"})
+OPEN: frozenset[RunStatus] = frozenset({"queued", "running", "waiting"})
 
 StopReason = Literal[
     "end_turn",
