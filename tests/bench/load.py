@@ -21,6 +21,7 @@ from temporalio.client import Client
 
 from tests.bench.bare import TASK_QUEUE
 from tests.bench.bare_workflow import BareRun
+from tests.bench.crowd import Crowd
 from tests.bench.figures import MILLISECOND, SECOND, received_at, sent_at, spread
 from tests.bench.http_client import Answer, BadAnswerError, Connection
 from tests.bench.provider import TOOL
@@ -44,6 +45,7 @@ class Load:
         self._temporal = temporal
         self._provider = provider
         self._connections: list[Connection] = []
+        self._crowd = Crowd(port)
 
     async def perform(self, job: Job) -> Result:
         """Do one job."""
@@ -53,6 +55,10 @@ class Load:
             "longrun_tokens": self.longrun_tokens,
             "sdk_tokens": self.sdk_tokens,
             "in_flight": self.in_flight,
+            "crowd_start": self._crowd.start,
+            "crowd_watched": self._crowd.watched,
+            "crowd_look": self._crowd.look,
+            "crowd_decide": self._crowd.decide,
             "longest_gap": self.longest_gap,
             "viewers": self.viewers,
             "finished_run": self.finished_run,

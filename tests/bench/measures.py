@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from longrun.dev.plan import WORKER_READY
+from tests.bench.crowds import OURS, cores_of, takeover, waiting
 from tests.bench.figures import middle, paired_ratio, percentile, rounded
 from tests.bench.system import System
 
 RUN = "bench-8-0-tool"
 """Two model calls, the second of 8 tokens at once, and a tool that does nothing: all that remains is overhead."""
 ANSWER = "bench-4-0"
-OURS = ("temporal", "worker", "gateway")
 THEIRS = ("temporal", "bare worker")
 
 Figures = dict[str, Any]
@@ -34,10 +33,14 @@ class Scale:
     reads: int
     in_flight: Sequence[int]
     kills: int
+    taken_over: tuple[int, float]
+    waiting: tuple[int, float]
 
 
-FULL = Scale(5, {1: 30, 8: 120, 32: 240}, 60, 400, 3, 200, (100, 1000, 5000), 10, (200, 1000), 10)
-QUICK = Scale(2, {1: 10, 8: 40, 32: 96}, 15, 150, 1, 200, (100, 1000), 5, (200,), 3)
+FULL = Scale(
+    5, {1: 30, 8: 120, 32: 240}, 60, 400, 3, 200, (100, 1000, 5000), 10, (200, 1000), 10, (2000, 300.0), (10_000, 60.0)
+)
+QUICK = Scale(2, {1: 10, 8: 40, 32: 96}, 15, 150, 1, 200, (100, 1000), 5, (200,), 3, (200, 10.0), (300, 10.0))
 
 
 async def warm_up(system: System) -> None:
@@ -181,13 +184,13 @@ _SETTLED = 35.0
 
 async def in_flight(system: System, scale: Scale) -> list[Figures]:
     """What calls cost that are in flight and say nothing, and what they keep in memory."""
-    found: list[Figures] = [{"calls": 0, "cores": await _cores(system)}]
+    found: list[Figures] = [{"calls": 0, "cores": await cores_of(system, _WATCHED)}]
     for count in scale.in_flight:
         idle = {name: system.parts[name].memory for name in OURS}
         silence = int(_SETTLED + _WATCHED) + 5 + count // 10
         await system.load("in_flight", model=f"bench-1-0-silent-{silence}", count=count, concurrency=16)
         await asyncio.sleep(_SETTLED)
-        cores = await _cores(system)
+        cores = await cores_of(system, _WATCHED)
         memory = {name: system.parts[name].memory for name in OURS}
         found.append(
             {
@@ -201,14 +204,6 @@ async def in_flight(system: System, scale: Scale) -> list[Figures]:
     return found
 
 
-async def _cores(system: System) -> dict[str, float]:
-    before, began = system.meter(), monotonic()
-    await asyncio.sleep(_WATCHED)
-    after, seconds = system.meter(), monotonic() - began
-    cores = {name: (after[name] - before[name]) / seconds for name in OURS}
-    return {**cores, "total": sum(cores.values())}
-
-
 async def startup(system: System, scale: Scale) -> Figures:
     """What a command takes that does nothing; and a worker, until it is ready and from there to a first token."""
     helps: list[float] = []
@@ -220,7 +215,7 @@ async def startup(system: System, scale: Scale) -> Figures:
         await system.once([sys.executable, "-m", "longrun.cli.main", "--help"])
         helps.append(monotonic() - began)
         began = monotonic()
-        await system.replace("worker", WORKER_READY)
+        await system.replace("worker")
         ready.append(monotonic() - began)
         (start,) = (await system.load("longrun_tokens", model=ANSWER, count=1))["starts"]
         first.append(start["whole"] / 1000)
@@ -241,7 +236,7 @@ async def recovery(system: System, scale: Scale) -> Figures:
     for _ in range(scale.kills):
         run = asyncio.create_task(system.load("longest_gap", model="bench-400-20"))
         await asyncio.sleep(4)
-        await system.replace("worker", WORKER_READY)
+        await system.replace("worker")
         gaps.append((await run)["ms"])
     return {"kills": len(gaps), "p50": rounded(percentile(gaps, 0.5)), "max": rounded(max(gaps))}
 
@@ -255,4 +250,6 @@ MEASURES: Mapping[str, Callable[[System, Scale], Awaitable[Any]]] = {
     "in_flight": in_flight,
     "startup": startup,
     "recovery": recovery,
+    "takeover": lambda system, scale: takeover(system, *scale.taken_over, _SETTLED),
+    "waiting": lambda system, scale: waiting(system, *scale.waiting),
 }

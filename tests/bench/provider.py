@@ -1,6 +1,7 @@
 """A model that costs nothing: Chat Completions over SSE, told by the model's name how to behave.
 
-``bench-TOKENS-RATE[-silent-SECONDS][-tool]``: that many tokens at that rate per second (0: at once), after a silence.
+``bench-TOKENS-RATE[-silent-SECONDS][-until-TIME][-tool]``: that many tokens at that rate per second (0: at once), after
+a silence of so many seconds, or one until a time (seconds since 1970) however often it is asked before.
 With ``-tool`` a conversation's first answer is one call of the tool ``wait`` for no time. Each token says when it was
 sent. Run as ``python -m tests.bench.provider PORT``.
 """
@@ -19,7 +20,9 @@ from tests.bench.figures import SECOND, mark
 TOOL = "wait"
 ARGUMENTS = ('{"sec', 'onds":0}')
 
-_NAME = re.compile(r"bench-(?P<tokens>\d+)-(?P<rate>\d+)(-silent-(?P<silent>\d+))?(?P<tool>-tool)?")
+_NAME = re.compile(
+    r"bench-(?P<tokens>\d+)-(?P<rate>\d+)(-silent-(?P<silent>\d+))?(-until-(?P<until>\d+))?(?P<tool>-tool)?"
+)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 _REFUSED = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
@@ -35,6 +38,7 @@ class Behaviour:
     tokens: int
     rate: int
     silent: int
+    until: int
     tool: bool
 
     @classmethod
@@ -43,7 +47,8 @@ class Behaviour:
         found = _NAME.fullmatch(model)
         if found is None:
             return None
-        return cls(int(found["tokens"]), int(found["rate"]), int(found["silent"] or 0), found["tool"] is not None)
+        numbers = (int(found[name] or 0) for name in ("tokens", "rate", "silent", "until"))
+        return cls(*numbers, tool=found["tool"] is not None)
 
 
 def event(members: str) -> bytes:
@@ -81,7 +86,7 @@ async def answer(received: int, request: dict[str, Any], writer: asyncio.StreamW
     if behaviour.tool and not any(message["role"] == "tool" for message in request["messages"]):
         writer.write(b"".join(tool_call()) + ending("tool_calls", len(ARGUMENTS)))
         return
-    await asyncio.sleep(behaviour.silent)
+    await asyncio.sleep(max(behaviour.silent, behaviour.until - time.time()))
     started = time.monotonic_ns()
     for index in range(behaviour.tokens):
         if behaviour.rate:

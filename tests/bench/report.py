@@ -50,6 +50,8 @@ def rows(figures: Figures) -> list[Row]:
         "in_flight": _in_flight,
         "startup": _startup,
         "recovery": _recovery,
+        "takeover": _takeover,
+        "waiting": _waiting,
     }
     return [row for name, make in makers.items() if name in figures for row in make(figures[name])]
 
@@ -156,6 +158,39 @@ def _startup(found: Figures) -> Iterator[Row]:
 def _recovery(found: Figures) -> Iterator[Row]:
     times = f"{found['p50'] / 1000:.1f} / {found['max'] / 1000:.1f} s"
     yield Row(f"the only worker killed and started again, {found['kills']} times: new text after, p50 / max", times)
+
+
+def _takeover(found: Figures) -> Iterator[Row]:
+    what = f"{found['calls']:,} calls in flight for {found['seconds']:.0f} s"
+    cores = ", ".join(f"{name} {value:.2f}" for name, value in found["cores"].items() if name != "total")
+    yield Row(f"{what}: cores", f"{found['cores']['total']:.2f} ({cores})", target="temporal ≤ 0.3")
+    times = found["taken_over_s"]
+    yield Row(
+        f"one of two workers killed, {found['lost']:,} calls taken over: p50 / p95 / last",
+        f"{times['p50']:.1f} / {times['p95']:.1f} / {times['p100']:.1f} s",
+        target="p95 ≤ 6 s",
+    )
+    whole = f"{found['streams_whole']} of {found['streams']} streams, {found['completed']:,} of {found['calls']:,} runs"
+    yield Row("of it: whole at the end", whole, target="all")
+    yield Row("of it: calls of the other worker that were asked again", str(found["others_asked_again"]), target="0")
+
+
+def _waiting(found: Figures) -> Iterator[Row]:
+    what = f"{found['runs']:,} runs that wait for approval"
+    kept = ", ".join(f"{name} {value:.0f}" for name, value in found["kb_per_run"].items())
+    memory = f"{sum(found['kb_per_run'].values()):.0f} kB ({kept})"
+    yield Row(f"{what}: memory of one", memory, target="≤ 60 kB")
+    cores = ", ".join(f"{name} {value:.3f}" for name, value in found["cores"].items() if name != "total")
+    without = f"{found['cores_before']['total']:.3f} (without them)"
+    yield Row(f"{what}: cores", f"{found['cores']['total']:.3f} ({cores})", without)
+    for when, key in (
+        ("", "decided_s"),
+        (", all processes killed and started again before", "decided_after_restart_s"),
+    ):
+        times = f"{found[key]['p50']:.2f} / {found[key]['max']:.2f} s"
+        yield Row(
+            f"of them decided, one after the other{when}: the tool starts after, p50 / max", times, target="≤ 1 s"
+        )
 
 
 def table(figures: Figures) -> str:

@@ -68,6 +68,11 @@ class Part:
         self.check()
         return resident_mb(self._process.pid)
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     async def kill(self) -> None:
         """End it as a crash does."""
         self._process.kill()
@@ -147,12 +152,23 @@ class System:
         self._watchdog: asyncio.subprocess.Process | None = None
         self._commands: dict[str, tuple[list[str], Mapping[str, str]]] = {}
         self.parts: dict[str, Part] = {}
+        self.ready: dict[str, Callable[[Part], Awaitable[None]]] = {}
 
-    async def replace(self, name: str, said: str) -> None:
-        """Kill a process, and start it again until it has said this."""
+    async def replace(self, name: str) -> None:
+        """Kill a process, and start it again until it is ready."""
         await self.parts[name].kill()
-        command, environ = self._commands[name]
-        await (await self.start(name, command, environ)).until_said(said)
+        await self.ready[name](await self.start(name, *self.command(name)))
+
+    def command(self, name: str) -> tuple[list[str], Mapping[str, str]]:
+        """How a process was started: its command and its environment."""
+        return self._commands[name]
+
+    async def restart(self) -> None:
+        """Kill Temporal, the gateway and the worker, and start them again, each once the one before is ready."""
+        for name in ("worker", "gateway", "temporal"):
+            await self.parts[name].kill()
+        for name in ("temporal", "gateway", "worker"):
+            await self.ready[name](await self.start(name, *self.command(name)))
 
     async def once(self, command: list[str]) -> None:
         """Run a command to its end."""
@@ -245,11 +261,13 @@ async def running(home: Path) -> AsyncGenerator[System]:
         await _start_temporal(system, config, found.binary, environ)
         provider = await system.start("provider", [*python, "tests.bench.provider", str(provider_port)], environ)
         gateway = await system.start("gateway", [*python, "longrun.cli.main", "gateway"], environ)
-        await gateway.until(answers(f"http://127.0.0.1:{port}/api/ready"))
+        system.ready["gateway"] = lambda part: part.until(answers(f"http://127.0.0.1:{port}/api/ready"))
+        await system.ready["gateway"](gateway)
         worker = await system.start("worker", [*python, "longrun.activities.worker"], environ)
+        system.ready["worker"] = lambda part: part.until_said(WORKER_READY)
         opponent = await system.start("bare worker", [*python, bare.__name__, config.address], environ)
         await provider.until_said("provider ready")
-        await worker.until_said(WORKER_READY)
+        await system.ready["worker"](worker)
         await opponent.until_said(bare.READY)
         await system.start("client", [*python, load.__name__, str(port), config.address], environ, takes_jobs=True)
         yield system
@@ -266,7 +284,8 @@ async def _start_temporal(system: System, config: TemporalConfig, binary: Path, 
         await ensure_search_attributes(client, config.search_attributes)
         return True
 
-    await server.until(prepared)
+    system.ready["temporal"] = lambda part: part.until(prepared)
+    await system.ready["temporal"](server)
 
 
 def _say(text: str) -> None:
