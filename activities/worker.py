@@ -53,6 +53,8 @@ logger = logging.getLogger(__name__)
 READY = "longrun worker ready"
 MOST_CALLS = 4000
 """Calls that a worker has in flight at most; the next one waits at Temporal for a free worker."""
+MOST_CACHED = 500
+"""Runs that a worker keeps in memory, about 150 kB each; another one is replayed from its history when it goes on."""
 
 
 class Process:
@@ -140,6 +142,7 @@ class Process:
             # import rules keep from the workflow what it would forbid.
             workflow_runner=UnsandboxedWorkflowRunner(),
             max_concurrent_activities=MOST_CALLS,
+            max_cached_workflows=MOST_CACHED,
             graceful_shutdown_timeout=self._grace,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
             max_heartbeat_throttle_interval=timedelta(seconds=0.5),
