@@ -90,6 +90,11 @@ class Agents:
         async with self._database.session() as session:
             return [ToolSpec.model_validate_json(spec) for spec in await session.exec(query)]
 
+    async def tool_names(self) -> list[str]:
+        """The names of the tools that workers offer, in order; read at each start of a run."""
+        query = "SELECT name FROM tools ORDER BY name"
+        return await self._database.read(lambda tx: list(run_sql(tx, query).scalars()))
+
     async def _write_unique(self, job: Callable[[Tx], T], name: str) -> T:
         try:
             return await self._database.write(job)

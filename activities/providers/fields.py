@@ -77,8 +77,9 @@ def object_of(**fields: Field) -> Field:
         if not isinstance(value, dict):
             raise FieldError(f"{path} is {_kind(value)} instead of an object")
         found = cast("Object", value)
-        for key in found.keys() & fields.keys():
-            found[key] = fields[key](found[key], f"{path}.{key}" if path else key)
+        for key, field in fields.items():
+            if key in found:
+                found[key] = field(found[key], f"{path}.{key}" if path else key)
         return found
 
     return read

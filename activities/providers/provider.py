@@ -47,7 +47,7 @@ class PartStarted:
     name: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class PartDelta:
     """More text of a part, or of a tool call's arguments, between its ``PartStarted`` and its ``PartCompleted``."""
 

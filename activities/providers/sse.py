@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -11,8 +12,7 @@ MOST_BYTES = 16 * 1024 * 1024
 """Of one event, and of a body that is no stream."""
 
 
-@dataclass(frozen=True)
-class ServerSentEvent:
+class ServerSentEvent(NamedTuple):
     """An event with data; ``event`` is empty where the host names none."""
 
     event: str
@@ -84,7 +84,7 @@ class Decoder:
         event, data = self._event, b"\n".join(self._data)
         self._event, self._data = b"", []
         self._size = sum(map(len, self.foreign))
-        return ServerSentEvent(_text(event), _text(data)) if data else None
+        return ServerSentEvent(_text(event) if event else "", _text(data)) if data else None
 
     def _grow(self, size: int, *, keep: bool = True) -> None:
         if self._size + size > MOST_BYTES:
@@ -97,14 +97,13 @@ def _text(line: bytes) -> str:
     return line.decode("utf-8", errors="replace")
 
 
-async def decoded(pieces: AsyncIterator[bytes], decoder: Decoder) -> AsyncGenerator[ServerSentEvent]:
-    """The events of a body.
+async def decoded(pieces: AsyncIterator[bytes], decoder: Decoder) -> AsyncGenerator[list[ServerSentEvent]]:
+    """The events of a body, as many at a time as have come.
 
     Raises:
         TooLongError: One of them is too long.
     """
     async for piece in pieces:
-        for event in decoder.decode(piece):
-            yield event
-    for event in decoder.end():
-        yield event
+        if events := decoder.decode(piece):
+            yield events
+    yield decoder.end()

@@ -1,8 +1,7 @@
 """The body of an answer as JSON: each event of a stream, or the whole answer of a host that does not stream."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import httpx2
 
@@ -12,10 +11,10 @@ from longrun.activities.providers.sse import Decoder, TooLongError, decoded
 
 DONE = "[DONE]"
 _SHOWN = 300
+_DETAIL = {"detail"}
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """One JSON object of a body, and the name of its event; ``done`` marks the text that stands for the end."""
 
     value: Object
@@ -31,12 +30,13 @@ async def chunks(response: httpx2.Response, provider_model: str, schema: Field) 
     """
     decoder, empty = Decoder(), True
     try:
-        async for event in decoded(response.aiter_bytes(), decoder):
-            if event.data.startswith(DONE):
-                yield Chunk({}, event.event, done=True)
-            elif event.data.strip():
-                empty = False
-                yield _chunk(event.data, event.event, provider_model, schema)
+        async for events in decoded(response.aiter_bytes(), decoder):
+            for event, data in events:
+                if data.startswith(DONE):
+                    yield Chunk({}, event, done=True)
+                elif data.strip():
+                    empty = False
+                    yield _chunk(data, event, provider_model, schema)
         if empty and (body := b"\n".join(decoder.foreign).decode("utf-8", errors="replace").strip()):
             if not body.startswith(("{", "[")):
                 kind = response.headers.get("content-type", "an unknown type")
@@ -58,7 +58,8 @@ def _is_error(value: object, event: str) -> bool:
     if not isinstance(value, dict):
         return False
     fields = cast("Object", value)
-    if fields.get("object") == "response":  # it says by its status what became of it
+    kind = fields.get("object")
+    if kind == "response":  # it says by its status what became of it
         return False
-    named = "error" in (event, fields.get("object"), fields.get("type"))
-    return named or bool(fields.get("error")) or fields.keys() == {"detail"}
+    named = event == "error" or kind == "error" or fields.get("type") == "error"
+    return named or bool(fields.get("error")) or fields.keys() == _DETAIL

@@ -96,7 +96,7 @@ class AgentService:
         provider = spec.model.partition("/")[0]
         if provider not in self._providers:
             raise UnknownProviderError(f"there is no provider {provider!r}; there are {', '.join(self._providers)}")
-        known = [tool.name for tool in await self._agents.tools()] if spec.tools else []
+        known = await self._agents.tool_names() if spec.tools else []
         unknown = [(index, tool.name) for index, tool in enumerate(spec.tools) if known and tool.name not in known]
         if unknown:
             raise UnknownToolsError(unknown, known)

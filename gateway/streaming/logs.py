@@ -160,5 +160,5 @@ class _Frames:
             chunks = await self._tail.read(position.run_id, cursor, position.view, _READ)
         if not self.complete:  # a run that had ended a moment ago may have been reset
             async with aclosing(self._tail.follow(position.run_id, cursor, position.view)) as following:
-                async for chunk in following:
-                    yield [chunk]
+                async for chunks in following:
+                    yield chunks

@@ -77,8 +77,8 @@ class Tail:
             raise PrunedError(upto)
         return self._chunks(page, after, view)
 
-    async def follow(self, run_id: str, after: int, view: LogView) -> AsyncGenerator[Chunk]:
-        """Everything after ``after``, to the run's end; waits for what is not there yet.
+    async def follow(self, run_id: str, after: int, view: LogView) -> AsyncGenerator[list[Chunk]]:
+        """Everything after ``after``, to the run's end, as much at a time as there is; waits for what is not there yet.
 
         Raises:
             PrunedError: The run has ended, and events are in neither store nor history.
@@ -86,27 +86,26 @@ class Tail:
         cursor = after
         while True:
             with self._hub.subscribe(run_id, await self._log.head(run_id) or 0) as news:
-                async for chunk in self._both(run_id, cursor, view, news):
-                    cursor = chunk.last
-                    yield chunk
-                    if chunk.ends:
+                async for chunks in self._both(run_id, cursor, view, news):
+                    cursor = chunks[-1].last
+                    yield chunks
+                    if chunks[-1].ends:
                         return
 
-    async def _both(self, run_id: str, cursor: int, view: LogView, news: Subscription) -> AsyncGenerator[Chunk]:
+    async def _both(self, run_id: str, cursor: int, view: LogView, news: Subscription) -> AsyncGenerator[list[Chunk]]:
         """First the store, then the news, until there is a gap in them."""
-        async for chunk in self._stored(run_id, cursor, view, news):
-            cursor = chunk.last
-            yield chunk
+        async for chunks in self._stored(run_id, cursor, view, news):
+            cursor = chunks[-1].last
+            yield chunks
         while not news.lagging:
             fresh = [segment for segment in await news.take() if segment.last > cursor]
-            chunks = self._chunks(fresh, cursor, view)
-            for chunk in chunks:
-                cursor = chunk.last
-                yield chunk
+            if chunks := self._chunks(fresh, cursor, view):
+                cursor = chunks[-1].last
+                yield chunks
             if fresh and cursor < fresh[-1].last:
                 return
 
-    async def _stored(self, run_id: str, cursor: int, view: LogView, news: Subscription) -> AsyncGenerator[Chunk]:
+    async def _stored(self, run_id: str, cursor: int, view: LogView, news: Subscription) -> AsyncGenerator[list[Chunk]]:
         while True:
             try:
                 chunks = await self.read(run_id, cursor, view)
@@ -117,9 +116,8 @@ class Tail:
                 continue
             if not chunks:
                 return
-            for chunk in chunks:
-                cursor = chunk.last
-                yield chunk
+            cursor = chunks[-1].last
+            yield chunks
 
     async def _over(self, run_id: str) -> bool:
         head = await self._log.head(run_id) or 0

@@ -4,7 +4,6 @@ import re
 from typing import Any, cast
 
 _BAD = re.compile("[\ud800-\udfff\0]")
-_HALF = re.compile("[\ud800-\udbff]$")
 REPLACEMENT = "\ufffd"
 
 
@@ -18,7 +17,7 @@ def clean(text: str) -> str:
 
 def split_half(text: str) -> tuple[str, str]:
     """A text without the first half of a pair at its end, and that half: the other half may come with the next text."""
-    return (text[:-1], text[-1]) if _HALF.search(text[-1:]) else (text, "")
+    return (text[:-1], text[-1]) if "\ud800" <= text[-1:] <= "\udbff" else (text, "")
 
 
 def clean_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value

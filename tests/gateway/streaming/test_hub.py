@@ -81,18 +81,18 @@ async def test_a_reader_that_does_not_keep_up_is_sent_back_to_the_store(stores: 
     hub = Hub(stores.log)
     run_id = await run(stores)
     tail = Tail(stores.log, hub, repaired)
-    async with serving(hub.serve()), asyncio.timeout(PATIENCE), aclosing(tail.follow(run_id, 0, "raw")) as chunks:
-        seen: list[Chunk] = [await anext(chunks)]
-        following = asyncio.ensure_future(anext(chunks))
+    async with serving(hub.serve()), asyncio.timeout(PATIENCE), aclosing(tail.follow(run_id, 0, "raw")) as batches:
+        seen: list[Chunk] = [*await anext(batches)]
+        following = asyncio.ensure_future(anext(batches))
         attempt = await stores.begin(ModelCall(run_id=run_id, step=1))
-        seen.append(await following)
+        seen += await following
         with hub.subscribe(run_id, 0) as other:
             await stores.babble(ModelCall(run_id=run_id, step=1), attempt, ["ha "] * (hubs.LONGEST_QUEUE + 50))
             hub.notify([run_id])
             while not other.lagging:  # noqa: ASYNC110 - the hub's own pace
                 await asyncio.sleep(0.01)
         await end(stores, run_id)
-        seen += [chunk async for chunk in chunks]
+        seen += [chunk async for chunks in batches for chunk in chunks]
     check_log(parsed(line for chunk in seen for line in chunk.lines))
 
 
