@@ -5,7 +5,7 @@ from datetime import timedelta
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
-HEARTBEAT = timedelta(seconds=90)
+HEARTBEAT = timedelta(minutes=3)
 """The heartbeat timeout: the last resort, where nobody has seen that the lease of a worker is over."""
 _TOOL_GRACE = timedelta(seconds=30)
 _RETRY_AT_ONCE = RetryPolicy(initial_interval=timedelta(milliseconds=100), backoff_coefficient=1.0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 
@@ -12,11 +13,19 @@ from longrun.store.leases.lease import LOOK, Leases
 
 logger = logging.getLogger(__name__)
 
-_LOOKS = (0.0, 1.0, 3.0, 9.0)
-"""Seconds after a worker's end at which its runs are looked at: Temporal may have sent it something at its very end."""
+_LOOKS = (0.0, 1.0, 3.0)
+"""Seconds after a worker's end at which is looked for what it was sent and had not begun, some at its very end."""
+_LAST_LOOK = 12.0
+"""Seconds after it at which also what it had begun is looked at once more, if nobody has begun it since."""
 _AT_ONCE = 32
-_HELD = "SELECT token FROM attempts WHERE worker = ? AND outcome IS NULL AND token IS NOT NULL"
-_RUNNING = "SELECT id FROM runs WHERE status IN ('queued', 'running') AND dispatched ORDER BY id LIMIT 10000"
+_TOKENS = "SELECT token FROM attempts WHERE worker = ? AND outcome IS NULL AND token IS NOT NULL"
+_HELD = "EXISTS (SELECT 1 FROM attempts AS a WHERE a.run_id = r.id AND a.outcome IS NULL AND a.worker <> ?"
+_IN_BETWEEN = (
+    "SELECT r.id FROM runs AS r WHERE r.status IN ('queued', 'running') AND r.dispatched"  # noqa: S608 - ours
+    f" AND NOT {_HELD} AND a.call_id = '') AND (NOT {_HELD}) OR EXISTS (SELECT 1 FROM calls AS c"
+    f" WHERE c.run_id = r.id AND NOT c.closed AND NOT {_HELD} AND a.call_id = c.call_id))) ORDER BY r.id"
+)
+"""Runs with something to do that nobody is known to hold: no model call, and no call at all or not one of theirs."""
 
 
 class Takeover:
@@ -44,7 +53,7 @@ class Takeover:
         self._give_back_of = give_back_of
         self._own = own
         self._at_once = asyncio.Semaphore(_AT_ONCE)
-        self._due: list[tuple[float, str]] = []
+        self._due: list[tuple[float, str, str]] = []
 
     async def serve(self) -> None:
         """Look until cancelled."""
@@ -68,20 +77,35 @@ class Takeover:
             if worker != self._own:
                 await self._follow(worker)
         for due in [each for each in self._due if each[0] <= monotonic()]:
-            await self._look_at_runs(due[1])
+            _, worker, but = due
+            await self._look_at_runs(worker, but)
             self._due.remove(due)
 
     async def _follow(self, worker: str) -> None:
-        """Give back what is known by its token; whoever takes the lease out looks for the remainder too."""
-        tokens = await self._database.read(lambda tx: _tokens(tx, worker))
-        await self._all(self._give_back, [(token,) for token in tokens])
-        if await self._leases.forget(worker):
-            logger.info("worker %s has ended without a word; %d calls that it held go on", worker, len(tokens))
-            self._due += [(monotonic() + seconds, worker) for seconds in _LOOKS]
+        """Give back what is known by its token; whoever takes the lease out looks for the remainder too.
 
-    async def _look_at_runs(self, worker: str) -> None:
-        """Give back what Temporal has sent the worker and the store knows nothing of."""
-        run_ids: list[str] = await self._database.read(lambda tx: list(run_sql(tx, _RUNNING).scalars()))
+        Others do so at the same time: each takes some at random, and looks again what is left.
+        """
+        given: set[bytes] = set()
+        while tokens := await self._database.read(lambda tx: _tokens(tx, worker)) - given:
+            some = random.sample(sorted(tokens), min(_AT_ONCE, len(tokens)))
+            await self._all(self._give_back, [(token,) for token in some])
+            given.update(some)
+        if await self._leases.forget(worker):
+            logger.info("worker %s has ended without a word; the calls that it held go on", worker)
+            began = monotonic()
+            self._due += [(began + seconds, worker, "") for seconds in _LOOKS]
+            self._due.append((began + _LAST_LOOK, worker, worker))
+
+    async def _look_at_runs(self, worker: str, but: str) -> None:
+        """Give back what Temporal has sent the worker and nobody has begun, as far as the store knows.
+
+        Args:
+            worker: Who is dead.
+            but: Whose attempts count for nothing.
+        """
+        query = tuple([but] * _IN_BETWEEN.count("?"))
+        run_ids: list[str] = await self._database.read(lambda tx: list(run_sql(tx, _IN_BETWEEN, *query).scalars()))
         await self._all(self._give_back_of, [(run_id, worker) for run_id in run_ids])
 
     async def _all(self, give: Callable[..., Awaitable[None]], arguments: Iterable[tuple[bytes | str, ...]]) -> None:
@@ -95,6 +119,6 @@ class Takeover:
                 raise error
 
 
-def _tokens(tx: Tx, worker: str) -> list[bytes]:
+def _tokens(tx: Tx, worker: str) -> set[bytes]:
     """The tokens of the attempts that a worker has begun and not ended."""
-    return [bytes(token) for token in run_sql(tx, _HELD, worker).scalars()]
+    return {bytes(token) for token in run_sql(tx, _TOKENS, worker).scalars()}

@@ -1,26 +1,25 @@
 """A lease ends with the process that holds it, and with nothing else; what the process held is given back then."""
 
 import asyncio
-import logging
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from longrun.runtime.clock import now
 from longrun.runtime.temporal import TemporalUnavailableError
 from longrun.store.attempts import Taker
 from longrun.store.db.database import Database, StoreUnavailableError
+from longrun.store.leases import takeover as takeovers
 from longrun.store.leases.lease import Beats, Leases
 from longrun.store.leases.takeover import Takeover
 from longrun.store.leases.where import lease_in, leases_in
 from longrun.workflows.contract.requests import ModelCall
-from tests.build import START, Stores, says
+from tests.build import START, Stores, calls, tool_call
 from tests.harness import until
 from tests.patience import PATIENCE
 
@@ -109,27 +108,73 @@ async def test_what_is_no_lease_is_passed_over(tmp_path: Path) -> None:
     assert await leases.expired() == []
 
 
-async def calls_of_two_workers(store: Stores) -> list[str]:
-    """Runs with calls of the workers one and two, one of which the first has ended."""
-    runs = [(await store.accept()).run_id for _ in range(3)]
-    takers = [Taker("one", START, b"first"), Taker("one", START, b"second"), Taker("two", START, b"third")]
-    for run_id, taker in zip(runs, takers, strict=True):
+async def with_two_calls(store: Stores, *workers: str) -> str:
+    """A run whose message has two calls, the first of which these workers have begun, one after the other."""
+    run_id = (await store.accept()).run_id
+    message = calls("c1", "c2")
+    await store.runs.dispatched(run_id)
+    await store.ask(ModelCall(run_id=run_id, step=1), message)
+    for worker in workers:
+        await store.calls.begin(tool_call(run_id, 1, message.calls[0]), None, Taker(worker, START, worker.encode()))
+    return run_id
+
+
+async def all_begun(store: Stores, worker: str) -> str:
+    """A run whose two calls a worker has begun."""
+    run_id = await with_two_calls(store, worker)
+    (second,) = calls("c2").calls
+    await store.calls.begin(tool_call(run_id, 1, second), None, Taker(worker, START, b"second of two"))
+    return run_id
+
+
+async def asks(store: Stores, *workers: str) -> str:
+    """A run whose model these workers have asked, one after the other."""
+    run_id = (await store.accept()).run_id
+    await store.runs.dispatched(run_id)
+    for worker in workers:
+        taker = Taker(worker, START, f"{worker} of {run_id}".encode())
         await store.steps.begin(ModelCall(run_id=run_id, step=1), "scripted/echo", taker)
-    await store.steps.begin(ModelCall(run_id=runs[1], step=1), "scripted/echo", Taker("two", START, b"fourth"))
-    ended = (await store.accept()).run_id
-    await store.runs.dispatched(ended)
-    step = await store.steps.begin(ModelCall(run_id=ended, step=1), "scripted/echo", Taker("one", now(), b"fifth"))
-    await store.stream(ModelCall(run_id=ended, step=1), step, says("done"), now())
-    return [*runs, ended]
+    return run_id
 
 
+@pytest.mark.parametrize("looks_last", [True, False])
 async def test_what_a_dead_worker_held_is_given_back_and_nothing_else(
-    database_url: str, store: Stores, caplog: pytest.LogCaptureFixture
+    database_url: str, store: Stores, monkeypatch: pytest.MonkeyPatch, looks_last: bool
 ) -> None:
-    caplog.set_level(logging.INFO, "longrun.store.leases.takeover")
-    runs = await calls_of_two_workers(store)
+    monkeypatch.setattr(takeovers, "_LAST_LOOK" if looks_last else "_LOOKS", 0.0 if looks_last else (0.0,))
+    monkeypatch.setattr(takeovers, "_LOOKS" if looks_last else "_LAST_LOOK", () if looks_last else 1000.0)
+    held_by_one, taken_over = await asks(store, "one"), await asks(store, "one", "two")
+    unbegun, neighbour = await with_two_calls(store), await with_two_calls(store, "two")
+    for run_id in (await asks(store, "two"), await all_begun(store, "two")):
+        assert run_id not in (held_by_one, taken_over, unbegun, neighbour)
     given: list[bytes] = []
     of_runs: list[str] = []
+
+    async def give_back(token: bytes) -> None:
+        given.append(token)
+
+    async def give_back_of(run_id: str, worker: str) -> None:
+        assert worker == "one"
+        of_runs.append(run_id)
+
+    wanted = {unbegun, neighbour, held_by_one} if looks_last else {unbegun, neighbour}
+    takeover = Takeover(store.database, leases_in(store.database, NEVER), give_back, give_back_of)
+    with held(database_url, "one") as one, held(database_url, "two"):
+        watching = asyncio.create_task(takeover.serve())
+        one.kill()
+        await until(lambda: _at_least(of_runs, len(wanted)), "a look at the runs", PATIENCE)
+        await over(leases_in(store.database, NEVER))
+        watching.cancel()
+        await asyncio.wait([watching])
+    assert given == [f"one of {held_by_one}".encode()]
+    assert sorted(of_runs) == sorted(wanted)
+
+
+async def test_a_takeover_waits_for_a_temporal_that_does_not_answer(
+    database_url: str, store: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = await asks(store, "one")
+    given: list[bytes] = []
     unavailable = True
 
     async def give_back(token: bytes) -> None:
@@ -138,25 +183,22 @@ async def test_what_a_dead_worker_held_is_given_back_and_nothing_else(
         given.append(token)
 
     async def give_back_of(run_id: str, worker: str) -> None:
-        assert worker == "one"
-        of_runs.append(run_id)
+        pass
 
     takeover = Takeover(store.database, leases_in(store.database, NEVER), give_back, give_back_of)
-    with held(database_url, "one") as one, held(database_url, "two"):
+    with held(database_url, "one") as one:
         watching = asyncio.create_task(takeover.serve())
         one.kill()
         await until(lambda: _said(caplog, "it is away"), "Temporal to be missed", PATIENCE)
         unavailable = False
-        await until(lambda: _said(caplog, "1 calls that it held"), "the takeover", PATIENCE)
+        await until(lambda: _at_least(given, 1), "the takeover", PATIENCE)
         await over(leases_in(store.database, NEVER))
-        await until(lambda: _at_least(of_runs, len(runs)), "a look at all runs", PATIENCE)
         watching.cancel()
         await asyncio.wait([watching])
-    assert given == [b"first"]
-    assert set(of_runs) == set(runs)
+    assert given == [f"one of {run_id}".encode()]
 
 
-async def _at_least(found: list[str], number: int) -> bool:
+async def _at_least(found: Sequence[object], number: int) -> bool:
     return len(found) >= number
 
 
