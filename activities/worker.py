@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -194,6 +195,7 @@ async def work(settings: Settings) -> None:
         HostsError: The file that names hosts of models cannot be used.
         TemporalUnavailableError: Temporal did not answer.
         StoreUnavailableError: The store failed.
+        PlainError: The workspace is no folder.
     """
     catalog = ProviderCatalog(ProviderSettings(), load_hosts(settings.providers))
     stop = asyncio.Event()
@@ -201,11 +203,19 @@ async def work(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     settings.home.mkdir(parents=True, exist_ok=True)
+    _make_workspace(settings.workspace_folder)
     await asyncio.to_thread(migrate, settings.database)
     with answered():
         client = await Client.connect(**temporal_connection())
     async with aclosing(Process(settings, client, catalog)) as process:
         await process.serve(stop)
+
+
+def _make_workspace(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlainError(f"LONGRUN_WORKSPACE: {folder} cannot be made a folder: {error.strerror}") from error
 
 
 def main() -> None:

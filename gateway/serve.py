@@ -47,7 +47,13 @@ def serve(settings: Settings, app: str = APP) -> None:
     load_hosts(settings.providers)  # before a server starts that would show a wrong file as a traceback
     asyncio.run(_check_temporal(settings))
     config = uvicorn.Config(app, factory=True, log_level="warning", **http_options(settings))
+    logging.getLogger("uvicorn.error").addFilter(_is_no_broken_off_stream)
     uvicorn.Server(config).run()
+
+
+def _is_no_broken_off_stream(record: logging.LogRecord) -> bool:
+    """A stream that has to end before its run does breaks off on purpose, and says so itself."""
+    return "without completing response" not in record.getMessage()
 
 
 async def _check_temporal(settings: Settings) -> None:

@@ -6,6 +6,8 @@ from pydantic_core import ErrorDetails
 from longrun.runtime.settings import Settings
 
 _PROVIDERS = "ProviderSettings"
+_SECRET = ("key", "url")
+"""In the names of settings that are secret, or that may have a password in them."""
 
 
 def described(error: ValueError) -> str | None:
@@ -17,5 +19,7 @@ def described(error: ValueError) -> str | None:
 
 
 def _plain(found: ErrorDetails) -> str:
+    """What is wrong with a setting; its value only where nobody keeps a secret in it."""
     message = found["msg"].removeprefix("Value error, ")
-    return f"{message}, not {found['input']!r}"
+    hides = any(word in str(found["loc"][0]).lower() for word in _SECRET)
+    return message if hides else f"{message}, not {found['input']!r}"

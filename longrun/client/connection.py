@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TypedDict
 
 import httpx2
+from pydantic import ValidationError
 
 from longrun.client.errors import ClientError, InterruptionError
 from longrun.runtime.keys import first_key
@@ -32,7 +33,7 @@ def http_options(url: str | None, api_key: str | None, headers: Mapping[str, str
     Raises:
         ClientError: That is no address of a server, or no key.
     """
-    url = url or Settings().client_url
+    url = url or _settings().client_url
     try:
         base_url = httpx2.URL(url)
     except httpx2.InvalidURL as error:
@@ -50,9 +51,17 @@ def http_options(url: str | None, api_key: str | None, headers: Mapping[str, str
     )
 
 
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"LONGRUN_{each['loc'][0]}".upper() + f" {each['msg']}" for each in error.errors())
+        raise ClientError(f"the settings of longrun cannot be used: {wrong}") from error
+
+
 def _with_key(api_key: str | None) -> dict[str, str]:
     try:
-        key = Settings().own_key if api_key is None else first_key(api_key)
+        key = _settings().own_key if api_key is None else first_key(api_key)
     except ValueError as error:
         raise ClientError(f"the key of the API {error}") from error
     return {"Authorization": f"Bearer {key}"} if key else {}
@@ -64,7 +73,7 @@ def transport_errors(url: httpx2.URL) -> Generator[None]:
     try:
         yield
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-        hint = "`longrun dev` starts a server here, LONGRUN_URL or --url names another"
+        hint = "`longrun dev` starts a server here, LONGRUN_URL (or --url, or `url=`) names another"
         raise InterruptionError(f"nobody answers at {url}; {hint}", refused=True) from error
     except httpx2.TransportError as error:
         raise InterruptionError(f"the connection to {url} broke off ({type(error).__name__})") from error

@@ -17,13 +17,14 @@ from longrun.dev.supervisor import Supervisor
 from longrun.dev.temporal.config import SetupError
 from longrun.dev.temporal.find import TemporalFinder
 from longrun.dev.temporal.server import connect_when_up
-from longrun.runtime.dev_lock import RunningDev, lock_file, write_dev
+from longrun.runtime.dev_lock import RunningDev, lock_file, running_dev, write_dev
 from longrun.runtime.exposure import refuse_exposed
 from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import temporal_connection
 
 _COLOURS = {"longrun": "bold", "temporal": "magenta", "gateway": "cyan"}
 _GIVEN_PATIENCE = 10.0
+_ANOTHER = "another `longrun dev` runs over {}: end it, or set --home"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -43,7 +44,7 @@ def only_one(home: Path, api: str, temporal: str) -> Generator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SetupError(f"another `longrun dev` runs over {home}: end it, or set --home") from error
+            raise SetupError(_ANOTHER.format(home)) from error
         write_dev(lock, RunningDev(os.getpid(), api, temporal))
         try:
             yield
@@ -74,6 +75,9 @@ async def develop(options: DevOptions, console: Console, patience: float = _GIVE
     """
     settings = Settings()
     refuse_exposed(settings.model_copy(update={"host": options.host or settings.host}))
+    home = (options.home or settings.home).absolute()
+    if running_dev(home):  # before its ports are found taken
+        raise SetupError(_ANOTHER.format(home))
     listener = listen_on(console)
     environ = dict(os.environ)
     found = await TemporalFinder(environ, lambda text: listener("longrun", text)).find()

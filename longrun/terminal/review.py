@@ -1,16 +1,25 @@
 """What ``longrun review …`` prints and does: the calls that wait for a reviewer, and the reviewer's decisions."""
 
+import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import aclosing
 from uuid import uuid4
 
 from rich.console import Console
 from rich.text import Text
 
 from longrun.client import ApiError, AsyncClient, ClientError, RetryPolicy
+from longrun.gateway.service.edits import check_arguments
+from longrun.gateway.service.errors import InvalidEditError
 from longrun.gateway.service.reviews import ReviewError, Reviews, Ruling, UnknownRunWaitingError, Waiting
+from longrun.runtime.settings import Settings
+from longrun.store.agents import Agents
+from longrun.store.db.database import Database, StoreUnavailableError
+from longrun.store.db.schema import state
 from longrun.terminal.prompt import os_user
 from longrun.terminal.wording import clean, signature, whole
+from longrun.workflows.contract.agents import ToolSpec
 from longrun.workflows.contract.runs import Decision, PendingApproval, Snapshot
 from longrun.workflows.contract.views import ApprovalView
 
@@ -28,7 +37,7 @@ async def decide(call_id: str, run_id: str | None, by: str | None, given: Mappin
         given: The verdict, and what it needs.
 
     Raises:
-        ReviewError: No run asks for the call, or its run has ended.
+        ReviewError: No run asks for the call, its run has ended, or the tool does not take the arguments.
         TemporalUnavailableError: Temporal did not answer.
     """
     about = {"call_id": call_id, "by": by or os_user(), "id": str(uuid4())}
@@ -39,9 +48,38 @@ async def decide(call_id: str, run_id: str | None, by: str | None, given: Mappin
     except UnknownRunWaitingError as error:
         asking, ruling = await _decided_over_http(decision, error)
     else:
+        if decision.args is not None:
+            await _check_edit(reviews, asking, decision)
         ruling = await reviews.decide(asking, decision)
     _print(_ruling_text(ruling, asking))
     return 1 if ruling.kind == "late" else 0
+
+
+async def _check_edit(reviews: Reviews, run_id: str, decision: Decision) -> None:
+    """Check a reviewer's arguments, where the store is at hand: only the first decision of a call counts.
+
+    Raises:
+        ReviewError: The tool does not take them.
+    """
+    snapshot = await reviews.of_run(run_id)
+    names = {call.name for call in snapshot.pending if call.call_id == decision.call_id}
+    try:
+        for tool in await _tools(Settings()):
+            if tool.name in names:
+                check_arguments(tool, decision.args)
+    except InvalidEditError as error:
+        raise ReviewError(f"{error.field}: {error}") from error
+
+
+async def _tools(settings: Settings) -> list[ToolSpec]:
+    """The tools that workers offer; none where there is no store here, or it does not answer."""
+    try:
+        if await asyncio.to_thread(state, settings.database) in ("missing", "empty"):
+            return []
+        async with aclosing(Database(settings.database)) as database:
+            return await Agents(database).tools()
+    except StoreUnavailableError:
+        return []
 
 
 async def _decided_over_http(decision: Decision, error: ReviewError) -> tuple[str, Ruling]:

@@ -101,6 +101,19 @@ async def test_what_waits_is_listed_and_approved_by_its_call(front: Front, addre
 
 
 @pytest.mark.server
+async def test_an_edit_that_the_tool_does_not_take_is_refused_and_another_one_counts(
+    front: Front, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LONGRUN_HOME", str(front.settings.home))
+    run_id, call_id = await waiting_call(front)
+    with pytest.raises(ReviewError, match=r"^args.path: write_file does not take this: 5 is not of type 'string'$"):
+        await longrun_review("edit", call_id, "--run", run_id, "--args", '{"path": 5, "content": "two"}')
+    args = '{"path": "edited.txt", "content": "two"}'
+    assert (await longrun_review("edit", call_id, "--run", run_id, "--args", args, "--by", "ann"))[0] == 0
+    assert await decided(front, run_id) == [("edit", "ann")]
+
+
+@pytest.mark.server
 async def test_show_has_all_arguments_and_says_what_is_decided_already(front: Front, address: str) -> None:
     run_id, _ = await waiting_call(front, "scripted/two")
     assert (await longrun_review("deny", "second", "--run", run_id, "--by", "bob"))[0] == 0

@@ -84,6 +84,38 @@ def test_a_bad_setting_is_one_line_that_names_it(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("LONGRUN_API_KEY", "ann:sekret:x"),
+        ("LONGRUN_API_KEY", "sekr\u00e9t"),
+        ("LONGRUN_API_KEY", "an n:sekret"),
+        ("LONGRUN_DATABASE_URL", "mysql://ann:sekret@there/longrun"),
+    ],
+)
+def test_a_wrong_setting_that_is_secret_is_not_shown(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LONGRUN_HOME", str(tmp_path))
+    monkeypatch.setenv(variable, value)
+    assert status_of_main("gateway") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"longrun: {variable}: ")
+    assert "sekr" not in error
+
+
+def test_a_workspace_that_can_be_no_folder_is_told_when_a_worker_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LONGRUN_HOME", str(tmp_path))
+    monkeypatch.setenv("LONGRUN_WORKSPACE", str(tmp_path / "file"))
+    assert status_of_main("worker") == 2
+    assert "LONGRUN_WORKSPACE: " in (error := capsys.readouterr().err)
+    assert "cannot be made a folder: File exists" in error
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", [("gateway",), ("worker",), ("dev", "--port", "0")])
 def test_a_wrong_file_of_hosts_is_one_line(
     command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -151,6 +151,14 @@ def test_an_address_that_is_none_is_refused(kind: Kind, url: str) -> None:
 
 
 @EITHER
+def test_settings_that_cannot_be_used_are_an_error_of_the_client(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGRUN_API_KEY", "ann:sekret:x")
+    with pytest.raises(ClientError, match=r"settings of longrun cannot be used: LONGRUN_API_KEY .*bad name") as wrong:
+        kind()
+    assert "sekret" not in str(wrong.value)
+
+
+@EITHER
 async def test_no_proxy_stands_before_the_own_machine(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     async with client_of(kind, plain("200 OK", RUN)) as (client, _):

@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx2
@@ -96,8 +96,9 @@ async def test_dev_runs_everything_revives_a_killed_worker_and_stops_on_sigterm(
     await screen.until(lambda: "worker │ is ready again" in screen.text, running)
     assert "worker │ was killed by SIGKILL: starting it again in 0.5 s" in screen.text
 
+    taken = int(screen.after("API").rpartition(":")[2])
     with pytest.raises(SetupError, match="another `longrun dev` runs over"):
-        await develop(options, Screen().console)
+        await develop(replace(options, port=taken), Screen().console)
     os.kill(os.getpid(), signal.SIGTERM)
     await running
     assert "stopping" in screen.text
