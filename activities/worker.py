@@ -25,7 +25,7 @@ from longrun.activities.providers.settings import ProviderSettings
 from longrun.activities.toolbox.registry import Toolbox
 from longrun.activities.tools import ToolActivities
 from longrun.activities.worker_log import configure_log
-from longrun.runtime import open_files
+from longrun.runtime import collector, open_files
 from longrun.runtime.clock import now
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.plain import PlainError
@@ -208,6 +208,7 @@ async def work(settings: Settings) -> None:
     with answered():
         client = await Client.connect(**temporal_connection())
     async with aclosing(Process(settings, client, catalog)) as process:
+        collector.settle()
         await process.serve(stop)
 
 

@@ -11,7 +11,7 @@ from temporalio.service import RPCError
 from longrun.gateway.history.gate import Gate
 from longrun.gateway.http.connection import bounded
 from longrun.gateway.service.workflows import connect
-from longrun.runtime import open_files
+from longrun.runtime import collector, open_files
 from longrun.runtime.exposure import refuse_exposed
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.settings import Settings
@@ -48,6 +48,8 @@ def serve(settings: Settings, app: str = APP) -> None:
     asyncio.run(_check_temporal(settings))
     config = uvicorn.Config(app, factory=True, log_level="warning", **http_options(settings))
     logging.getLogger("uvicorn.error").addFilter(_is_no_broken_off_stream)
+    config.load()
+    collector.settle()
     uvicorn.Server(config).run()
 
 
