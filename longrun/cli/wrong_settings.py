@@ -21,5 +21,5 @@ def described(error: ValueError) -> str | None:
 def _plain(found: ErrorDetails) -> str:
     """What is wrong with a setting; its value only where nobody keeps a secret in it."""
     message = found["msg"].removeprefix("Value error, ")
-    hides = any(word in str(found["loc"][0]).lower() for word in _SECRET)
+    hides = any(hint in str(found["loc"][0]).lower() for hint in _SECRET)
     return message if hides else f"{message}, not {found['input']!r}"

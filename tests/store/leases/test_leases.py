@@ -119,7 +119,7 @@ async def with_two_calls(store: Stores, *workers: str) -> str:
     return run_id
 
 
-async def all_begun(store: Stores, worker: str) -> str:
+async def with_both_calls(store: Stores, worker: str) -> str:
     """A run whose two calls a worker has begun."""
     run_id = await with_two_calls(store, worker)
     (second,) = calls("c2").calls
@@ -145,7 +145,7 @@ async def test_what_a_dead_worker_held_is_given_back_and_nothing_else(
     monkeypatch.setattr(takeovers, "_LOOKS" if looks_last else "_LAST_LOOK", () if looks_last else 1000.0)
     held_by_one, taken_over = await asks(store, "one"), await asks(store, "one", "two")
     unbegun, neighbour = await with_two_calls(store), await with_two_calls(store, "two")
-    for run_id in (await asks(store, "two"), await all_begun(store, "two")):
+    for run_id in (await asks(store, "two"), await with_both_calls(store, "two")):
         assert run_id not in (held_by_one, taken_over, unbegun, neighbour)
     given: list[bytes] = []
     of_runs: list[str] = []
