@@ -15,7 +15,7 @@ from longrun.store.attempts import Taker
 
 logger = logging.getLogger(__name__)
 
-INTERVAL = 60.0
+INTERVAL = 30.0
 """Seconds between two heartbeats of a call, which come sooner at first. The lease tells that the worker lives."""
 _FIRST = 1.0
 LOOK = 0.25
