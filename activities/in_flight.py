@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from temporalio import activity
 
@@ -59,6 +59,22 @@ class InFlight:
     def __init__(self, worker: str) -> None:
         self.worker = worker
         self._pulses: defaultdict[str, set[Pulse]] = defaultdict(set)
+        self._received: set[tuple[str | None, str]] = set()
+
+    @contextmanager
+    def received(self) -> Generator[None]:
+        """Know of the activity that runs, until it ends."""
+        info = activity.info()
+        key = (info.workflow_id, info.activity_id)
+        self._received.add(key)
+        try:
+            yield
+        finally:
+            self._received.discard(key)
+
+    def knows(self, run_id: str, activity_id: str) -> bool:
+        """Whether an activity of a run has reached this worker, and has not ended."""
+        return (run_id, activity_id) in self._received
 
     def taker(self) -> Taker:
         """Who begins the attempt of the activity that runs: this worker, now."""

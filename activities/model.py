@@ -88,7 +88,7 @@ class ModelActivities(ModelSteps):
     @activity.defn
     async def call_model(self, call: ModelCall) -> ModelReply:
         reached("call received")
-        with bounded(), store_failures():
+        with self._in_flight.received(), bounded(), store_failures():
             order = await self._runs.order(call.run_id)
             if order is None:
                 raise StoreUnavailableError(f"the store has no run {call.run_id}")

@@ -67,7 +67,7 @@ class ToolActivities(ToolSteps):
                 person must decide on the call, whose next attempt is the error's detail.
         """
         reached("call received")
-        with bounded(), store_failures():
+        with self._in_flight.received(), bounded(), store_failures():
             try:
                 return await fit(await self._outcome(call, self._toolbox.find(call.name)), self._blobs)
             except FencedError as error:

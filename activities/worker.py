@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
+from longrun.activities import strays
 from longrun.activities.answering import cancel_answer
 from longrun.activities.failures import ProviderFailure
 from longrun.activities.identity import new_worker_name
@@ -22,6 +23,7 @@ from longrun.activities.lifecycle import LifecycleActivities
 from longrun.activities.model import Catalog, ModelActivities
 from longrun.activities.providers.catalog import ProviderCatalog
 from longrun.activities.providers.settings import ProviderSettings
+from longrun.activities.strays import Strays
 from longrun.activities.toolbox.registry import Toolbox
 from longrun.activities.tools import ToolActivities
 from longrun.activities.worker_log import configure_log
@@ -33,6 +35,7 @@ from longrun.runtime.settings import Settings
 from longrun.runtime.temporal import RPC_TIMEOUT, answered, give_back, give_back_of, identity_of, temporal_connection
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
+from longrun.store.attempts import Attempts
 from longrun.store.bindings import Bindings
 from longrun.store.blobs import Blobs
 from longrun.store.calls import Calls
@@ -110,10 +113,24 @@ class Process:
             lifecycle.finish_run,
         )
 
+    @property
+    def name(self) -> str:
+        """The worker's name, at Temporal and in the attempts of calls."""
+        return self._in_flight.worker
+
     def _takeover(self) -> Takeover:
         """The watch over other workers."""
         by_token, by_run = partial(give_back, self._client), partial(give_back_of, self._client)
         return Takeover(self._database, leases_in(self._database), by_token, by_run, own=self._in_flight.worker)
+
+    def _strays(self) -> Strays:
+        """The watch over calls that have not reached this worker."""
+
+        async def give_back_unknown(run_id: str) -> None:
+            known = partial(self._in_flight.knows, run_id)
+            await give_back_of(self._client, run_id, self._in_flight.worker, known, strays.LATE)
+
+        return Strays(Attempts(self._database).unheld, give_back_unknown)
 
     async def _start(self, order: RunOrder) -> None:
         """Start the next run of a thread; a gateway starts it if Temporal refuses now."""
@@ -170,7 +187,7 @@ class Process:
     async def attended(self) -> AsyncGenerator[None]:
         """Hold the lease of this worker while it works, watch those of others, and look for runs that stop."""
         await asyncio.to_thread(self._lease.hold)
-        watches = [self._takeover().serve(), self._in_flight.watch(self._runs.stopping)]
+        watches = [self._takeover().serve(), self._strays().serve(), self._in_flight.watch(self._runs.stopping)]
         tasks = [asyncio.create_task(watch) for watch in watches]
         try:
             yield

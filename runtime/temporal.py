@@ -2,9 +2,9 @@
 
 import logging
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from temporalio.api.common.v1 import WorkflowExecution
@@ -24,6 +24,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
+from longrun.runtime.clock import now
 from longrun.runtime.plain import PlainError
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,9 @@ _HELD_BY_WORKER = (
     PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED,
 )
 _LOST = Failure(message="its worker has died", application_failure_info=ApplicationFailureInfo(type="worker_lost"))
+_NEVER_RECEIVED = Failure(
+    message="it has never reached its worker", application_failure_info=ApplicationFailureInfo(type="never_received")
+)
 
 
 async def give_back(client: Client, token: bytes) -> None:
@@ -98,10 +102,19 @@ async def give_back(client: Client, token: bytes) -> None:
         await client.workflow_service.respond_activity_task_failed(request, timeout=RPC_TIMEOUT)
 
 
-async def give_back_of(client: Client, run_id: str, worker: str) -> None:
-    """Fail what Temporal has given a worker of a run, which is dead and will not say anything any more.
+async def give_back_of(
+    client: Client, run_id: str, worker: str, known: Callable[[str], bool] = lambda _: False, seconds: float = 0.0
+) -> None:
+    """Fail what Temporal has given a worker of a run, which is dead or has never received it.
 
     Only one process may do so for a worker: nothing tells these attempts from those that follow them.
+
+    Args:
+        client: A client of Temporal.
+        run_id: The run.
+        worker: The worker.
+        known: Whether the worker has received an activity, by its id.
+        seconds: How long ago it must have been given to the worker.
 
     Raises:
         TemporalUnavailableError: It did not answer.
@@ -110,13 +123,15 @@ async def give_back_of(client: Client, run_id: str, worker: str) -> None:
     if found is None:
         return
     for activity in found.pending_activities:
-        if activity.state in _HELD_BY_WORKER and activity.last_worker_identity == worker:
+        held = activity.state in _HELD_BY_WORKER and activity.last_worker_identity == worker
+        late = activity.last_started_time.ToDatetime(UTC) <= now() - timedelta(seconds=seconds)
+        if held and late and not known(activity.activity_id):
             request = RespondActivityTaskFailedByIdRequest(
                 namespace=client.namespace,
                 workflow_id=run_id,
                 run_id=found.workflow_execution_info.execution.run_id,
                 activity_id=activity.activity_id,
-                failure=_LOST,
+                failure=_LOST if not seconds else _NEVER_RECEIVED,
             )
             with _unless_over():
                 await client.workflow_service.respond_activity_task_failed_by_id(request, timeout=RPC_TIMEOUT)

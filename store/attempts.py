@@ -160,11 +160,38 @@ def restore_attempts(tx: Tx, run_id: str, entries: Iterable[AttemptEntry]) -> No
         insert_row(tx, AttemptRow.model_validate({**dict(entry), "run_id": run_id, "call_id": entry.call_id or ""}))
 
 
+_HELD = "EXISTS (SELECT 1 FROM attempts AS a WHERE a.run_id = r.id AND a.outcome IS NULL AND a.worker <> ?"
+_UNHELD = (
+    "SELECT r.id FROM runs AS r WHERE r.status IN ('queued', 'running') AND r.dispatched"  # noqa: S608 - ours
+    f" AND NOT {_HELD} AND a.call_id = '') AND (NOT {_HELD}) OR EXISTS (SELECT 1 FROM calls AS c"
+    f" WHERE c.run_id = r.id AND NOT c.closed AND NOT {_HELD} AND a.call_id = c.call_id))) ORDER BY r.id"
+)
+"""Runs with something to do that nobody is known to hold: no model call, and no call at all or not one of theirs."""
+
+
+def unheld(tx: Tx, but: str = "") -> list[str]:
+    """The runs of which nobody is known to hold all that there is to do.
+
+    Args:
+        tx: A connection.
+        but: The worker whose attempts count for nothing.
+    """
+    return list(run_sql(tx, _UNHELD, *([but] * _UNHELD.count("?"))).scalars())
+
+
 class Attempts:
     """Reads attempts."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def unheld(self) -> list[str]:
+        """The runs of which nobody is known to hold all that there is to do: between two steps, or to be tried again.
+
+        Raises:
+            StoreUnavailableError: The database failed.
+        """
+        return await self._database.read(unheld)
 
     async def of_run(self, run_id: str) -> list[AttemptEntry]:
         """All attempts of a run, by the time of their start.

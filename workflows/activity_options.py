@@ -6,9 +6,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
 HEARTBEAT = timedelta(seconds=90)
-"""The heartbeat timeout: the last resort, where nobody has seen that the lease of a worker is over. It is also how late
-a call is that Temporal had given out when it was killed, and whose worker has never heard of it.
-"""
+"""The heartbeat timeout: the last resort, where nobody has seen that the lease of a worker is over."""
 _TOOL_GRACE = timedelta(seconds=30)
 _RETRY_AT_ONCE = RetryPolicy(initial_interval=timedelta(milliseconds=100), backoff_coefficient=1.0)
 """For calls whose worker died: another worker takes over at once, however often that happens. How often a provider or a

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 
 from longrun.runtime.plain import PlainError
+from longrun.store.attempts import unheld
 from longrun.store.db.database import Database, Tx
 from longrun.store.db.sql import run_sql
 from longrun.store.leases.lease import LOOK, Leases
@@ -19,13 +20,6 @@ _LAST_LOOK = 12.0
 """Seconds after it at which also what it had begun is looked at once more, if nobody has begun it since."""
 _AT_ONCE = 32
 _TOKENS = "SELECT token FROM attempts WHERE worker = ? AND outcome IS NULL AND token IS NOT NULL"
-_HELD = "EXISTS (SELECT 1 FROM attempts AS a WHERE a.run_id = r.id AND a.outcome IS NULL AND a.worker <> ?"
-_IN_BETWEEN = (
-    "SELECT r.id FROM runs AS r WHERE r.status IN ('queued', 'running') AND r.dispatched"  # noqa: S608 - ours
-    f" AND NOT {_HELD} AND a.call_id = '') AND (NOT {_HELD}) OR EXISTS (SELECT 1 FROM calls AS c"
-    f" WHERE c.run_id = r.id AND NOT c.closed AND NOT {_HELD} AND a.call_id = c.call_id))) ORDER BY r.id"
-)
-"""Runs with something to do that nobody is known to hold: no model call, and no call at all or not one of theirs."""
 
 
 class Takeover:
@@ -104,8 +98,7 @@ class Takeover:
             worker: Who is dead.
             but: Whose attempts count for nothing.
         """
-        query = tuple([but] * _IN_BETWEEN.count("?"))
-        run_ids: list[str] = await self._database.read(lambda tx: list(run_sql(tx, _IN_BETWEEN, *query).scalars()))
+        run_ids = await self._database.read(lambda tx: unheld(tx, but))
         await self._all(self._give_back_of, [(run_id, worker) for run_id in run_ids])
 
     async def _all(self, give: Callable[..., Awaitable[None]], arguments: Iterable[tuple[bytes | str, ...]]) -> None:
