@@ -10,13 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from longrun.client import ApiError, AsyncClient, ClientError, RetryPolicy
-from longrun.gateway.service.edits import check_arguments
-from longrun.gateway.service.errors import InvalidEditError
 from longrun.gateway.service.reviews import ReviewError, Reviews, Ruling, UnknownRunWaitingError, Waiting
 from longrun.runtime.settings import Settings
-from longrun.store.agents import Agents
-from longrun.store.db.database import Database, StoreUnavailableError
-from longrun.store.db.schema import state
 from longrun.terminal.prompt import os_user
 from longrun.terminal.wording import clean, signature, whole
 from longrun.workflows.contract.agents import ToolSpec
@@ -61,6 +56,10 @@ async def _check_edit(reviews: Reviews, run_id: str, decision: Decision) -> None
     Raises:
         ReviewError: The tool does not take them.
     """
+    # Only an edit waits for all this, and for the database, to be loaded.
+    from longrun.gateway.service.edits import check_arguments  # noqa: PLC0415
+    from longrun.gateway.service.errors import InvalidEditError  # noqa: PLC0415
+
     snapshot = await reviews.of_run(run_id)
     names = {call.name for call in snapshot.pending if call.call_id == decision.call_id}
     try:
@@ -73,6 +72,10 @@ async def _check_edit(reviews: Reviews, run_id: str, decision: Decision) -> None
 
 async def _tools(settings: Settings) -> list[ToolSpec]:
     """The tools that workers offer; none where there is no store here, or it does not answer."""
+    from longrun.store.agents import Agents  # noqa: PLC0415
+    from longrun.store.db.database import Database, StoreUnavailableError  # noqa: PLC0415
+    from longrun.store.db.schema import state  # noqa: PLC0415
+
     try:
         if await asyncio.to_thread(state, settings.database) in ("missing", "empty"):
             return []
