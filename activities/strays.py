@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Collection
 
 from longrun.runtime.plain import PlainError
@@ -10,6 +11,8 @@ logger = logging.getLogger(__name__)
 
 LOOK = 5.0
 """Seconds between two looks; what is late at one of them is asked about at the next."""
+MOST = 20
+"""Runs that are asked about at one look: of many that wait for a worker, Temporal is not asked about all."""
 LATE = 10.0
 """Seconds after which a call that Temporal has given out has not reached its worker and never will."""
 
@@ -51,5 +54,5 @@ class Strays:
         """
         found = frozenset(await self._unheld())
         late, self._before = sorted(found & self._before), found
-        for run_id in late:
+        for run_id in random.sample(late, min(MOST, len(late))):
             await self._give_back(run_id)

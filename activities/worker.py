@@ -32,7 +32,15 @@ from longrun.runtime.clock import now
 from longrun.runtime.hosts import load_hosts
 from longrun.runtime.plain import PlainError
 from longrun.runtime.settings import Settings
-from longrun.runtime.temporal import RPC_TIMEOUT, answered, give_back, give_back_of, identity_of, temporal_connection
+from longrun.runtime.temporal import (
+    RPC_TIMEOUT,
+    answered,
+    give_back,
+    give_back_of,
+    give_back_unreceived,
+    identity_of,
+    temporal_connection,
+)
 from longrun.store.agents import Agents
 from longrun.store.approvals import Approvals
 from longrun.store.attempts import Attempts
@@ -121,14 +129,14 @@ class Process:
     def _takeover(self) -> Takeover:
         """The watch over other workers."""
         by_token, by_run = partial(give_back, self._client), partial(give_back_of, self._client)
-        return Takeover(self._database, leases_in(self._database), by_token, by_run, own=self._in_flight.worker)
+        return Takeover(self._database, leases_in(self._database), by_token, by_run, own=self.name)
 
     def _strays(self) -> Strays:
         """The watch over calls that have not reached this worker."""
 
         async def give_back_unknown(run_id: str) -> None:
-            known = partial(self._in_flight.knows, run_id)
-            await give_back_of(self._client, run_id, self._in_flight.worker, known, strays.LATE)
+            received = partial(self._in_flight.knows, run_id)
+            await give_back_unreceived(self._client, run_id, self.name, received, timedelta(seconds=strays.LATE))
 
         return Strays(Attempts(self._database).unheld, give_back_unknown)
 
@@ -152,7 +160,7 @@ class Process:
     def _worker(self) -> Worker:
         return Worker(
             self._client,
-            identity=self._in_flight.worker,
+            identity=self.name,
             task_queue=self._queue,
             workflows=[AgentRun],
             activities=self.activities,

@@ -11,6 +11,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
     DescribeWorkflowExecutionRequest,
@@ -102,36 +103,54 @@ async def give_back(client: Client, token: bytes) -> None:
         await client.workflow_service.respond_activity_task_failed(request, timeout=RPC_TIMEOUT)
 
 
-async def give_back_of(
-    client: Client, run_id: str, worker: str, known: Callable[[str], bool] = lambda _: False, seconds: float = 0.0
-) -> None:
-    """Fail what Temporal has given a worker of a run, which is dead or has never received it.
+async def give_back_of(client: Client, run_id: str, worker: str) -> None:
+    """Fail what Temporal has given a worker of a run, which is dead and will not say anything any more.
 
     Only one process may do so for a worker: nothing tells these attempts from those that follow them.
+
+    Raises:
+        TemporalUnavailableError: It did not answer.
+    """
+    await _fail_held(client, run_id, worker, _LOST, lambda _: True)
+
+
+async def give_back_unreceived(
+    client: Client, run_id: str, worker: str, received: Callable[[str], bool], late: timedelta
+) -> None:
+    """Fail what Temporal has given a worker of a run and has not reached it, which only the worker itself can tell.
 
     Args:
         client: A client of Temporal.
         run_id: The run.
         worker: The worker.
-        known: Whether the worker has received an activity, by its id.
-        seconds: How long ago it must have been given to the worker.
+        received: Whether an activity has reached it, by the activity's id.
+        late: How long ago it must have been given out.
 
     Raises:
         TemporalUnavailableError: It did not answer.
     """
+
+    def is_stray(activity: PendingActivityInfo) -> bool:
+        return activity.last_started_time.ToDatetime(UTC) <= now() - late and not received(activity.activity_id)
+
+    await _fail_held(client, run_id, worker, _NEVER_RECEIVED, is_stray)
+
+
+async def _fail_held(
+    client: Client, run_id: str, worker: str, failure: Failure, which: Callable[[PendingActivityInfo], bool]
+) -> None:
+    """Fail the activities of a run that Temporal says are at a worker."""
     found = await _described(client, run_id)
     if found is None:
         return
     for activity in found.pending_activities:
-        held = activity.state in _HELD_BY_WORKER and activity.last_worker_identity == worker
-        late = activity.last_started_time.ToDatetime(UTC) <= now() - timedelta(seconds=seconds)
-        if held and late and not known(activity.activity_id):
+        if activity.state in _HELD_BY_WORKER and activity.last_worker_identity == worker and which(activity):
             request = RespondActivityTaskFailedByIdRequest(
                 namespace=client.namespace,
                 workflow_id=run_id,
                 run_id=found.workflow_execution_info.execution.run_id,
                 activity_id=activity.activity_id,
-                failure=_LOST if not seconds else _NEVER_RECEIVED,
+                failure=failure,
             )
             with _unless_over():
                 await client.workflow_service.respond_activity_task_failed_by_id(request, timeout=RPC_TIMEOUT)

@@ -58,7 +58,7 @@ class Crowd:
             body = json.dumps({"call_id": call_id, "run_id": run_id, "decision": "approve"}).encode()
             return await self._ask("POST", "/api/approvals", body)
 
-        await self._each(job["ids"], approve, job.get("at_once", _AT_ONCE))
+        await self._each(job["ids"], approve)
         return {}
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> Any:  # noqa: ANN401 - JSON
@@ -70,10 +70,8 @@ class Crowd:
         return json.loads(answer.body)
 
     @staticmethod
-    async def _each(
-        items: Iterable[Any], do: Callable[[Any], Coroutine[Any, Any, T]], at_once: int = _AT_ONCE
-    ) -> list[T]:
-        few = asyncio.Semaphore(at_once)
+    async def _each(items: Iterable[Any], do: Callable[[Any], Coroutine[Any, Any, T]]) -> list[T]:
+        few = asyncio.Semaphore(_AT_ONCE)
 
         async def one(item: Any) -> T:  # noqa: ANN401 - whatever the items are
             async with few:

@@ -54,7 +54,6 @@ class Load:
             "bare_runs": self.bare_runs,
             "longrun_tokens": self.longrun_tokens,
             "sdk_tokens": self.sdk_tokens,
-            "in_flight": self.in_flight,
             "crowd_start": self._crowd.start,
             "crowd_watched": self._crowd.watched,
             "crowd_look": self._crowd.look,
@@ -110,11 +109,6 @@ class Load:
                 ]
 
         return _token_times(await asyncio.gather(*(ask() for _ in range(job["count"]))))
-
-    async def in_flight(self, job: Job) -> Result:
-        """So many runs started, some at a time; their models say nothing for long."""
-        started = await _closed_loop(job, lambda: self._start(job["model"]))
-        return {"seconds": started["seconds"]}
 
     async def longest_gap(self, job: Job) -> Result:
         """The longest time without a new event of a run that talks all the time."""

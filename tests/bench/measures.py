@@ -188,7 +188,7 @@ async def in_flight(system: System, scale: Scale) -> list[Figures]:
     for count in scale.in_flight:
         idle = {name: system.parts[name].memory for name in OURS}
         silence = int(_SETTLED + _WATCHED) + 5 + count // 10
-        await system.load("in_flight", model=f"bench-1-0-silent-{silence}", count=count, concurrency=16)
+        await system.load("crowd_start", model=f"bench-1-0-silent-{silence}", count=count)
         await asyncio.sleep(_SETTLED)
         cores = await cores_of(system, _WATCHED)
         memory = {name: system.parts[name].memory for name in OURS}
